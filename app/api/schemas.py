@@ -1,0 +1,226 @@
+"""The JSON the server takes and gives. Unknown fields are refused, never ignored."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from app.domain.budget import StopReason
+from app.domain.options import Mode
+from app.domain.tree import NodeKind
+
+
+def _storable(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("must not contain the NUL character")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+NonEmptyText = Annotated[Text, Field(min_length=1, max_length=1_000_000)]
+
+
+class Schema(BaseModel):
+    """Base of everything a client sends."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class MessageIn(Schema):
+    role: Literal["system", "user", "assistant"]
+    content: Text
+
+
+class ConstraintIn(Schema):
+    """A check by program: an IFEval id, `json_schema` or `regex`, with that check's arguments."""
+
+    id: Text = Field(examples=["length_constraints:number_words"])
+    kwargs: dict[str, Any] = Field(
+        default_factory=dict, examples=[{"relation": "at most", "num_words": 100}]
+    )
+
+
+class PromptIn(Schema):
+    """Either `prompt` or `messages`, and what a program can check about the answer."""
+
+    prompt: NonEmptyText | None = None
+    messages: Annotated[list[MessageIn], Field(min_length=1, max_length=1000)] | None = None
+    constraints: list[ConstraintIn] = Field(default_factory=list, max_length=64)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.prompt is None) == (self.messages is None):
+            raise ValueError("give either `prompt` or `messages`, and not both")
+        if self.prompt is not None and not self.prompt.strip():
+            raise ValueError("`prompt` is empty")
+        if self.messages is not None:
+            last = self.messages[-1]
+            if last.role != "user" or not last.content.strip():
+                raise ValueError("the last of `messages` must be a user message with text")
+        return self
+
+
+class SearchIn(Schema):
+    """Shape of the search; the defaults are SPaR's."""
+
+    n: int = Field(5, ge=1, le=64, description="Responses of best_of_n.")
+    branch: int = Field(3, ge=1, le=16, description="Children per expanded node.")
+    beam: int = Field(2, ge=1, le=16, description="Nodes of a level that bfs expands.")
+    depth: int = Field(3, ge=1, le=16, description="Levels below the prompt.")
+    votes: int = Field(5, ge=1, le=31, description="Votes per judgment.")
+    gate: float = Field(0.5, ge=0, le=1, description="Accepted means a value above this.")
+    early_stop: bool = Field(
+        True, description="End at the first accepted node, and votes once they are decided."
+    )
+
+
+class BudgetIn(Schema):
+    """Limits; whichever is met first ends the search with the best found so far."""
+
+    max_nodes: int | None = Field(None, ge=1, le=10_000)
+    max_tokens: int | None = Field(None, ge=1, le=10_000_000)
+    deadline_ms: int | None = Field(None, ge=1, le=86_400_000)
+
+
+class SamplingIn(Schema):
+    """How responses are drawn. Left out: greedy decoding in greedy mode, else 0.9 and 0.9."""
+
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    max_tokens: int | None = Field(None, ge=1, le=1_000_000)
+    seed: int | None = Field(None, ge=0, le=2**63 - 1)
+    stop: list[NonEmptyText] = Field(default_factory=list, max_length=16)
+
+
+class GenerateIn(PromptIn):
+    mode: Mode = Mode.BFS
+    search: SearchIn = Field(default_factory=SearchIn)
+    budget: BudgetIn = Field(default_factory=BudgetIn)
+    sampling: SamplingIn = Field(default_factory=SamplingIn)
+    stream: bool = Field(False, description="Server-sent events instead of one JSON object.")
+    include_tree: bool = False
+
+
+class JudgeSearchIn(Schema):
+    votes: int = Field(5, ge=1, le=31)
+    gate: float = Field(0.5, ge=0, le=1)
+    early_stop: bool = Field(False, description="Stop voting once the outcome is decided.")
+
+
+class JudgeIn(PromptIn):
+    response: Text
+    search: JudgeSearchIn = Field(default_factory=JudgeSearchIn)
+    seed: int | None = Field(None, ge=0, le=2**63 - 1)
+
+
+class VoteOut(BaseModel):
+    verdict: bool
+    probability: float
+    critique: str
+
+
+class ConstraintOut(BaseModel):
+    id: str
+    kwargs: dict[str, Any]
+    satisfied: bool
+    message: str
+
+
+class CheckpointOut(BaseModel):
+    """The version of each role that served this request."""
+
+    actor: int
+    refiner: int
+
+
+class UsageOut(BaseModel):
+    """What it cost, cancelled calls included."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    responses: int
+    refinements: int
+    judgments: int
+    votes: int
+    nodes: int
+
+
+class NodeOut(BaseModel):
+    """One node of the tree; the root is the prompt."""
+
+    id: int
+    parent: int | None
+    depth: int
+    kind: NodeKind
+    text: str
+    value: float | None
+    accepted: bool
+    critique: str | None
+    constraints: list[ConstraintOut]
+    votes: list[VoteOut]
+    partial: bool
+    completion_tokens: int
+    created_ms: float
+
+
+class GenerateOut(BaseModel):
+    id: str
+    mode: Mode
+    response: str
+    accepted: bool | None = Field(description="Null where nothing was judged.")
+    value: float | None
+    critique: str | None
+    constraints: list[ConstraintOut]
+    stop_reason: StopReason
+    checkpoint: CheckpointOut
+    usage: UsageOut
+    timing_ms: float
+    tree: list[NodeOut] | None = None
+
+
+class JudgeOut(BaseModel):
+    accepted: bool
+    value: float | None
+    votes: list[VoteOut]
+    critique: str
+    constraints: list[ConstraintOut]
+    checkpoint: CheckpointOut
+    usage: UsageOut
+
+
+class SearchSummaryOut(BaseModel):
+    id: str
+    created_at: str
+    mode: Mode
+    prompt: str
+    response: str
+    accepted: bool | None
+    value: float | None
+    stop_reason: StopReason
+    checkpoint: CheckpointOut
+    usage: UsageOut
+    timing_ms: float
+
+
+class SearchPageOut(BaseModel):
+    """One page, newest first; pass `next_cursor` as `cursor` for the next one."""
+
+    searches: list[SearchSummaryOut]
+    next_cursor: str | None
+
+
+class SearchDetailOut(SearchSummaryOut):
+    messages: list[MessageIn]
+    critique: str | None
+    constraints: list[ConstraintOut]
+    options: dict[str, Any]
+    tree: list[NodeOut]
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details: every error of every route looks like this."""
+
+    type: str
+    title: str
+    status: int
+    message: str
+    field: str | None = None

@@ -1,0 +1,45 @@
+"""What a user asks: chat messages, and the constraints a program can check."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+ChatRole = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One chat message."""
+
+    role: ChatRole
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """A requirement a program can check.
+
+    `id` names a checker (`length_constraints:number_words`, `json_schema`, `regex`, ...) and
+    `kwargs` are that checker's own arguments.
+    """
+
+    id: str
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """The conversation to answer (its last message is the user's) and its constraints."""
+
+    messages: tuple[Message, ...]
+    constraints: tuple[Constraint, ...] = ()
+
+    @classmethod
+    def from_text(cls, text: str, constraints: tuple[Constraint, ...] = ()) -> "Prompt":
+        """A conversation of a single user message."""
+        return cls((Message("user", text),), constraints)
+
+    @property
+    def instruction(self) -> str:
+        """The text of the last user message: what the response has to follow."""
+        return next((m.content for m in reversed(self.messages) if m.role == "user"), "")

@@ -1,0 +1,115 @@
+"""The engine as its callers see it: complete a conversation, or score what comes next."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from app.domain.prompt import Message
+from app.domain.sampling import Sampling
+
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """Log-probability (natural logarithm) of one token at one position."""
+
+    token: str
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class PositionLogprobs:
+    """The generated token at one position, and the likeliest alternatives there."""
+
+    chosen: TokenLogprob
+    top: tuple[TokenLogprob, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One model call.
+
+    messages: the conversation; a last assistant message is a prefill, continued word for word.
+    model: the name the weights are served under (`checkpoints` decides it).
+    priority: lower is served first; people are 0.
+    logprobs: how many alternatives to report per token; None for no log-probabilities.
+    chunk_tokens: report progress about every so many tokens (1: every token).
+    forced: ignore end-of-text and generate exactly `sampling.max_tokens` (for benchmarks).
+    """
+
+    messages: tuple[Message, ...]
+    model: str
+    sampling: Sampling
+    priority: int = 0
+    logprobs: int | None = None
+    chunk_tokens: int = 1024
+    forced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """Progress of one call since the last one.
+
+    prompt_tokens is set once, in the first delta, which comes before any text.
+    """
+
+    text: str = ""
+    completion_tokens: int = 0
+    prompt_tokens: int = 0
+    logprobs: tuple[PositionLogprobs, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The whole result of one call."""
+
+    text: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int = 0
+    logprobs: tuple[PositionLogprobs, ...] = ()
+
+
+OnDelta = Callable[[Delta], None]
+
+
+def ignore_delta(_: Delta) -> None:
+    """For callers that only want the whole result."""
+
+
+class Engine(Protocol):
+    """Runs model calls.
+
+    Cancelling a call aborts it in the engine at once; what it had generated until then is
+    still reported through `on_delta` before the cancellation goes on, so that nobody loses
+    count. Errors: `PromptTooLong`, `EngineError`, `EngineUnavailable`.
+    """
+
+    async def complete(self, call: Call, on_delta: OnDelta = ignore_delta) -> Completion:
+        """Generate one completion."""
+        ...
+
+    async def score(
+        self, call: Call, options: Sequence[str], on_delta: OnDelta = ignore_delta
+    ) -> Mapping[str, float]:
+        """Log-probabilities of each option as the next token, over the full vocabulary.
+
+        An option that is not a single token is left out. `call.sampling` is not used.
+        """
+        ...
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Length in tokens of the rendered conversation. Raises `EngineUnavailable`."""
+        ...
+
+    @property
+    def context_tokens(self) -> int:
+        """Prompt and completion together may be this long."""
+        ...
+
+    @property
+    def ready(self) -> bool:
+        """Whether calls can be made now."""
+        ...

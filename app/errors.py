@@ -1,0 +1,85 @@
+"""One error type per boundary, each carrying the HTTP status it is rendered with.
+
+`app.api.problems` turns these into RFC 9457 problem details; nothing else renders errors.
+"""
+
+from typing import ClassVar
+
+
+class SparError(Exception):
+    """Base of every error a user can cause or meet; the text is for people."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "internal"
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(
+        self, message: str, *, field: str | None = None, retry_after: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        self.retry_after = retry_after
+
+
+class ConfigurationError(SparError):
+    """The process cannot start as configured (port, model folder, disk, database)."""
+
+    type = "configuration"
+    title = "Cannot start as configured"
+
+
+class InvalidRequest(SparError):
+    """The request is understood and cannot be carried out as written."""
+
+    status = 422
+    type = "invalid_request"
+    title = "Invalid request"
+
+
+class PromptTooLong(InvalidRequest):
+    """The prompt leaves no room for an answer in the model's context."""
+
+    status = 413
+    type = "prompt_too_long"
+    title = "Prompt too long"
+
+
+class NotFound(SparError):
+    """The named thing does not exist."""
+
+    status = 404
+    type = "not_found"
+    title = "Not found"
+
+
+class Overloaded(SparError):
+    """The bounded queue is full; try again after `retry_after` seconds."""
+
+    status = 429
+    type = "overloaded"
+    title = "Too many requests"
+
+
+class EngineError(SparError):
+    """One model call failed; others may still work."""
+
+    status = 502
+    type = "engine_error"
+    title = "The model call failed"
+
+
+class EngineUnavailable(EngineError):
+    """The engine is starting, restarting or gone; every call fails until it is back."""
+
+    status = 503
+    type = "engine_unavailable"
+    title = "The engine is not available"
+
+
+class DatabaseError(SparError):
+    """The database cannot be read or written right now."""
+
+    status = 503
+    type = "database_unavailable"
+    title = "The database is not available"
