@@ -57,15 +57,21 @@ class Judgment:
         return self.satisfied == 1.0 and (value is None or value > self.gate)
 
     @property
-    def critique(self) -> str:
-        """What to repair: failed constraints first, then the critique of the deciding side.
+    def failures(self) -> tuple[str, ...]:
+        """The messages of the constraints that are not met."""
+        return tuple(result.message for result in self.constraints if not result.satisfied)
 
-        The deciding side is the side (accepted or not) the judgment came out on, so a rejected
-        response is explained by a vote against it whenever there is one.
+    @property
+    def explanation(self) -> str:
+        """The critique of a vote for the side the judgment came out on; empty without votes.
+
+        So a rejected response is explained by a vote against it whenever there is one.
         """
-        lines = [f"- {result.message}" for result in self.constraints if not result.satisfied]
         deciding = [vote for vote in self.votes if vote.verdict == self.accepted]
-        votes = deciding or list(self.votes)
-        if votes:
-            lines.append(votes[0].critique)
-        return "\n".join(lines)
+        return next((vote.critique for vote in (*deciding, *self.votes)), "")
+
+    @property
+    def critique(self) -> str:
+        """What to repair, for people: the failed constraints, then the explanation."""
+        lines = [f"- {message}" for message in self.failures]
+        return "\n".join([*lines, self.explanation] if self.votes else lines)

@@ -100,7 +100,7 @@ class Engine(Protocol):
         """
         ...
 
-    def count_tokens(self, messages: Sequence[Message]) -> int:
+    async def count_tokens(self, messages: Sequence[Message]) -> int:
         """Length in tokens of the rendered conversation. Raises `EngineUnavailable`."""
         ...
 

@@ -1,0 +1,1 @@
+"""Actor, judge and refiner: what they are asked, and how their replies are read."""

@@ -1,10 +1,11 @@
 """What an algorithm is, and what goes into and comes out of a search."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from app.domain.budget import Budget, StopReason, Usage
+from app.domain.checkpoint import Versions
 from app.domain.judgment import Judgment
 from app.domain.options import Mode, SearchOptions
 from app.domain.prompt import Prompt
@@ -15,6 +16,11 @@ from app.domain.tree import Node, Tree
 class Algorithm(Protocol):
     """A search algorithm: pure, stateless, and ignorant of models, I/O and time."""
 
+    @property
+    def first_accepted_wins(self) -> bool:
+        """Whether the first accepted node ends the search; if not, the best of all is wanted."""
+        ...
+
     def select(self, tree: Tree, budget: Budget) -> list[Node]:
         """The nodes to expand next, one entry per child wanted; an empty list ends the search.
 
@@ -23,17 +29,21 @@ class Algorithm(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Versions:
-    """The checkpoint version of each role a search is pinned to."""
-
-    actor: int = 0
-    refiner: int = 0
+def within(budget: Budget, tree: Tree, wanted: list[Node]) -> list[Node]:
+    """As many of the wanted expansions as `max_nodes` still allows."""
+    if budget.max_nodes is None:
+        return wanted
+    return wanted[: max(0, budget.max_nodes - len(tree.responses))]
 
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
-    """One search to run. `sampling` is for the responses; `judged` false skips the judge."""
+    """One search to run.
+
+    `sampling` is for the responses and rewrites; `started` is the `time.monotonic` moment of
+    the request's arrival, from which `budget.deadline_ms` counts; `stream` asks for the text of
+    a greedy response as it is generated.
+    """
 
     id: str
     mode: Mode
@@ -41,8 +51,10 @@ class SearchRequest:
     options: SearchOptions
     budget: Budget
     sampling: Sampling
+    started: float
     versions: Versions = Versions()
     priority: int = 0
+    stream: bool = False
 
 
 @dataclass(slots=True)
@@ -55,7 +67,6 @@ class SearchResult:
     stop_reason: StopReason
     usage: Usage
     timing_ms: float
-    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

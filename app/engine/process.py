@@ -1,0 +1,157 @@
+"""The engine's process: started, watched, and started again when it dies."""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from app.errors import ConfigurationError, EngineUnavailable
+
+if TYPE_CHECKING:
+    from vllm.v1.engine.async_llm import AsyncLLM
+
+log = logging.getLogger(__name__)
+
+WATCH_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """What the engine is started with; the names are `app.settings`' own."""
+
+    model: str
+    context_tokens: int
+    kv_cache_gib: float
+    gpu_memory_utilization: float
+    block_size: int
+    max_num_seqs: int
+    compile: bool
+
+
+class EngineProcess:
+    """Keeps one vLLM engine running.
+
+    `on_start` is called with every new engine, the first one and each restarted one.
+    """
+
+    def __init__(self, config: EngineConfig, on_start: Callable[["AsyncLLM"], None]) -> None:
+        self._config = config
+        self._on_start = on_start
+        self._llm: AsyncLLM | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self.restarts = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether the engine takes calls right now."""
+        return self._llm is not None and not self._llm.errored
+
+    @property
+    def llm(self) -> "AsyncLLM":
+        """The running engine. Raises `EngineUnavailable` while there is none."""
+        if self._llm is None or self._llm.errored:
+            state = "restarting" if self.restarts else "starting"
+            raise EngineUnavailable(f"the engine is {state}; try again soon", retry_after=10)
+        return self._llm
+
+    async def start(self) -> None:
+        """Start the engine and watch over it. Raises `ConfigurationError` when it cannot start."""
+        await self._launch()
+        self._watcher = asyncio.create_task(self._restart_when_dead())
+
+    async def close(self) -> None:
+        """Stop watching, then stop the engine's processes."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watcher
+        if self._llm is not None:
+            self._llm.shutdown()
+            self._llm = None
+
+    async def _launch(self) -> None:
+        # Building the engine blocks until its process has loaded the model.
+        try:
+            llm = await asyncio.to_thread(_build, self._config)
+        except (RuntimeError, ValueError, OSError) as error:
+            raise ConfigurationError(
+                f"the engine cannot start with model {self._config.model}: {error}"
+            ) from error
+        self._on_start(llm)
+        self._llm = llm
+
+    async def _restart_when_dead(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            if self._llm is not None and self._llm.errored:
+                self.restarts += 1
+                log.error("the engine died; restarting it (restart %d)", self.restarts)
+                self._llm.shutdown()
+                self._llm = None
+                await self._relaunch()
+
+    async def _relaunch(self) -> None:
+        pause = 1.0
+        while self._llm is None:
+            try:
+                await self._launch()
+            except ConfigurationError as error:
+                log.error("%s; next try in %.0f s", error.message, pause)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        log.warning("the engine is back")
+
+
+def _build(config: EngineConfig) -> "AsyncLLM":
+    """Start the engine's process (in a thread of its own: it blocks)."""
+    _prepare_environment()
+    # A Ctrl-C in the terminal reaches every process of its group. The engine must outlive it
+    # until running requests are done, and a child inherits the signals its starter blocks.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    from vllm.engine.arg_utils import AsyncEngineArgs
+    from vllm.v1.engine.async_llm import AsyncLLM
+
+    arguments: dict[str, Any] = {
+        "model": config.model,
+        "max_model_len": config.context_tokens,
+        # A prompt prefilled in pieces rewinds its seed's generator, which a CPU generator
+        # cannot do: the engine would die. So prompts are never split, and a batch holds the longest.
+        "enable_chunked_prefill": False,
+        "max_num_batched_tokens": config.context_tokens,
+        "max_num_seqs": config.max_num_seqs,
+        "block_size": config.block_size,
+        "enable_prefix_caching": True,
+        "scheduling_policy": "priority",
+        "enforce_eager": not config.compile,
+        "disable_log_stats": True,
+    }
+    if on_cpu():
+        arguments["kv_cache_memory_bytes"] = int(config.kv_cache_gib * 2**30)
+    else:
+        arguments["gpu_memory_utilization"] = config.gpu_memory_utilization
+    return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
+
+
+def on_cpu() -> bool:
+    """Whether this vLLM was built for CPUs."""
+    from vllm.platforms import current_platform
+
+    return bool(current_platform.is_cpu())
+
+
+def _prepare_environment() -> None:
+    """Defaults for what vLLM reads from the environment; what is set already stays."""
+    cores = sorted(os.sched_getaffinity(0))
+    defaults = {
+        "VLLM_CPU_OMP_THREADS_BIND": ",".join(map(str, cores)),
+        "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_LOGGING_LEVEL": "WARNING",
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)

@@ -1,0 +1,217 @@
+"""The in-process vLLM engine: real model calls."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from itertools import count
+from typing import TYPE_CHECKING
+
+from app.domain.prompt import Message
+from app.engine.base import (
+    Call,
+    Completion,
+    Delta,
+    OnDelta,
+    PositionLogprobs,
+    TokenLogprob,
+    ignore_delta,
+)
+from app.engine.process import EngineConfig, EngineProcess
+from app.engine.rendering import Renderer
+from app.errors import EngineError, EngineUnavailable
+
+if TYPE_CHECKING:
+    from vllm import SamplingParams
+    from vllm.outputs import CompletionOutput, RequestOutput
+    from vllm.v1.engine.async_llm import AsyncLLM
+
+
+class VllmEngine:
+    """An `Engine` over vLLM's AsyncLLM, whose model runs in a process of its own."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        self._process = EngineProcess(config, self._renew)
+        self._context_tokens = config.context_tokens
+        self._renderer: Renderer | None = None
+        self._numbers = count(1)
+
+    async def start(self) -> None:
+        """Load the model (tens of seconds). Raises `ConfigurationError`."""
+        await self._process.start()
+
+    async def close(self) -> None:
+        """Stop the engine and its processes."""
+        await self._process.close()
+
+    @property
+    def ready(self) -> bool:
+        """Whether calls can be made now."""
+        return self._process.ready
+
+    @property
+    def restarts(self) -> int:
+        """How often the engine's process has died and was started again."""
+        return self._process.restarts
+
+    @property
+    def context_tokens(self) -> int:
+        """Prompt and completion together may be this long."""
+        return self._context_tokens
+
+    @property
+    def unfinished(self) -> int:
+        """Calls the engine is working on or has queued."""
+        return self._process.llm.get_num_unfinished_requests() if self.ready else 0
+
+    async def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Length in tokens of the rendered conversation. Raises `EngineUnavailable`."""
+        return len(await self._render.render(messages))
+
+    async def complete(self, call: Call, on_delta: OnDelta = ignore_delta) -> Completion:
+        """Generate one completion; see `Engine.complete`."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        prompt = await self._render.render_within_context(call.messages)
+        sampling = call.sampling
+        max_tokens = min(sampling.max_tokens, self._context_tokens - len(prompt))
+        params = SamplingParams(
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            max_tokens=max_tokens,
+            seed=sampling.seed,
+            stop=list(sampling.stop) or None,
+            logprobs=call.logprobs,
+            ignore_eos=call.forced,
+            output_kind=RequestOutputKind.DELTA,
+            stream_interval=call.chunk_tokens,
+            skip_clone=True,
+        )
+        progress = _Progress(len(prompt), call.logprobs or 0, on_delta)
+        await self._run(prompt, params, call.priority, progress)
+        return progress.completion()
+
+    async def score(
+        self, call: Call, options: Sequence[str], on_delta: OnDelta = ignore_delta
+    ) -> Mapping[str, float]:
+        """Log-probabilities of the options as the next token; see `Engine.score`."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        prompt = await self._render.render_within_context(call.messages)
+        tokens = {option: self._render.single_token(option) for option in options}
+        wanted = sorted({token for token in tokens.values() if token is not None})
+        params = SamplingParams(
+            temperature=0,
+            max_tokens=1,
+            logprob_token_ids=wanted,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+            skip_clone=True,
+        )
+        progress = _Progress(len(prompt), 0, on_delta)
+        output = await self._run(prompt, params, call.priority, progress)
+        assert output.logprobs is not None, "log-probabilities were asked for"
+        scores = output.logprobs[0]
+        return {
+            option: scores[token].logprob for option, token in tokens.items() if token in scores
+        }
+
+    @property
+    def _render(self) -> Renderer:
+        if self._renderer is None:
+            raise EngineUnavailable("the engine is starting; try again soon", retry_after=10)
+        return self._renderer
+
+    def _renew(self, llm: "AsyncLLM") -> None:
+        self._renderer = Renderer(llm.get_tokenizer(), self._context_tokens)
+
+    async def _run(
+        self, prompt: list[int], params: "SamplingParams", priority: int, progress: "_Progress"
+    ) -> "CompletionOutput":
+        """Run one request to its end; when cancelled, abort it and take what it had generated."""
+        from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+
+        llm = self._process.llm
+        request_id = f"call-{next(self._numbers)}"
+        work = asyncio.create_task(_consume(llm, prompt, params, request_id, priority, progress))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            # An abort makes vLLM hand over the unreported rest at once, without a decoding step.
+            await llm.abort(request_id)
+            await asyncio.wait({work}, timeout=1)
+            work.cancel()
+            raise
+        except EngineDeadError as error:
+            raise EngineUnavailable(
+                "the engine died during the call; it is being restarted", retry_after=30
+            ) from error
+        except EngineGenerateError as error:
+            raise EngineError(f"the engine could not finish the call: {error.__cause__}") from error
+
+
+async def _consume(
+    llm: "AsyncLLM",
+    prompt: list[int],
+    params: "SamplingParams",
+    request_id: str,
+    priority: int,
+    progress: "_Progress",
+) -> "CompletionOutput":
+    """Feed every output of a request into `progress`; the last one is returned."""
+    outputs = llm.generate({"prompt_token_ids": prompt}, params, request_id, priority=priority)
+    last: CompletionOutput | None = None
+    async for output in outputs:
+        progress.add(output)
+        last = output.outputs[0]
+    assert last is not None, "a request ends with an output"
+    return last
+
+
+class _Progress:
+    """Gathers a request's outputs and reports each to the caller."""
+
+    def __init__(self, prompt_tokens: int, alternatives: int, on_delta: OnDelta) -> None:
+        self._alternatives = alternatives
+        self._on_delta = on_delta
+        self._prompt_tokens = prompt_tokens
+        self._cached_tokens = 0
+        self._completion_tokens = 0
+        self._text: list[str] = []
+        self._logprobs: list[PositionLogprobs] = []
+        self._finish_reason: str | None = None
+        on_delta(Delta(prompt_tokens=prompt_tokens))
+
+    def add(self, output: "RequestOutput") -> None:
+        part = output.outputs[0]
+        logprobs = _positions(part, self._alternatives)
+        self._text.append(part.text)
+        self._logprobs.extend(logprobs)
+        self._completion_tokens += len(part.token_ids)
+        self._finish_reason = part.finish_reason
+        self._cached_tokens = output.num_cached_tokens or 0
+        self._on_delta(Delta(part.text, len(part.token_ids), logprobs=logprobs))
+
+    def completion(self) -> Completion:
+        return Completion(
+            text="".join(self._text),
+            finish_reason="length" if self._finish_reason == "length" else "stop",
+            prompt_tokens=self._prompt_tokens,
+            completion_tokens=self._completion_tokens,
+            cached_tokens=self._cached_tokens,
+            logprobs=tuple(self._logprobs),
+        )
+
+
+def _positions(output: "CompletionOutput", alternatives: int) -> tuple[PositionLogprobs, ...]:
+    """Per generated token its log-probability and the likeliest alternatives', best first."""
+    positions = []
+    for token_id, scores in zip(output.token_ids, output.logprobs or (), strict=False):
+        assert scores is not None, "generated tokens have log-probabilities"
+        named = {
+            token: TokenLogprob(score.decoded_token or "", score.logprob)
+            for token, score in scores.items()
+        }
+        # vLLM adds the chosen token where it is not among the likeliest.
+        top = sorted(named.values(), key=lambda token: token.logprob, reverse=True)
+        positions.append(PositionLogprobs(named[token_id], tuple(top[:alternatives])))
+    return tuple(positions)

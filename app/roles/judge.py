@@ -1,0 +1,127 @@
+"""The judge: several votes of the refiner, and the checks by program."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from app.domain.judgment import ConstraintResult, Judgment, Vote
+from app.domain.prompt import Message, Prompt
+from app.domain.sampling import Sampling, derive_seed
+from app.engine.base import Call, Engine, OnDelta, ignore_delta
+from app.errors import EngineError
+from app.roles.templates import fill, transcript
+from app.roles.verdict import NO, YES, is_tie, sample_verdict, yes_probability
+from app.roles.voting import collect_until_decided, collect_votes
+
+VERDICT_LINE = "\n\nVerdict:"
+MAX_TIE_BREAKS = 3
+
+
+class ConstraintChecker(Protocol):
+    """What the judge needs of `app.constraints`."""
+
+    async def check(self, prompt: Prompt, response: str) -> tuple[ConstraintResult, ...]:
+        """The result of every constraint of the prompt."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeCall:
+    """How one judgment is to be made.
+
+    votes: how many at most per round. gate: accepted means a share of yes above it.
+    early_stop: leave out votes that cannot change whether the response is accepted.
+    """
+
+    model: str
+    votes: int
+    gate: float
+    early_stop: bool
+    seed: int | None = None
+    priority: int = 0
+    chunk_tokens: int = 1024
+
+
+def judge_messages(prompt: Prompt, response: str) -> tuple[Message, ...]:
+    """The question put to the judge; the refiner's dialogue starts with the same words."""
+    text = fill("judge", instruction=transcript(prompt), response=response)
+    return (Message("user", text),)
+
+
+class Judge:
+    """Judges responses with the refiner's votes and the constraint checkers."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        checker: ConstraintChecker,
+        *,
+        temperature: float,
+        critique_tokens: int,
+    ) -> None:
+        self._engine = engine
+        self._checker = checker
+        self._temperature = temperature
+        self._critique_tokens = critique_tokens
+
+    async def judge(
+        self,
+        prompt: Prompt,
+        response: str,
+        how: JudgeCall,
+        *,
+        on_delta: OnDelta = ignore_delta,
+        on_vote: Callable[[], None] = lambda: None,
+    ) -> Judgment:
+        """Check the constraints, collect the votes; a tie is judged again up to 3 times.
+
+        A response that fails a constraint is decided already: with early stop it gets a single
+        vote, for its critique. `on_vote` is called for every finished vote, also one that a new
+        round replaces. Raises the engine's errors.
+        """
+        constraints = await self._checker.check(prompt, response)
+        failed = not all(result.satisfied for result in constraints)
+        question = judge_messages(prompt, response)
+        votes: tuple[Vote, ...] = ()
+        for attempt in range(1 + MAX_TIE_BREAKS):
+            cast = partial(self._vote, question, how, attempt, on_delta, on_vote)
+            if not how.early_stop:
+                votes = await collect_votes(cast, how.votes)
+            elif failed:
+                votes = await collect_votes(cast, 1)
+            else:
+                votes = await collect_until_decided(cast, how.votes, how.gate)
+            yes = sum(vote.verdict for vote in votes)
+            if not is_tie(yes, len(votes) - yes):
+                break
+        return Judgment(votes, constraints, how.gate)
+
+    async def _vote(
+        self,
+        question: tuple[Message, ...],
+        how: JudgeCall,
+        attempt: int,
+        on_delta: OnDelta,
+        on_vote: Callable[[], None],
+        position: int,
+    ) -> Vote:
+        """A sampled critique, then P(yes) of the token after a verdict line we write for it."""
+        sampling = Sampling(
+            temperature=self._temperature,
+            top_p=1.0,
+            max_tokens=self._critique_tokens,
+            seed=derive_seed(how.seed, "critique", attempt, position),
+            stop=("Verdict:",),
+        )
+        call = Call(question, how.model, sampling, how.priority, chunk_tokens=how.chunk_tokens)
+        critique = (await self._engine.complete(call, on_delta)).text.strip()
+        opened = (*question, Message("assistant", critique + VERDICT_LINE))
+        call = Call(opened, how.model, sampling, how.priority)
+        probability = yes_probability(await self._engine.score(call, (*YES, *NO), on_delta))
+        if probability is None:
+            raise EngineError("the model's vocabulary has no single token for yes and for no")
+        seed = derive_seed(how.seed, "verdict", attempt, position)
+        verdict = sample_verdict(probability, self._temperature, seed)
+        on_vote()
+        return Vote(verdict, probability, critique)

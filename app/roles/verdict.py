@@ -1,0 +1,54 @@
+"""From token probabilities to a verdict, and from verdicts to an outcome: pure arithmetic."""
+
+import math
+import random
+from collections.abc import Mapping
+
+YES = (" yes", " Yes", " YES")
+NO = (" no", " No", " NO")
+
+
+def yes_probability(logprobs: Mapping[str, float]) -> float | None:
+    """P(yes) among yes and no (0..1), from log-probabilities of their spellings.
+
+    None when no spelling of either was scored, or both have vanished.
+    """
+    yes = sum(math.exp(logprobs[option]) for option in YES if option in logprobs)
+    no = sum(math.exp(logprobs[option]) for option in NO if option in logprobs)
+    return yes / (yes + no) if yes + no > 0 else None
+
+
+def sample_verdict(probability: float, temperature: float, seed: int | None) -> bool:
+    """Draw yes or no as the model would at this temperature; 0 takes the likelier one."""
+    if temperature == 0 or probability in (0.0, 1.0):
+        return probability > 0.5
+    logit = (math.log(probability) - math.log1p(-probability)) / temperature
+    threshold = 1 / (1 + math.exp(-max(-500.0, min(500.0, logit))))
+    return random.Random(seed).random() < threshold
+
+
+def is_tie(yes: int, no: int) -> bool:
+    """As many yes as no."""
+    return yes == no
+
+
+def is_decided(yes: int, no: int, total: int, gate: float) -> bool:
+    """Whether the votes still missing of `total` can change nothing any more.
+
+    Nothing means: neither accepted (a share of yes above `gate`) nor a tie, which would be
+    judged again.
+    """
+    missing = total - yes - no
+    tie_possible = total % 2 == 0 and yes <= total / 2 <= yes + missing
+    if missing and tie_possible:
+        return False
+    return yes / total > gate or (yes + missing) / total <= gate
+
+
+def fewest_to_decide(total: int, gate: float) -> int:
+    """The smallest number of votes that can decide, if they agree."""
+    return next(
+        count
+        for count in range(1, total + 1)
+        if is_decided(count, 0, total, gate) or is_decided(0, count, total, gate)
+    )
