@@ -83,3 +83,11 @@ class DatabaseError(SparError):
     status = 503
     type = "database_unavailable"
     title = "The database is not available"
+
+
+class ClientGone(SparError):
+    """Nobody is there any more to read the answer; the status is what proxies log for it."""
+
+    status = 499
+    type = "client_gone"
+    title = "Client closed the connection"

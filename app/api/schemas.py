@@ -1,5 +1,6 @@
 """The JSON the server takes and gives. Unknown fields are refused, never ignored."""
 
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -189,7 +190,7 @@ class JudgeOut(BaseModel):
 
 class SearchSummaryOut(BaseModel):
     id: str
-    created_at: str
+    created_at: datetime
     mode: Mode
     prompt: str
     response: str

@@ -55,6 +55,11 @@ class Node:
         )
 
     @property
+    def expandable(self) -> bool:
+        """The prompt, or a judged response: a rewrite starts from what the judgment found."""
+        return self.kind is NodeKind.PROMPT or self.judgment is not None
+
+    @property
     def accepted(self) -> bool:
         """Judged, and accepted."""
         return self.judgment is not None and self.judgment.accepted

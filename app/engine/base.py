@@ -113,3 +113,8 @@ class Engine(Protocol):
     def ready(self) -> bool:
         """Whether calls can be made now."""
         ...
+
+    @property
+    def restarts(self) -> int:
+        """How often the engine died and was started again."""
+        ...

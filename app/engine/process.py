@@ -120,7 +120,7 @@ def _build(config: EngineConfig) -> "AsyncLLM":
         "model": config.model,
         "max_model_len": config.context_tokens,
         # A prompt prefilled in pieces rewinds its seed's generator, which a CPU generator
-        # cannot do: the engine would die. So prompts are never split, and a batch holds the longest.
+        # cannot do: the engine would die. So no prompt is split: a batch holds the longest.
         "enable_chunked_prefill": False,
         "max_num_batched_tokens": config.context_tokens,
         "max_num_seqs": config.max_num_seqs,

@@ -14,6 +14,7 @@ class ScriptedEngine:
 
     context_tokens = 4096
     ready = True
+    restarts = 0
 
     def __init__(self, script: Script, log_probability: Callable[[Call, str], float]) -> None:
         self._script = script

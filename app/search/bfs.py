@@ -21,6 +21,6 @@ class BreadthFirst:
         deepest = max(node.depth for node in tree)
         if deepest >= self.depth:
             return []
-        level = [node for node in tree if node.depth == deepest]
+        level = [node for node in tree if node.depth == deepest and node.expandable]
         beam = sorted(level, key=lambda node: node.rank, reverse=True)[: self.beam]
         return within(budget, tree, [node for node in beam for _ in range(self.branch)])

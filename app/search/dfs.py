@@ -24,7 +24,7 @@ class DepthFirst:
             open_children = [
                 child
                 for child in tree.children(tree[current])
-                if child.depth < self.depth and not tree.children(child)
+                if child.depth < self.depth and child.expandable and not tree.children(child)
             ]
             if open_children:
                 best = max(open_children, key=lambda node: node.rank)

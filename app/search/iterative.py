@@ -17,4 +17,5 @@ class Iterative:
     def select(self, tree: Tree, budget: Budget) -> list[Node]:
         """The newest node, unless it is at full depth."""
         newest = tree.newest
-        return within(budget, tree, [newest] if newest.depth < self.depth else [])
+        goes_on = newest.depth < self.depth and newest.expandable
+        return within(budget, tree, [newest] if goes_on else [])

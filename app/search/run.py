@@ -7,9 +7,9 @@ budget, the deadline, a client that went away) cancels every call still running 
 """
 
 import asyncio
+from typing import Literal
 
 from app.domain.budget import Budget, StopReason
-from app.domain.judgment import Judgment
 from app.domain.tree import Node, Tree
 from app.errors import EngineUnavailable, SparError
 from app.search.algorithms import algorithm_for
@@ -30,30 +30,30 @@ async def run_search(
     """Run one search to its end and return the best node found.
 
     `on_event` is told what happens as it happens and must not block. Lack of time or budget
-    is not an error: the result says how the search ended. Raises the engine's errors when no
-    child of a step could be made, and at once when the engine is gone.
+    is not an error: the result says how the search ended. A step of which every child failed
+    ends the search with what it had before; with nothing judged before, it raises the engine's
+    error. Raises `EngineUnavailable` at once when the engine is gone.
     """
     tree = Tree()
     expander = Expander(request, roles, tree, on_event)
-    search = _Search(request, tree, expander, on_event)
+    search = _Search(request, tree, expander)
     stop_reason = await search.run_within_limits()
     expander.keep_unfinished_response()
     best = tree.best()
     if stop_reason is StopReason.EXHAUSTED and best is not None and best.accepted:
         stop_reason = StopReason.ACCEPTED
+    if stop_reason is StopReason.ACCEPTED and best is not None:
+        on_event(NodeAccepted(best))
     return SearchResult(request, tree, best, stop_reason, expander.usage, expander.elapsed_ms)
 
 
 class _Search:
-    def __init__(
-        self, request: SearchRequest, tree: Tree, expander: Expander, on_event: OnEvent
-    ) -> None:
+    def __init__(self, request: SearchRequest, tree: Tree, expander: Expander) -> None:
         self._budget = request.budget
         self._early_stop = request.options.early_stop
         self._algorithm: Algorithm = algorithm_for(request.mode, request.options)
         self._tree = tree
         self._expander = expander
-        self._emit = on_event
 
     async def run_within_limits(self) -> StopReason:
         """The whole search, cut off by its deadline or its token budget."""
@@ -74,14 +74,16 @@ class _Search:
 
     async def _expand_all(self) -> StopReason:
         """Expand selection after selection until a node ends the search or none is left."""
-        while selected := self._algorithm.select(self._tree, self._budget):
-            if await self._expand_step(selected):
-                return StopReason.ACCEPTED
-        without_limit = self._algorithm.select(self._tree, Budget())
-        return StopReason.MAX_NODES if without_limit else StopReason.EXHAUSTED
+        while wanted := self._algorithm.select(self._tree, Budget()):
+            selected = self._algorithm.select(self._tree, self._budget)
+            if selected and (stop_reason := await self._expand_step(selected)):
+                return stop_reason
+            if len(selected) < len(wanted):
+                return StopReason.MAX_NODES
+        return StopReason.EXHAUSTED
 
-    async def _expand_step(self, selected: list[Node]) -> bool:
-        """Expand these nodes at once; True when a child of theirs ends the search."""
+    async def _expand_step(self, selected: list[Node]) -> StopReason | None:
+        """Expand these nodes at once; why the search ends with them, or None to go on."""
         children: dict[asyncio.Task[Node], int] = {}
         for parent in selected:
             node_id = self._tree.reserve()
@@ -91,11 +93,10 @@ class _Search:
         finally:
             await _cancel(*children)
 
-    async def _watch(self, children: dict[asyncio.Task[Node], int]) -> bool:
+    async def _watch(self, children: dict[asyncio.Task[Node], int]) -> StopReason | None:
         """Wait for the children of a step, as long as one of them can still matter.
 
-        A failed child only costs that child; the step fails with it when there is no other,
-        or when the engine is gone.
+        A failed child only costs that child, except when the engine is gone.
         """
         pending = set(children)
         errors: list[SparError] = []
@@ -109,19 +110,19 @@ class _Search:
                 except SparError as error:
                     errors.append(error)
                     continue
-                if self._ends_search(node):
-                    self._emit(NodeAccepted(node))
-                    return True
+                if self._early_stop and self._algorithm.first_accepted_wins and node.accepted:
+                    return StopReason.ACCEPTED
                 if self._early_stop and _is_unbeatable(node):
                     later = {task for task in pending if children[task] > node.id}
                     pending -= later
                     await _cancel(*later)
-        if len(errors) == len(children):
+        best = self._tree.best()
+        if len(errors) < len(children):
+            won = self._early_stop and best is not None and _is_unbeatable(best)
+            return StopReason.ACCEPTED if won else None
+        if best is None or best.judgment is None:
             raise errors[0]
-        return False
-
-    def _ends_search(self, node: Node) -> bool:
-        return self._early_stop and self._algorithm.first_accepted_wins and node.accepted
+        return StopReason.EXHAUSTED
 
 
 def _is_unbeatable(node: Node) -> bool:
@@ -130,7 +131,7 @@ def _is_unbeatable(node: Node) -> bool:
 
 
 async def _cancel(
-    *tasks: asyncio.Task[Node] | asyncio.Task[StopReason] | asyncio.Task[bool],
+    *tasks: asyncio.Task[Node] | asyncio.Task[StopReason] | asyncio.Task[Literal[True]],
 ) -> None:
     """Cancel what still runs, and wait until it has let go of the engine."""
     for task in tasks:

@@ -1,0 +1,54 @@
+"""A bounded queue before the engine: so many run, so many wait, the rest are told to come back."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from app.errors import Overloaded
+
+RETRY_AFTER_SECONDS = 5
+
+
+class Admission:
+    """Lets `running` requests in at a time and `waiting` more wait for their turn."""
+
+    def __init__(self, running: int, waiting: int) -> None:
+        self._slots = asyncio.Semaphore(running)
+        self._places = running + waiting
+        self.admitted = 0
+
+    def enter(self) -> "Ticket":
+        """Take a place in the queue. Raises `Overloaded` when it is full."""
+        if self.admitted >= self._places:
+            raise Overloaded(
+                f"{self.admitted} requests are running or waiting already; try again later",
+                retry_after=RETRY_AFTER_SECONDS,
+            )
+        return Ticket(self, self._slots)
+
+
+class Ticket:
+    """A place in the queue, held until `leave` is called."""
+
+    def __init__(self, admission: Admission, slots: asyncio.Semaphore) -> None:
+        self._admission = admission
+        self._slots = slots
+        admission.admitted += 1
+
+    def leave(self) -> None:
+        """Give the place back."""
+        self._admission.admitted -= 1
+
+    @asynccontextmanager
+    async def turn(self, seconds: float | None = None) -> AsyncIterator[None]:
+        """Wait for one's turn, at most so long: who has run out of time goes in to be told so."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._slots.acquire()
+        except TimeoutError:
+            yield
+            return
+        try:
+            yield
+        finally:
+            self._slots.release()

@@ -1,0 +1,42 @@
+"""What the routes work with, wired once per process by `app.main`."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from app.api.admission import Admission
+from app.constraints.checker import Checker
+from app.db.recorder import Recorder
+from app.db.session import Database
+from app.domain.checkpoint import Versions
+from app.engine.base import Engine
+from app.search.expand import Roles
+from app.settings import Settings
+
+
+@dataclass(slots=True)
+class Services:
+    """Everything a request may need.
+
+    `versions` is what new requests are pinned to; `started_at` is the Unix time of the start.
+    """
+
+    settings: Settings
+    engine: Engine
+    checker: Checker
+    roles: Roles
+    database: Database
+    recorder: Recorder
+    admission: Admission
+    versions: Versions
+    started_at: int
+
+
+def services(request: Request) -> Services:
+    """The process's services."""
+    wired: Services = request.app.state.services
+    return wired
+
+
+ServicesDep = Annotated[Services, Depends(services)]

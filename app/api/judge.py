@@ -1,0 +1,64 @@
+"""`POST /judge`: let the refiner and the checkers judge a response."""
+
+from fastapi import APIRouter, Request
+
+from app.api.deps import Services, ServicesDep
+from app.api.disconnect import while_connected
+from app.api.render import judge_out
+from app.api.requests import prompt_from
+from app.api.schemas import JudgeIn, JudgeOut
+from app.domain.budget import Usage
+from app.domain.checkpoint import Role, served_name
+from app.domain.judgment import Judgment
+from app.domain.prompt import Prompt
+from app.errors import PromptTooLong
+from app.roles.judge import JudgeCall, judge_messages
+from app.search.meter import Meter
+from app.search.room import SLACK
+
+router = APIRouter(tags=["answer"])
+
+
+@router.post("/judge")
+async def judge(body: JudgeIn, request: Request, services: ServicesDep) -> JudgeOut:
+    """Judge a response: every vote with its critique, and every constraint's result."""
+    prompt = prompt_from(body, services)
+    await _fits(prompt, body.response, services)
+    versions, usage = services.versions, Usage()
+    ticket = services.admission.enter()
+
+    def count_vote() -> None:
+        usage.votes += 1
+
+    async def work() -> Judgment:
+        how = JudgeCall(
+            model=served_name(Role.REFINER, versions.refiner),
+            votes=body.search.votes,
+            gate=body.search.gate,
+            early_stop=body.search.early_stop,
+            seed=body.seed,
+        )
+        meter = Meter(usage, max_tokens=None)
+        try:
+            async with ticket.turn():
+                return await services.roles.judge.judge(
+                    prompt, body.response, how, on_delta=meter, on_vote=count_vote
+                )
+        finally:
+            ticket.leave()
+
+    judgment = await while_connected(request, work())
+    usage.judgments += 1
+    return judge_out(judgment, versions, usage)
+
+
+async def _fits(prompt: Prompt, response: str, services: Services) -> None:
+    """Raises `PromptTooLong` when prompt, response and critique do not fit the context."""
+    needed = await services.engine.count_tokens(judge_messages(prompt, response))
+    needed += services.settings.critique_tokens + SLACK
+    if needed > services.engine.context_tokens:
+        raise PromptTooLong(
+            f"judging this needs {needed} tokens; the model's context holds"
+            f" {services.engine.context_tokens}",
+            field="response",
+        )

@@ -1,0 +1,160 @@
+"""Plain chat completions: `model="actor"` or `"refiner"`, straight to the engine."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import replace
+
+from app.api.admission import Ticket
+from app.api.live import Live
+from app.api.openai_schemas import (
+    ChatChunkOut,
+    ChatIn,
+    ChatMessageOut,
+    ChatOut,
+    ChatUsageOut,
+    ChoiceOut,
+    ChunkChoiceOut,
+    DeltaOut,
+    Head,
+    LogprobOut,
+    LogprobsOut,
+    PositionOut,
+    messages_from,
+)
+from app.domain.sampling import Sampling, derive_seed
+from app.engine.base import (
+    Call,
+    Completion,
+    Delta,
+    Engine,
+    PositionLogprobs,
+    TokenLogprob,
+    ignore_delta,
+)
+from app.errors import SparError
+from app.search.meter import WHOLE_CALL
+
+Report = Callable[[tuple[int, Delta]], None]
+
+
+def plain_calls(body: ChatIn, model: str, default_tokens: int) -> list[Call]:
+    """One engine call per wanted choice; with a seed the first has it, the others their own."""
+    sampling = Sampling(
+        temperature=1.0 if body.temperature is None else body.temperature,
+        top_p=1.0 if body.top_p is None else body.top_p,
+        max_tokens=body.length or default_tokens,
+        stop=body.stops,
+    )
+    call = Call(
+        messages_from(body),
+        model,
+        sampling,
+        body.priority,
+        logprobs=(body.top_logprobs or 0) if body.logprobs else None,
+        chunk_tokens=1 if body.stream else WHOLE_CALL,
+    )
+    seeds = [body.seed, *(derive_seed(body.seed, index) for index in range(1, body.n))]
+    return [replace(call, sampling=replace(sampling, seed=seed)) for seed in seeds]
+
+
+async def complete_all(
+    calls: list[Call], engine: Engine, ticket: Ticket, report: Report | None = None
+) -> list[Completion]:
+    """Make all calls at once, when it is the ticket's turn; one error cancels the others."""
+
+    def reporter(index: int) -> Callable[[Delta], None]:
+        return ignore_delta if report is None else lambda delta: report((index, delta))
+
+    try:
+        async with ticket.turn():
+            tasks = [
+                asyncio.create_task(engine.complete(call, reporter(index)))
+                for index, call in enumerate(calls)
+            ]
+            try:
+                return await asyncio.gather(*tasks)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+    finally:
+        ticket.leave()
+
+
+def chat_out(head: Head, completions: list[Completion]) -> ChatOut:
+    """The whole answer."""
+    choices = [
+        ChoiceOut(
+            index=index,
+            message=ChatMessageOut(content=completion.text),
+            logprobs=_logprobs(completion.logprobs),
+            finish_reason=completion.finish_reason,
+        )
+        for index, completion in enumerate(completions)
+    ]
+    return ChatOut(**head, choices=choices, usage=_usage(completions))
+
+
+async def chat_chunks(
+    head: Head, work: Live[tuple[int, Delta], list[Completion]], *, include_usage: bool
+) -> AsyncGenerator[ChatChunkOut | SparError, None]:
+    """The answer in pieces: text as it is generated, then how each choice ended, then usage."""
+    started: set[int] = set()
+    async with aclosing(work.follow()) as items:
+        async for item in items:
+            match item:
+                case SparError():
+                    yield item
+                case (int(index), Delta() as delta):
+                    role = None if index in started else "assistant"
+                    started.add(index)
+                    choice = ChunkChoiceOut(
+                        index=index,
+                        delta=DeltaOut(role=role, content=delta.text),
+                        logprobs=_logprobs(delta.logprobs),
+                    )
+                    yield ChatChunkOut(**head, choices=[choice])
+                case list(completions):
+                    for index, completion in enumerate(completions):
+                        ended = ChunkChoiceOut(
+                            index=index, delta=DeltaOut(), finish_reason=completion.finish_reason
+                        )
+                        yield ChatChunkOut(**head, choices=[ended])
+                    if include_usage:
+                        yield ChatChunkOut(**head, choices=[], usage=_usage(completions))
+
+
+def _usage(completions: list[Completion]) -> ChatUsageOut:
+    """Tokens as OpenAI counts them: the prompt once, the completion of every choice."""
+    return usage_of(
+        completions[0].prompt_tokens, sum(item.completion_tokens for item in completions)
+    )
+
+
+def usage_of(prompt_tokens: int, completion_tokens: int) -> ChatUsageOut:
+    """Tokens and their total."""
+    return ChatUsageOut(
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
+        total_tokens=prompt_tokens + completion_tokens,
+    )
+
+
+def _logprobs(positions: tuple[PositionLogprobs, ...]) -> LogprobsOut | None:
+    if not positions:
+        return None
+    content = [
+        PositionOut(
+            **_logprob(position.chosen).model_dump(),
+            top_logprobs=[_logprob(token) for token in position.top],
+        )
+        for position in positions
+    ]
+    return LogprobsOut(content=content)
+
+
+def _logprob(token: TokenLogprob) -> LogprobOut:
+    return LogprobOut(
+        token=token.token, logprob=token.logprob, bytes=list(token.token.encode("utf-8"))
+    )

@@ -1,0 +1,206 @@
+"""The OpenAI chat shape, as far as it is supported; any other field is refused by name."""
+
+from typing import Annotated, Literal, Self, TypedDict
+
+from pydantic import BaseModel, Field, field_validator, model_validator
+
+from app.api.schemas import (
+    BudgetIn,
+    CheckpointOut,
+    ConstraintIn,
+    ConstraintOut,
+    NodeOut,
+    NonEmptyText,
+    Schema,
+    SearchIn,
+    Text,
+    UsageOut,
+)
+from app.domain.budget import StopReason
+from app.domain.prompt import Message
+
+
+class TextPart(Schema):
+    type: Literal["text"]
+    text: Text
+
+
+class ChatMessageIn(Schema):
+    role: Literal["system", "developer", "user", "assistant"]
+    content: Text | Annotated[list[TextPart], Field(min_length=1)]
+
+    @property
+    def text(self) -> str:
+        """The content as one string."""
+        if isinstance(self.content, str):
+            return self.content
+        return "".join(part.text for part in self.content)
+
+
+class StreamOptions(Schema):
+    include_usage: bool = False
+
+
+class ChatIn(Schema):
+    """A chat completion request.
+
+    `search`, `budget`, `constraints` and `include_tree` go with the search modes
+    (`model="actor:bfs"`), `priority` (lower is served first) with every model.
+    """
+
+    model: Text
+    messages: Annotated[list[ChatMessageIn], Field(min_length=1, max_length=1000)]
+    n: int = Field(1, ge=1, le=64)
+    stop: NonEmptyText | Annotated[list[NonEmptyText], Field(max_length=16)] | None = None
+    seed: int | None = Field(None, ge=0, le=2**63 - 1)
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    max_tokens: int | None = Field(None, ge=1, le=1_000_000)
+    max_completion_tokens: int | None = Field(None, ge=1, le=1_000_000)
+    logprobs: bool = False
+    top_logprobs: int | None = Field(None, ge=0, le=20)
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    priority: int = Field(0, ge=-1000, le=1000)
+    search: SearchIn | None = None
+    budget: BudgetIn | None = None
+    constraints: list[ConstraintIn] | None = Field(None, max_length=64)
+    include_tree: bool = False
+
+    @field_validator("messages")
+    @classmethod
+    def _something_to_answer(cls, messages: list[ChatMessageIn]) -> list[ChatMessageIn]:
+        if messages[-1].role in ("system", "developer") or not messages[-1].text.strip():
+            raise ValueError("the last of `messages` must be a user or assistant text")
+        if messages[-1].role == "assistant" and len(messages) == 1:
+            raise ValueError("an assistant message to continue needs a user message before it")
+        return messages
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.top_logprobs is not None and not self.logprobs:
+            raise ValueError("`top_logprobs` needs `logprobs: true`")
+        if self.stream_options is not None and not self.stream:
+            raise ValueError("`stream_options` needs `stream: true`")
+        if self.max_tokens is not None and self.max_completion_tokens is not None:
+            raise ValueError("give either `max_tokens` or `max_completion_tokens`, not both")
+        return self
+
+    @property
+    def length(self) -> int | None:
+        """The length limit, whichever of its two names was used."""
+        return self.max_completion_tokens or self.max_tokens
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """The stop strings as a tuple."""
+        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+
+
+class LogprobOut(BaseModel):
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+class PositionOut(LogprobOut):
+    top_logprobs: list[LogprobOut]
+
+
+class LogprobsOut(BaseModel):
+    content: list[PositionOut]
+
+
+class ChatMessageOut(BaseModel):
+    role: Literal["assistant"] = "assistant"
+    content: str
+
+
+class ChoiceOut(BaseModel):
+    index: int
+    message: ChatMessageOut
+    logprobs: LogprobsOut | None = None
+    finish_reason: Literal["stop", "length"]
+
+
+class DeltaOut(BaseModel):
+    role: Literal["assistant"] | None = None
+    content: str | None = None
+
+
+class ChunkChoiceOut(BaseModel):
+    index: int
+    delta: DeltaOut
+    logprobs: LogprobsOut | None = None
+    finish_reason: Literal["stop", "length"] | None = None
+
+
+class ChatUsageOut(BaseModel):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class SearchInfoOut(BaseModel):
+    """What a search mode adds to the OpenAI shape; the fields are those of `POST /generate`."""
+
+    id: str
+    accepted: bool | None
+    value: float | None
+    critique: str | None
+    constraints: list[ConstraintOut]
+    stop_reason: StopReason
+    checkpoint: CheckpointOut
+    usage: UsageOut
+    tree: list[NodeOut] | None = None
+
+
+class Head(TypedDict):
+    """What an answer and each of its chunks begin with."""
+
+    id: str
+    created: int
+    model: str
+    system_fingerprint: str
+
+
+class ChatOut(BaseModel):
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    model: str
+    system_fingerprint: str
+    choices: list[ChoiceOut]
+    usage: ChatUsageOut
+    search: SearchInfoOut | None = None
+
+
+class ChatChunkOut(BaseModel):
+    id: str
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+    created: int
+    model: str
+    system_fingerprint: str
+    choices: list[ChunkChoiceOut]
+    usage: ChatUsageOut | None = None
+    search: SearchInfoOut | None = None
+
+
+class ModelOut(BaseModel):
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str = "spar"
+
+
+class ModelsOut(BaseModel):
+    object: Literal["list"] = "list"
+    data: list[ModelOut]
+
+
+def messages_from(body: ChatIn) -> tuple[Message, ...]:
+    """The conversation; OpenAI's `developer` is what others call `system`."""
+    return tuple(
+        Message("system" if message.role == "developer" else message.role, message.text)
+        for message in body.messages
+    )

@@ -1,0 +1,119 @@
+"""Searched chat completions: `model="actor:bfs"` and the like."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from app.api.deps import Services
+from app.api.events import LiveSearch
+from app.api.openai_plain import usage_of
+from app.api.openai_schemas import (
+    ChatChunkOut,
+    ChatIn,
+    ChatMessageOut,
+    ChatOut,
+    ChoiceOut,
+    ChunkChoiceOut,
+    DeltaOut,
+    Head,
+    SearchInfoOut,
+    messages_from,
+)
+from app.api.render import generate_out
+from app.api.requests import search_request
+from app.api.schemas import BudgetIn, GenerateIn, MessageIn, SamplingIn, SearchIn
+from app.domain.options import Mode
+from app.engine.base import FinishReason
+from app.errors import InvalidRequest, SparError
+from app.search.base import SearchRequest, SearchResult, TextDelta
+
+
+async def chat_search(body: ChatIn, mode: Mode, services: Services) -> SearchRequest:
+    """The search a chat request asks for. Raises `InvalidRequest` for what a search has not."""
+    if body.n != 1:
+        raise InvalidRequest("`n` is 1 with a search mode; see `search.n`", field="n")
+    if body.logprobs:
+        raise InvalidRequest("`logprobs` do not go with a search mode", field="logprobs")
+    messages = messages_from(body)
+    if messages[-1].role != "user":
+        raise InvalidRequest("a search mode cannot continue an assistant message", field="messages")
+    generate = GenerateIn(
+        messages=[MessageIn(role=message.role, content=message.content) for message in messages],
+        mode=mode,
+        constraints=body.constraints or [],
+        search=body.search or SearchIn(),
+        budget=body.budget or BudgetIn(),
+        sampling=SamplingIn(
+            temperature=body.temperature,
+            top_p=body.top_p,
+            max_tokens=body.length,
+            seed=body.seed,
+            stop=list(body.stops),
+        ),
+        stream=body.stream,
+    )
+    return await search_request(generate, services, priority=body.priority)
+
+
+def searched_chat_out(head: Head, result: SearchResult, *, include_tree: bool) -> ChatOut:
+    """The whole answer; `search` holds what the OpenAI shape has no place for."""
+    choice = ChoiceOut(
+        index=0,
+        message=ChatMessageOut(content=result.best.text if result.best else ""),
+        finish_reason=_finish_reason(result),
+    )
+    return ChatOut(
+        **head,
+        choices=[choice],
+        usage=usage_of(result.usage.prompt_tokens, result.usage.completion_tokens),
+        search=_search_info(result, include_tree=include_tree),
+    )
+
+
+async def searched_chat_chunks(
+    head: Head, search: LiveSearch, body: ChatIn
+) -> AsyncGenerator[ChatChunkOut | SparError, None]:
+    """The answer in pieces: a greedy one as it is generated, a searched one when it is found."""
+    streamed = False
+    async with aclosing(search.follow()) as items:
+        async for item in items:
+            match item:
+                case SparError():
+                    yield item
+                case TextDelta(text):
+                    yield _chunk(head, text, first=not streamed)
+                    streamed = True
+                case SearchResult():
+                    if not streamed:
+                        yield _chunk(head, item.best.text if item.best else "", first=True)
+                    ended = ChunkChoiceOut(
+                        index=0, delta=DeltaOut(), finish_reason=_finish_reason(item)
+                    )
+                    info = _search_info(item, include_tree=body.include_tree)
+                    yield ChatChunkOut(**head, choices=[ended], search=info)
+                    if body.stream_options and body.stream_options.include_usage:
+                        usage = usage_of(item.usage.prompt_tokens, item.usage.completion_tokens)
+                        yield ChatChunkOut(**head, choices=[], usage=usage)
+
+
+def _chunk(head: Head, text: str, *, first: bool) -> ChatChunkOut:
+    delta = DeltaOut(role="assistant" if first else None, content=text)
+    return ChatChunkOut(**head, choices=[ChunkChoiceOut(index=0, delta=delta)])
+
+
+def _finish_reason(result: SearchResult) -> FinishReason:
+    return "length" if result.best is None or result.best.partial else "stop"
+
+
+def _search_info(result: SearchResult, *, include_tree: bool) -> SearchInfoOut:
+    answer = generate_out(result, include_tree=include_tree)
+    return SearchInfoOut(
+        id=answer.id,
+        accepted=answer.accepted,
+        value=answer.value,
+        critique=answer.critique,
+        constraints=answer.constraints,
+        stop_reason=answer.stop_reason,
+        checkpoint=answer.checkpoint,
+        usage=answer.usage,
+        tree=answer.tree,
+    )

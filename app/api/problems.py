@@ -1,0 +1,118 @@
+"""Every error as RFC 9457 problem details, rendered in this one place."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from app.api.schemas import Problem
+from app.errors import SparError
+
+log = logging.getLogger(__name__)
+
+TITLES = {
+    400: ("bad_request", "Bad request"),
+    404: ("not_found", "Not found"),
+    405: ("method_not_allowed", "Method not allowed"),
+    413: ("body_too_large", "Body too large"),
+    422: ("invalid_request", "Invalid request"),
+}
+
+
+def problem(error: SparError) -> Problem:
+    """The problem details of one of our errors."""
+    return Problem(
+        type=error.type,
+        title=error.title,
+        status=error.status,
+        message=error.message,
+        field=error.field,
+    )
+
+
+def respond(details: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
+    """Problem details as a response."""
+    return JSONResponse(
+        details.model_dump(exclude_none=True),
+        status_code=details.status,
+        headers=headers,
+        media_type="application/problem+json",
+    )
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Render our errors, FastAPI's and the unforeseen, all in the same shape."""
+    app.add_exception_handler(SparError, _spar_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(Exception, _unforeseen)
+
+
+async def _spar_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, SparError)
+    if error.status >= 500:
+        log.error("%s %s: %s", request.method, request.url.path, error.message)
+    headers = None if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    return respond(problem(error), headers)
+
+
+async def _validation_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    field = field_name(first["loc"])
+    others = len(error.errors()) - 1
+    message = _words(first) + (f" (and {others} more)" if others else "")
+    kind, title = TITLES[422]
+    status = 400 if first["type"] == "json_invalid" else 422
+    if status == 400:
+        kind, title = "malformed_json", "Malformed JSON"
+    return respond(Problem(type=kind, title=title, status=status, message=message, field=field))
+
+
+async def _http_exception(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    kind, title = TITLES.get(error.status_code, ("error", "Error"))
+    message = str(error.detail)
+    if error.status_code == 400 and "parsing the body" in message:
+        kind, title = "malformed_json", "Malformed JSON"
+        message = "the body is not valid JSON in UTF-8, or is nested too deeply"
+    details = Problem(type=kind, title=title, status=error.status_code, message=message)
+    return respond(details, dict(error.headers) if error.headers else None)
+
+
+async def _unforeseen(*_: object) -> JSONResponse:
+    # Starlette raises the error again after this, so the log gets its traceback there.
+    details = Problem(
+        type="internal",
+        title="Internal error",
+        status=500,
+        message="an unforeseen error; the server's log has the details",
+    )
+    return respond(details)
+
+
+def field_name(location: Sequence[int | str]) -> str | None:
+    """`("body", "search", "n")` as `search.n`; None for the whole body."""
+    parts = [str(part) for part in location if part not in ("body", "query", "path", "header")]
+    return ".".join(parts) or None
+
+
+def _words(error: dict[str, Any]) -> str:
+    """A validation error in plain words."""
+    name = field_name(error["loc"])
+    match error["type"]:
+        case "extra_forbidden":
+            return f"the field `{name}` is not known here"
+        case "missing":
+            return f"the field `{name}` is required" if name else "a JSON body is required"
+        case "json_invalid":
+            return f"the body is not valid JSON: {error.get('ctx', {}).get('error', '')}"
+        case "value_error":
+            return str(error["ctx"]["error"])
+        case _:
+            text = error["msg"][0].lower() + error["msg"][1:]
+            return f"`{name}`: {text}" if name else str(text)

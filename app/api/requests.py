@@ -1,0 +1,80 @@
+"""From what a client sent to what a search or judgment needs."""
+
+import time
+
+from ulid import ULID
+
+from app.api.deps import Services
+from app.api.schemas import BudgetIn, GenerateIn, PromptIn, SamplingIn
+from app.domain.budget import Budget
+from app.domain.options import Mode, SearchOptions
+from app.domain.prompt import Constraint, Message, Prompt
+from app.domain.sampling import Sampling
+from app.errors import InvalidRequest
+from app.search.base import SearchRequest
+from app.search.room import response_room
+
+
+def prompt_from(body: PromptIn, services: Services) -> Prompt:
+    """The prompt of a body, its constraints validated. Raises `InvalidRequest`."""
+    constraints = tuple(Constraint(item.id, item.kwargs) for item in body.constraints)
+    services.checker.validate(constraints)
+    if body.prompt is not None:
+        return Prompt.from_text(body.prompt, constraints)
+    assert body.messages is not None, "the schema asks for one of the two"
+    messages = tuple(Message(message.role, message.content) for message in body.messages)
+    return Prompt(messages, constraints)
+
+
+async def search_request(
+    body: GenerateIn, services: Services, *, priority: int = 0
+) -> SearchRequest:
+    """The search a body asks for, pinned to the versions served now.
+
+    Raises `InvalidRequest`, `PromptTooLong` and `EngineUnavailable`.
+    """
+    started = time.monotonic()
+    prompt = prompt_from(body, services)
+    room = await response_room(
+        services.engine,
+        prompt,
+        body.mode,
+        critique_tokens=services.settings.critique_tokens,
+        reflection_tokens=services.settings.reflection_tokens,
+    )
+    return SearchRequest(
+        id=str(ULID()),
+        mode=body.mode,
+        prompt=prompt,
+        options=SearchOptions(**body.search.model_dump()),
+        budget=_budget(body.budget, services),
+        sampling=_sampling(body.sampling, body.mode, room, services),
+        started=started,
+        versions=services.versions,
+        priority=priority,
+        stream=body.stream,
+    )
+
+
+def _budget(body: BudgetIn, services: Services) -> Budget:
+    limit = services.settings.max_nodes
+    if body.max_nodes is not None and body.max_nodes > limit:
+        raise InvalidRequest(
+            f"`budget.max_nodes` may be at most {limit} on this server", field="budget.max_nodes"
+        )
+    return Budget(body.max_nodes or limit, body.max_tokens, body.deadline_ms)
+
+
+def _sampling(body: SamplingIn, mode: Mode, room: int, services: Services) -> Sampling:
+    """Greedy decoding in greedy mode, the settings' sampling in the others, unless told."""
+    settings = services.settings
+    greedy = mode is Mode.GREEDY
+    temperature = 0.0 if greedy else settings.response_temperature
+    top_p = 1.0 if greedy else settings.response_top_p
+    return Sampling(
+        temperature=temperature if body.temperature is None else body.temperature,
+        top_p=top_p if body.top_p is None else body.top_p,
+        max_tokens=min(body.max_tokens or settings.max_tokens, room),
+        seed=body.seed,
+        stop=tuple(body.stop),
+    )

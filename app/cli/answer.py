@@ -1,0 +1,89 @@
+"""`spar generate` and `spar judge`: their options, and the requests made of them."""
+
+from app.cli import options
+from app.domain.options import Mode
+
+
+def generate(  # noqa: PLR0913 - one parameter per option
+    prompt: options.PromptText = None,
+    *,
+    constraint: options.Constraints = None,
+    mode: options.SearchMode = Mode.BFS,
+    n: options.N = None,
+    branch: options.Branch = None,
+    beam: options.Beam = None,
+    depth: options.Depth = None,
+    votes: options.Votes = None,
+    gate: options.Gate = None,
+    early_stop: options.EarlyStop = None,
+    max_nodes: options.MaxNodes = None,
+    max_tokens: options.MaxTokens = None,
+    deadline: options.Deadline = None,
+    temperature: options.Temperature = None,
+    top_p: options.TopP = None,
+    length: options.Length = None,
+    seed: options.Seed = None,
+    stop: options.Stop = None,
+    tree: options.DrawTree = False,
+    as_json: options.Json = False,
+    stream: options.Stream = True,
+    url: options.Url = options.DEFAULT_URL,
+) -> None:
+    """Answer an instruction by searching for the answer, on a running server.
+
+    The answer goes to standard output, progress and a summary to standard error.
+
+    Ctrl-C stops the search.
+    """
+    from app.api.schemas import GenerateIn
+    from app.cli import ask
+    from app.cli.request import checked, given, parse_constraints, read_prompt
+
+    body = {
+        "prompt": read_prompt(prompt),
+        "mode": mode,
+        "constraints": parse_constraints(constraint),
+        "search": given(
+            n=n,
+            branch=branch,
+            beam=beam,
+            depth=depth,
+            votes=votes,
+            gate=gate,
+            early_stop=early_stop,
+        ),
+        "budget": given(max_nodes=max_nodes, max_tokens=max_tokens, deadline_ms=deadline),
+        "sampling": given(
+            temperature=temperature, top_p=top_p, max_tokens=length, seed=seed, stop=stop
+        ),
+        "stream": stream,
+        "include_tree": tree,
+    }
+    ask.generate(url, checked(GenerateIn, body), ask.Show(json=as_json, tree=tree))
+
+
+def judge(  # noqa: PLR0913 - one parameter per option
+    prompt: options.PromptText = None,
+    *,
+    response: options.ResponseText = None,
+    response_file: options.ResponseFile = None,
+    constraint: options.Constraints = None,
+    votes: options.Votes = None,
+    gate: options.Gate = None,
+    seed: options.Seed = None,
+    as_json: options.Json = False,
+    url: options.Url = options.DEFAULT_URL,
+) -> None:
+    """Judge a response to an instruction, on a running server."""
+    from app.api.schemas import JudgeIn
+    from app.cli import ask
+    from app.cli.request import checked, given, parse_constraints, read_prompt, read_response
+
+    body = {
+        "prompt": read_prompt(prompt),
+        "response": read_response(response, response_file),
+        "constraints": parse_constraints(constraint),
+        "search": given(votes=votes, gate=gate),
+        **given(seed=seed),
+    }
+    ask.judge(url, checked(JudgeIn, body), as_json=as_json)

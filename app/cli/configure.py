@@ -1,0 +1,28 @@
+"""Settings from command-line options: what is given wins over the environment."""
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from app.cli.request import given
+from app.errors import ConfigurationError
+from app.settings import Settings
+
+
+def settings_from(**options: object) -> Settings:
+    """The settings with the options that are not None put over the environment's.
+
+    Raises `ConfigurationError` naming the first setting that is wrong.
+    """
+    overrides = given(**options)
+    try:
+        return Settings.model_validate(overrides)
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error.errors(include_url=False)[0], overrides)) from error
+
+
+def _explain(problem: ErrorDetails, overrides: dict[str, object]) -> str:
+    if not problem["loc"]:
+        return problem["msg"]
+    name = str(problem["loc"][0])
+    source = "--" + name.replace("_", "-") if name in overrides else f"SPAR_{name.upper()}"
+    return f"{source} is set to {problem['input']!r}: {problem['msg']}"

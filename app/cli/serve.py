@@ -1,0 +1,55 @@
+"""`spar serve`: check, prepare, and run the server."""
+
+from typing import Annotated
+
+import typer
+
+from app.cli.maintain import Data, DatabaseUrl
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on (SPAR_HOST).")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on (SPAR_PORT).")] = None,
+    data: Data = None,
+    database_url: DatabaseUrl = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Model folder or hub name (SPAR_MODEL); else the embedded model."),
+    ] = None,
+    context_tokens: Annotated[
+        int | None,
+        typer.Option(help="Longest prompt and answer in tokens (SPAR_CONTEXT_TOKENS)."),
+    ] = None,
+    max_num_seqs: Annotated[
+        int | None, typer.Option(help="Sequences decoded at once (SPAR_MAX_NUM_SEQS).")
+    ] = None,
+) -> None:
+    """Run the server. Every other setting is an environment variable SPAR_..."""
+    from app.cli.configure import settings_from
+    from app.cli.console import say
+    from app.cli.progress import resolve
+    from app.db.upgrade import upgrade
+    from app.preflight import check_data_folder, check_port, check_python
+
+    settings = settings_from(
+        host=host,
+        port=port,
+        data=data,
+        database_url=database_url,
+        model=model,
+        context_tokens=context_tokens,
+        max_num_seqs=max_num_seqs,
+    )
+    check_python()
+    check_data_folder(settings.data)
+    check_port(settings.host, settings.port)
+    say(f"Data folder: {settings.data.absolute()}")
+    path = resolve(settings.model)
+    say(f"Model: {path}")
+    upgrade(settings.url)
+    say("Database: up to date")
+    say(f"Starting the engine and the server on {settings.host}:{settings.port}")
+
+    from app.main import serve as run
+
+    run(settings, path)

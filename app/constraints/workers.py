@@ -1,0 +1,66 @@
+"""A pool of processes that survives timeouts, cancellation and the death of its processes."""
+
+import asyncio
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
+from typing import ParamSpec, TypeVar
+
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Workers:
+    """Runs functions in `processes` processes, each started with `initializer`.
+
+    A function that takes longer than `seconds` is killed with its process.
+    """
+
+    def __init__(self, processes: int, seconds: float, initializer: Callable[[], None]) -> None:
+        self._processes = processes
+        self._seconds = seconds
+        self._initializer = initializer
+        self._closed = False
+        self._pool = self._new_pool()
+        self._retired: set[asyncio.Task[None]] = set()
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call an importable function in a process and return its result.
+
+        A process that dies under it is replaced and the call is tried once more. Cancelling
+        the call ends it, with its process if it has begun. Raises TimeoutError when the time is
+        up, ProcessExpired when the process died twice, and what `function` raises.
+        """
+        try:
+            return await asyncio.wrap_future(self._schedule(function, *args, **kwargs))
+        except (ProcessExpired, BrokenProcessPool):
+            return await asyncio.wrap_future(self._schedule(function, *args, **kwargs))
+
+    async def close(self) -> None:
+        """End all processes; calls under way fail. Nothing can be run afterwards."""
+        self._closed = True
+        await asyncio.to_thread(_stop, self._pool)
+        await asyncio.gather(*self._retired)
+
+    def _schedule(
+        self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> "ProcessFuture[T]":
+        if self._closed:
+            raise RuntimeError("The checking processes are stopped.")
+        if not self._pool.active:  # pebble gives up a pool when one of its idle processes dies
+            retired = asyncio.create_task(asyncio.to_thread(_stop, self._pool))
+            self._retired.add(retired)
+            retired.add_done_callback(self._retired.discard)
+            self._pool = self._new_pool()
+        return self._pool.schedule(function, args, kwargs, timeout=self._seconds)
+
+    def _new_pool(self) -> ProcessPool:
+        spawn = multiprocessing.get_context("spawn")
+        return ProcessPool(self._processes, initializer=self._initializer, context=spawn)
+
+
+def _stop(pool: ProcessPool) -> None:
+    pool.stop()  # type: ignore[no-untyped-call]
+    pool.join()

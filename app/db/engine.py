@@ -1,0 +1,60 @@
+"""Opening a database: what SQLite needs to be told, and nothing that another needs."""
+
+from typing import Any
+
+from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy.exc import ArgumentError, InvalidRequestError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from app.errors import ConfigurationError
+
+
+def open_engine(url: str, *, migrating: bool = False) -> AsyncEngine:
+    """An engine for `url`; it connects at first use.
+
+    A SQLite file is used in WAL mode with foreign keys enforced; it waits 5 seconds for a lock
+    unless the URL says otherwise (`?timeout=`, in seconds). `migrating` is for changing tables:
+    SQLite then takes the write lock first, and leaves foreign keys alone, because rebuilding a
+    table would otherwise delete the rows that refer to it.
+
+    Raises `ConfigurationError` for a URL that no installed driver understands.
+    """
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            return _open_sqlite(parsed, migrating)
+        return create_async_engine(parsed)
+    except (ArgumentError, InvalidRequestError, ImportError) as error:
+        raise ConfigurationError(
+            f"The database URL cannot be used ({str(error).rstrip('.')}). A SQLite file is written"
+            " sqlite+aiosqlite:////absolute/path/to/file.db",
+            field="database_url",
+        ) from error
+
+
+def _open_sqlite(url: URL, migrating: bool) -> AsyncEngine:
+    # Without isolation_level=None sqlite3 begins transactions by its own rules, which breaks
+    # savepoints and leaves changes of tables outside of any transaction.
+    engine = create_async_engine(url, connect_args={"isolation_level": None})
+    foreign_keys = "OFF" if migrating else "ON"
+    begin = "BEGIN IMMEDIATE" if migrating else "BEGIN"
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def configure(connection: Any, _: ConnectionPoolEntry) -> None:
+        try:
+            cursor = connection.cursor()
+            cursor.execute(f"PRAGMA foreign_keys={foreign_keys}")
+            cursor.execute("PRAGMA journal_mode=WAL")
+            cursor.execute("PRAGMA synchronous=NORMAL")
+            cursor.close()
+        except BaseException:
+            # The pool drops a connection that fails here, and its thread would live on.
+            connection.close()
+            raise
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin_transaction(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine

@@ -1,0 +1,124 @@
+"""Writes finished searches in the background, so that no answer waits for the database."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from app.db.searches import SearchRepository, began_at
+from app.db.session import Database
+from app.errors import DatabaseError
+from app.search.base import SearchResult
+
+logger = logging.getLogger(__name__)
+
+RETRY_DELAYS = (0.1, 0.2, 0.4, 0.8, 1.6)
+CAPACITY = 10_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Entry:
+    result: SearchResult
+    began_at: datetime
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def id(self) -> str:
+        return self.result.request.id
+
+
+class Recorder:
+    """Takes results at once and writes each in one transaction, oldest first.
+
+    `lost` counts the searches that could not be written; each is also logged with its id. Belongs
+    to one event loop.
+
+    retry_delays: pauses in seconds between attempts while the trouble may pass.
+    capacity: how many searches may wait; more are lost, because memory must not grow forever.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        retry_delays: Sequence[float] = RETRY_DELAYS,
+        capacity: int = CAPACITY,
+    ) -> None:
+        self.lost = 0
+        self._database = database
+        self._retry_delays = retry_delays
+        self._capacity = capacity
+        self._queue: deque[_Entry] = deque()
+        self._writer: asyncio.Task[None] | None = None
+        self._closed = False
+
+    @property
+    def pending(self) -> int:
+        """How many searches are not written yet."""
+        return len(self._queue)
+
+    def submit(self, result: SearchResult) -> None:
+        """Have a search written soon. Never waits and never raises."""
+        entry = _Entry(result, began_at(result))
+        if self._closed:
+            self._lose(entry, "the recorder is closed")
+        elif self.pending >= self._capacity:
+            self._lose(entry, f"{self.pending} searches wait to be written already")
+        else:
+            self._queue.append(entry)
+            if self._writer is None or self._writer.done():
+                self._writer = asyncio.create_task(self._drain(), name="recorder")
+
+    async def wait_for(self, search_id: str) -> None:
+        """Wait until the search is written or lost; returns at once if it is not pending."""
+        for entry in tuple(self._queue):
+            if entry.id == search_id:
+                await entry.done.wait()
+
+    async def close(self, seconds: float) -> None:
+        """Take no more, write everything pending within `seconds`, then stop."""
+        self._closed = True
+        if self._writer is None:
+            return
+        _, unfinished = await asyncio.wait({self._writer}, timeout=seconds)
+        if unfinished:
+            self._writer.cancel()
+            await asyncio.wait({self._writer})
+        while self._queue:
+            self._lose(self._queue.popleft(), f"not written within {seconds:g} seconds of closing")
+
+    async def _drain(self) -> None:
+        while self._queue:
+            entry = self._queue[0]
+            try:
+                await self._write(entry)
+            except DatabaseError as error:
+                self._lose(entry, error.message)
+            except Exception:
+                # A search that cannot be turned into rows must not keep the next ones waiting.
+                logger.exception("unexpected error while writing search %s", entry.id)
+                self._lose(entry, "see the error above")
+            entry.done.set()
+            self._queue.popleft()
+
+    async def _write(self, entry: _Entry) -> None:
+        for delay in self._retry_delays:
+            try:
+                return await self._write_once(entry)
+            except DatabaseError as error:
+                if error.retry_after is None:
+                    raise
+                logger.warning("search %s is written later: %s", entry.id, error.message)
+                await asyncio.sleep(delay)
+        return await self._write_once(entry)
+
+    async def _write_once(self, entry: _Entry) -> None:
+        async with self._database.session() as session:
+            await SearchRepository(session).add(entry.result, created_at=entry.began_at)
+
+    def _lose(self, entry: _Entry, why: str) -> None:
+        self.lost += 1
+        entry.done.set()
+        logger.error("search %s is answered and not stored: %s", entry.id, why)

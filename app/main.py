@@ -1,0 +1,168 @@
+"""The server process: everything is wired here."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import uvicorn
+from fastapi import FastAPI
+from rich.console import Console
+
+from app import __version__
+from app.api import constraints, generate, health, judge, openai, searches
+from app.api.admission import Admission
+from app.api.body_limit import BodyLimit
+from app.api.deps import Services
+from app.api.problems import add_handlers
+from app.api.schemas import Problem
+from app.checkpoints.registry import open_registry
+from app.constraints.checker import Checker
+from app.db.recorder import Recorder
+from app.db.session import Database
+from app.engine.process import EngineConfig
+from app.engine.vllm import VllmEngine
+from app.errors import ConfigurationError
+from app.roles.actor import Actor
+from app.roles.judge import Judge
+from app.roles.refiner import Refiner
+from app.search.expand import Roles
+from app.settings import Settings
+
+log = logging.getLogger(__name__)
+
+OnEngine = Callable[[ConfigurationError | None], None]
+"""Told once whether the engine has started (None) or cannot start (the error)."""
+
+
+def create_app(settings: Settings, model: str, on_engine: OnEngine = lambda _: None) -> FastAPI:
+    """The application: listens at once, loads the engine meanwhile.
+
+    `model` is a model folder or hub name; the database must have been upgraded. Until the
+    engine is there, `/readyz` and whatever needs it answer 503.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with _services(settings, model, on_engine) as services:
+            app.state.services = services
+            yield
+
+    app = FastAPI(
+        title="spar",
+        version=__version__,
+        summary="Answers that are searched for, over a vLLM-served actor and refiner.",
+        lifespan=lifespan,
+        responses={"4XX": {"model": Problem}, "5XX": {"model": Problem}},
+    )
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    add_handlers(app)
+    for routes in (generate, judge, constraints, openai, searches, health):
+        app.include_router(routes.router)
+    return app
+
+
+@asynccontextmanager
+async def _services(settings: Settings, model: str, on_engine: OnEngine) -> AsyncIterator[Services]:
+    """Open everything, and close it in the reverse order, pending records first."""
+    engine = VllmEngine(_engine_config(settings, model))
+    checker = Checker(settings.check_processes, settings.check_seconds)
+    database = Database(settings.url)
+    recorder = Recorder(database)
+    await checker.start()
+    versions = await open_registry(database, model)
+    loading = asyncio.create_task(_load(engine, on_engine))
+    try:
+        yield Services(
+            settings=settings,
+            engine=engine,
+            checker=checker,
+            roles=_roles(settings, engine, checker),
+            database=database,
+            recorder=recorder,
+            admission=Admission(settings.max_running, settings.max_waiting),
+            versions=versions,
+            started_at=int(time.time()),
+        )
+    finally:
+        await recorder.close(settings.shutdown_seconds)
+        loading.cancel()
+        await asyncio.gather(loading, return_exceptions=True)
+        await engine.close()
+        await checker.close()
+        await database.close()
+
+
+async def _load(engine: VllmEngine, on_engine: OnEngine) -> None:
+    try:
+        await engine.start()
+    except ConfigurationError as error:
+        on_engine(error)
+    else:
+        on_engine(None)
+
+
+def _roles(settings: Settings, engine: VllmEngine, checker: Checker) -> Roles:
+    return Roles(
+        actor=Actor(engine),
+        judge=Judge(
+            engine,
+            checker,
+            temperature=settings.vote_temperature,
+            critique_tokens=settings.critique_tokens,
+        ),
+        refiner=Refiner(engine, reflection_tokens=settings.reflection_tokens),
+        refine_temperature=settings.refine_temperature,
+    )
+
+
+def _engine_config(settings: Settings, model: str) -> EngineConfig:
+    return EngineConfig(
+        model=model,
+        context_tokens=settings.context_tokens,
+        kv_cache_gib=settings.kv_cache_gib,
+        gpu_memory_utilization=settings.gpu_memory_utilization,
+        block_size=settings.block_size,
+        max_num_seqs=settings.max_num_seqs,
+        compile=settings.compile,
+    )
+
+
+def serve(settings: Settings, model: str) -> None:
+    """Run the server until it is told to stop. Raises `ConfigurationError` if it cannot start."""
+    failure: list[ConfigurationError] = []
+
+    def on_engine(error: ConfigurationError | None) -> None:
+        if error is None:
+            _say_where_to_go(settings)
+        else:
+            failure.append(error)
+            server.should_exit = True
+
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(settings, model, on_engine),
+            host=settings.host,
+            port=settings.port,
+            log_level="warning",
+            timeout_graceful_shutdown=settings.shutdown_seconds,
+        )
+    )
+    server.run()
+    if failure:
+        raise failure[0]
+
+
+def _say_where_to_go(settings: Settings) -> None:
+    url = f"http://{settings.host}:{settings.port}"
+    Console(stderr=True).print(
+        f"\nReady: {url}\n"
+        f"  documentation  {url}/docs\n"
+        f"  try it         spar generate 'Name three rivers, in capitals.' --mode bfs --tree\n"
+        f"  or             curl {url}/generate -H 'content-type: application/json' "
+        """-d '{"prompt": "Name three rivers, in capitals.", "mode": "bfs"}'\n""",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,85 @@
+"""What can be known to fail before anything slow is started; each check says so in words."""
+
+import errno
+import shutil
+import socket
+import sys
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from app.errors import ConfigurationError
+
+NEEDED_BYTES = 200_000_000
+SUPPORTED = ((3, 11), (3, 12))
+
+
+def check_python(found: tuple[int, int] = sys.version_info[:2]) -> None:
+    """Raise `ConfigurationError` unless the interpreter's (major, minor) version is supported."""
+    if found not in SUPPORTED:
+        raise ConfigurationError(
+            f"This is Python {found[0]}.{found[1]} ({sys.executable}); Python 3.11 or 3.12 is "
+            "needed. Choose one, for example: `make serve PYTHON=python3.11`."
+        )
+
+
+def check_port(host: str, port: int) -> None:
+    """Raise `ConfigurationError` unless a server can listen on `port` of `host` now.
+
+    Port 0 (any free port) always can, if the host's name is one of this machine's addresses.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (socket.gaierror, UnicodeError) as error:
+        raise _bad_host(host, "it is not known") from error
+    with closing(socket.socket(family, kind, protocol)) as probe:
+        # As the server does: else a port that closed a minute ago would count as taken.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+            probe.listen(1)
+        except OSError as error:
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                raise _bad_host(host, str(error.strerror)) from error
+            raise ConfigurationError(
+                f"Cannot listen on port {port} of {host}: {error.strerror}. Choose another port, "
+                f"for example: `make serve PORT={_another(port)}`.",
+                field="port",
+            ) from error
+
+
+def check_data_folder(folder: Path) -> None:
+    """Create `folder` if need be; raise `ConfigurationError` unless 200 MB can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder) as probe:
+            probe.write(b"x")
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise ConfigurationError(
+            f"The data folder {folder.absolute()} cannot be written: {error.strerror}. Choose "
+            "another one, for example: `make serve DATA=some/folder`.",
+            field="data",
+        ) from error
+    if free < NEEDED_BYTES:
+        raise ConfigurationError(
+            f"The data folder {folder.absolute()} has {free // 1_000_000} MB of free disk; "
+            f"{NEEDED_BYTES // 1_000_000} MB are needed. Free some, or choose another one, for "
+            "example: `make serve DATA=some/folder`.",
+            field="data",
+        )
+
+
+def _another(port: int) -> int:
+    # Not below 1024: those ports are the system's.
+    return port + 1 if 1024 <= port < 65_535 else 8000
+
+
+def _bad_host(host: str, reason: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"Cannot listen on the host {host!r}: {reason}. Use 127.0.0.1 for this machine only, or "
+        "0.0.0.0 for every network.",
+        field="host",
+    )

@@ -1,0 +1,46 @@
+"""How long a response may be, so that everything a search asks later still fits the context."""
+
+from app.domain.judgment import Judgment
+from app.domain.options import Mode
+from app.domain.prompt import Prompt
+from app.engine.base import Engine
+from app.errors import PromptTooLong
+from app.roles.judge import judge_messages
+from app.roles.refiner import refine_messages
+
+SHORTEST_RESPONSE = 16
+"""Tokens below which answering makes no sense."""
+SLACK = 32
+"""Tokens for marks and verdicts, and for text that reads back as more tokens than it had."""
+TOKENS_PER_FAILURE = 48
+"""Room for the message of a constraint that is not met."""
+
+
+async def response_room(
+    engine: Engine, prompt: Prompt, mode: Mode, *, critique_tokens: int, reflection_tokens: int
+) -> int:
+    """The longest response, in tokens, that the prompt leaves room for in this mode.
+
+    A judged response must fit the judge's question with a critique after it; a refined one must
+    fit the refiner's dialogue twice, as itself and as its rewrite. Raises `PromptTooLong` when
+    fewer than 16 tokens remain.
+    """
+    if mode is Mode.GREEDY and not prompt.constraints:
+        spent, copies = await engine.count_tokens(prompt.messages), 1
+    elif mode in (Mode.GREEDY, Mode.BEST_OF_N):
+        spent = await engine.count_tokens(judge_messages(prompt, "")) + critique_tokens + SLACK
+        copies = 1
+    else:
+        dialogue = refine_messages(prompt, "", Judgment((), (), gate=1.0))
+        spent = await engine.count_tokens(dialogue) + critique_tokens + reflection_tokens + SLACK
+        spent += TOKENS_PER_FAILURE * len(prompt.constraints)
+        copies = 2
+    room = (engine.context_tokens - spent) // copies
+    if room < SHORTEST_RESPONSE:
+        raise PromptTooLong(
+            f"mode {mode} needs {spent + copies * SHORTEST_RESPONSE} tokens for this prompt, its"
+            f" judgments and the shortest answer; the model's context holds"
+            f" {engine.context_tokens}",
+            field="prompt",
+        )
+    return room
