@@ -227,6 +227,7 @@ def _body(request: BaseModel) -> str:
 
 
 def _refused(problem: Problem, retry_after: str | None = None) -> Refused:
-    where = f" (field `{problem.field}`)" if problem.field else ""
+    named = not problem.field or f"`{problem.field}`" in problem.message
+    where = "" if named else f" (field `{problem.field}`)"
     later = f"; try again in {retry_after} s" if retry_after else ""
     return Refused(problem.message + where + later, field=problem.field)

@@ -72,6 +72,9 @@ def draw_constraints(constraints: Iterable[ConstraintOut]) -> Table:
 def draw_searches(searches: Iterable[SearchSummaryOut]) -> Table:
     """Stored searches, one line each."""
     table = _table("Search", "Mode", "Value", "Nodes", "Seconds", "Prompt")
+    # The prompt gives way on a narrow screen: an id is of no use unless it is whole.
+    table.expand = True
+    table.columns[-1].ratio = 1
     for search in searches:
         mark, style = _UNJUDGED if search.accepted is None else _mark(search.accepted)
         table.add_row(
@@ -102,7 +105,7 @@ def draw_summary(answer: GenerateOut | SearchDetailOut) -> Text:
         f"{count(usage.completion_tokens, 'token')}, {answer.timing_ms / 1000:.1f} s",
         f"; search {clean(answer.id)}",
     ]
-    text = verdict(answer.accepted, answer.value).append("".join(ending), "dim")
+    text = Text.assemble(verdict(answer.accepted, answer.value), ("".join(ending), "dim"))
     for result in answer.constraints:
         if not result.satisfied:
             text.append(f"\nnot met: {clean(result.message)}", "yellow")
