@@ -47,7 +47,7 @@ def resolve_model(name: str | None, on_progress: OnProgress = ignore_progress) -
     if folder.exists():
         raise _bad_model(f"{name} is a file. Give the folder that holds the model's files.")
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise _bad_model(f"There is no model folder {folder}. Check the path.")
+        raise _bad_model(f"There is no model folder {folder.absolute()}. Check the path.")
     return name
 
 

@@ -1,0 +1,40 @@
+# Options are variables: make serve PORT=8123 DATA=some/folder
+PYTHON ?= python3
+BIN := .venv/bin
+SETUP := $(PYTHON) scripts/setup.py $(if $(GPU),--gpu)
+COMPILE := $(BIN)/uv pip compile -q --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+	--excludes requirements/excludes.txt --custom-compile-command "make pins"
+
+.PHONY: help serve test check pins
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST)
+	@printf '\nOptions of serve:\n'
+	@printf '  PORT=8000     port to listen on\n'
+	@printf '  DATA=data     folder of the database and the checkpoints\n'
+	@printf '  MODEL=name    model folder or hub name instead of the embedded model\n'
+	@printf '  GPU=1         install for an NVIDIA GPU (not tried in CI, which has none)\n'
+	@printf 'Of every command: PYTHON=python3.11 chooses the interpreter (3.11 or 3.12).\n'
+
+serve: ## set up what is missing and start the server
+	@$(SETUP)
+	@exec $(BIN)/spar serve $${PORT:+--port "$$PORT"} $${DATA:+--data "$$DATA"} \
+		$${MODEL:+--model "$$MODEL"}
+
+test: check ## set up what is missing, check the code, run the tests
+	$(BIN)/pytest
+
+check: ## set up what is missing, check the code without running it
+	@$(SETUP) --dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+pins: ## rewrite the pinned requirements from pyproject.toml
+	@$(SETUP)
+	$(BIN)/python -m pip download -q --no-deps -d build/wheels -r requirements/torch.txt
+	$(COMPILE) --find-links build/wheels --no-emit-package torch --extra cpu pyproject.toml \
+		-o requirements/cpu.txt
+	$(COMPILE) --extra gpu pyproject.toml -o requirements/gpu.txt
+	$(COMPILE) --constraints requirements/cpu.txt --group dev -o requirements/dev.txt

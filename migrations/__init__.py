@@ -1,0 +1,1 @@
+"""Alembic migrations, oldest first in `versions`. `app.db.upgrade` runs them."""

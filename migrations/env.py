@@ -1,0 +1,56 @@
+"""What Alembic runs: migrations over a given connection, or over the configured database."""
+
+import asyncio
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from alembic import context
+from alembic.autogenerate.api import AutogenContext
+
+from app.db.engine import open_engine
+from app.db.tables import Base
+from app.settings import Settings
+
+
+def render_plain_type(kind: str, item: Any, _: AutogenContext) -> str | Literal[False]:
+    """Write our column types as what they are in the database.
+
+    A migration must mean the same for ever, so it may not import our code, which changes.
+    """
+    if kind != "type":
+        return False
+    if isinstance(item, sa.Enum):
+        return f"sa.String(length={item.length})"
+    if isinstance(item, sa.TypeDecorator):
+        return f"sa.{item.impl_instance!r}"
+    return False
+
+
+def run(connection: sa.Connection) -> None:
+    """Run what Alembic was asked for, inside the connection's transaction."""
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        render_item=render_plain_type,
+        # SQLite can alter most of a table only by rebuilding it, which is what a batch does.
+        render_as_batch=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def run_configured() -> None:
+    """For the `alembic` command line: open the database that the settings name."""
+    engine = open_engine(Settings().url, migrating=True)
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(run)
+    finally:
+        await engine.dispose()
+
+
+given = context.config.attributes.get("connection")
+if given is None:
+    asyncio.run(run_configured())
+else:
+    run(given)

@@ -1,0 +1,251 @@
+"""Makes the project's environment in `.venv`: `python3 scripts/setup.py [--dev] [--gpu]`.
+
+Uses the standard library only, and loads on old Pythons, to be able to say that they are too old.
+Does nothing, in milliseconds, when everything is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import hashlib
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NoReturn
+
+ROOT = Path(__file__).resolve().parent.parent
+UV = "uv==0.13.9"
+TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
+SUPPORTED = ((3, 11), (3, 12))
+NEEDED_GB = {"cpu": 6, "gpu": 15}
+
+
+class SetupError(Exception):
+    """The environment cannot be made; the text says what to do."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to install: `kind` is cpu or gpu, `dev` adds what the tests and checks need."""
+
+    kind: str
+    dev: bool
+
+    @property
+    def lists(self) -> list[str]:
+        """The requirement files to install, relative to the project."""
+        return [f"requirements/{self.kind}.txt", *(["requirements/dev.txt"] if self.dev else [])]
+
+    @property
+    def digest(self) -> str:
+        """Changes with everything that decides what is installed."""
+        content = hashlib.sha256()
+        for name in ["pyproject.toml", "requirements/torch.txt", *self.lists]:
+            content.update((ROOT / name).read_bytes())
+        return content.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class State:
+    """What is known about an environment; kept in a file inside it.
+
+    `installed` holds the digest of every plan that is in place. It is empty from the first change
+    to the last, so that an interrupted installation is noticed.
+    """
+
+    kind: str
+    python: str
+    installed: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, venv: Path) -> State | None:
+        """The state of `venv`, or None where this script has not made it."""
+        try:
+            found = json.loads((venv / "spar-setup.json").read_text())
+            return cls(found["kind"], found["python"], tuple(found["installed"]))
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError):
+            return cls("unknown", "unknown")
+
+    def write(self, venv: Path) -> None:
+        """Replace the state of `venv`, whole or not at all."""
+        fresh = venv / "spar-setup.json.new"
+        fresh.write_text(json.dumps(asdict(self)))
+        fresh.replace(venv / "spar-setup.json")
+
+
+def main() -> None:
+    """Bring `.venv` up to date, or say in words why that cannot be."""
+    parser = argparse.ArgumentParser(description="Make the project's environment in .venv.")
+    parser.add_argument("--dev", action="store_true", help="add what tests and checks need")
+    parser.add_argument("--gpu", action="store_true", help="install for an NVIDIA GPU")
+    given = parser.parse_args()
+    try:
+        check_python(sys.version_info[:2])
+        prepare(ROOT / ".venv", Plan("gpu" if given.gpu else "cpu", given.dev))
+    except SetupError as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"{error.filename or ROOT}: {error.strerror}.")
+    except KeyboardInterrupt:
+        fail("Interrupted. The same command goes on; what was downloaded is kept.")
+
+
+def fail(message: str) -> NoReturn:
+    """Print one error and end the process."""
+    sys.exit(f"\nerror: {message}")
+
+
+def prepare(venv: Path, plan: Plan) -> None:
+    """Install `plan` into `venv`, unless it is there already."""
+    if is_ready(venv, plan):
+        return
+    with only_one():
+        if is_ready(venv, plan):
+            return
+        remove_unusable(venv, plan)
+        if not venv.exists():
+            check_disk(NEEDED_GB[plan.kind])
+        install(venv, plan)
+
+
+def is_ready(venv: Path, plan: Plan) -> bool:
+    """Whether `plan` is in place in `venv`."""
+    state = State.read(venv)
+    return state is not None and same_base(state, plan) and plan.digest in state.installed
+
+
+def same_base(state: State, plan: Plan) -> bool:
+    """Whether an environment in this state could take `plan` without being made anew."""
+    return state.kind == plan.kind and state.python == this_python()
+
+
+def this_python() -> str:
+    """The running interpreter's version, as `3.11`."""
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def check_python(version: tuple[int, int]) -> None:
+    """Refuse interpreters that vLLM does not run on, or that cannot make environments."""
+    if version not in SUPPORTED:
+        raise SetupError(
+            f"Python 3.11 or 3.12 is needed, and {sys.executable} is {version[0]}.{version[1]}. "
+            "Install one of them and name it: make serve PYTHON=python3.11"
+        )
+    if importlib.util.find_spec("ensurepip") is None:
+        raise SetupError(
+            f"{sys.executable} has no `ensurepip`, so it cannot make an environment. On Debian "
+            f"or Ubuntu: apt install python{this_python()}-venv"
+        )
+
+
+def check_disk(needed_gb: int) -> None:
+    """Refuse to start what the disk cannot hold."""
+    free = shutil.disk_usage(ROOT).free / 1e9
+    if free < needed_gb:
+        raise SetupError(
+            f"The environment needs about {needed_gb} GB of disk in {ROOT}, and {free:.1f} GB are "
+            "free. Free some, or put the project on another disk."
+        )
+
+
+@contextmanager
+def only_one() -> Iterator[None]:
+    """Let one set-up of this project work at a time; a second one waits for it."""
+    with open(__file__, "rb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Waiting for another set-up of this project to end", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def remove_unusable(venv: Path, plan: Plan) -> None:
+    """Remove an environment that was left half made, or made for something else."""
+    state = State.read(venv)
+    if state is None:
+        refuse_foreign(venv)
+    elif not state.installed:
+        print("The last set-up was interrupted: starting again, downloads are kept", flush=True)
+        shutil.rmtree(venv)
+    elif not same_base(state, plan):
+        print(f"Making .venv anew for {plan.kind} on Python {this_python()}", flush=True)
+        shutil.rmtree(venv)
+
+
+def refuse_foreign(venv: Path) -> None:
+    """Raise `SetupError` if `venv` is somebody else's environment for another Python."""
+    config = venv / "pyvenv.cfg"
+    if config.exists() and f"version = {this_python()}." not in config.read_text():
+        raise SetupError(
+            f"{venv} was made by something else, and not for Python {this_python()}. "
+            "Move it away, or name its Python: make serve PYTHON=python3.11"
+        )
+
+
+def install(venv: Path, plan: Plan) -> None:
+    """Make the environment step by step, and record it once it is whole."""
+    venv.mkdir(exist_ok=True)
+    State(plan.kind, this_python()).write(venv)
+    python = str(venv / "bin" / "python")
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    uv = [str(venv / "bin" / "uv"), "pip", "install", "--quiet", "--python", python, "--no-deps"]
+
+    with step(f"Creating .venv with Python {this_python()}"):
+        if not Path(python).exists():
+            run([sys.executable, "-m", "venv", str(venv)])
+        run([*pip, UV])
+    if plan.kind == "cpu":
+        with step("Installing PyTorch for the CPU (200 MB)"):
+            install_torch([*pip, "--no-deps", "-r", "requirements/torch.txt"])
+    with step("Installing vLLM and the other packages (some minutes the first time)"):
+        run([*uv, *(option for name in plan.lists for option in ("-r", name))])
+    with step("Installing spar"):
+        run([*uv, "--no-build-isolation", "-e", "."])
+
+    done = {plan.digest, Plan(plan.kind, dev=False).digest}
+    State(plan.kind, this_python(), tuple(sorted(done))).write(venv)
+
+
+def install_torch(command: list[str]) -> None:
+    """Take the CPU build from where pip is configured to look, else from PyTorch's own index."""
+    try:
+        run(command)
+    except SetupError:
+        run([*command, "--index-url", TORCH_INDEX])
+
+
+@contextmanager
+def step(title: str) -> Iterator[None]:
+    """Print one line about a step: its title at once, and how long it took at its end."""
+    began = time.monotonic()
+    print(f"{title} ...", end="", flush=True)
+    yield
+    print(f" {time.monotonic() - began:.0f} s", flush=True)
+
+
+def run(command: list[str]) -> None:
+    """Run a command in the project's folder; raise `SetupError` with its last words if it fails."""
+    done = subprocess.run(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    if done.returncode:
+        words = "\n".join(done.stdout.strip().splitlines()[-12:])
+        raise SetupError(
+            f"this step failed:\n{words}\nIf it was the network, run the same command again: "
+            "what was downloaded is kept."
+        )
+
+
+if __name__ == "__main__":
+    main()

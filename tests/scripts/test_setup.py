@@ -1,0 +1,113 @@
+"""When the set-up installs, starts again or refuses, without installing anything."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts import setup
+from scripts.setup import Plan, SetupError, State
+
+RUNTIME = Plan("cpu", dev=False)
+DEV = Plan("cpu", dev=True)
+
+
+@pytest.fixture
+def venv(tmp_path: Path) -> Path:
+    venv = tmp_path / ".venv"
+    (venv / "bin").mkdir(parents=True)
+    return venv
+
+
+def record(venv: Path, *plans: Plan, kind: str = "cpu", python: str | None = None) -> None:
+    digests = tuple(plan.digest for plan in plans)
+    State(kind, python or setup.this_python(), digests).write(venv)
+
+
+@pytest.mark.parametrize("version", [(3, 10), (3, 13)])
+def test_an_unsupported_python_is_refused_with_a_way_out(version: tuple[int, int]) -> None:
+    with pytest.raises(SetupError, match=rf"{version[0]}\.{version[1]}.*PYTHON=python3\.11"):
+        setup.check_python(version)
+
+
+def test_a_small_disk_is_refused_with_the_numbers() -> None:
+    with pytest.raises(SetupError, match=r"about 1000000 GB .* GB are free"):
+        setup.check_disk(1_000_000)
+
+
+def test_what_is_installed_is_ready(venv: Path) -> None:
+    assert not setup.is_ready(venv, RUNTIME)
+    record(venv, RUNTIME)
+    assert setup.is_ready(venv, RUNTIME)
+    assert not setup.is_ready(venv, DEV)
+    assert not setup.is_ready(venv, Plan("gpu", dev=False))
+
+
+def test_another_interpreter_is_not_ready(venv: Path) -> None:
+    record(venv, RUNTIME, python="3.9")
+    assert not setup.is_ready(venv, RUNTIME)
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "requirements/cpu.txt", "requirements/dev.txt"])
+def test_changed_requirements_are_not_ready(
+    venv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "requirements").mkdir()
+    for file in ("pyproject.toml", "requirements/torch.txt", *DEV.lists):
+        (tmp_path / file).write_text("as it was")
+    monkeypatch.setattr(setup, "ROOT", tmp_path)
+    record(venv, DEV)
+    assert setup.is_ready(venv, DEV)
+    (tmp_path / name).write_text("changed")
+    assert not setup.is_ready(venv, DEV)
+
+
+def test_an_interrupted_environment_is_removed(venv: Path) -> None:
+    record(venv)
+    setup.remove_unusable(venv, RUNTIME)
+    assert not venv.exists()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"kind": "cpu"}'])
+def test_an_environment_of_unreadable_state_is_removed(venv: Path, content: str) -> None:
+    (venv / "spar-setup.json").write_text(content)
+    setup.remove_unusable(venv, RUNTIME)
+    assert not venv.exists()
+
+
+def test_an_environment_for_something_else_is_removed(venv: Path) -> None:
+    record(venv, RUNTIME, kind="gpu")
+    setup.remove_unusable(venv, RUNTIME)
+    assert not venv.exists()
+
+
+def test_a_finished_environment_is_added_to(venv: Path) -> None:
+    record(venv, RUNTIME)
+    setup.remove_unusable(venv, DEV)
+    assert venv.exists()
+
+
+def test_an_environment_of_somebody_else_is_kept(venv: Path) -> None:
+    (venv / "pyvenv.cfg").write_text("version = 3.9.18\n")
+    with pytest.raises(SetupError, match="made by something else"):
+        setup.remove_unusable(venv, RUNTIME)
+    (venv / "pyvenv.cfg").write_text(f"version = {setup.this_python()}.7\n")
+    setup.remove_unusable(venv, RUNTIME)
+    assert venv.exists()
+
+
+def test_a_failed_command_is_told_by_its_last_words() -> None:
+    with pytest.raises(SetupError, match="no such package"):
+        setup.run([sys.executable, "-c", "raise SystemExit('no such package')"])
+
+
+def test_a_second_set_up_waits_for_the_first() -> None:
+    code = "from scripts import setup\nwith setup.only_one():\n    print('mine', flush=True)"
+    with setup.only_one():
+        second = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        assert second.stdout is not None
+        assert second.stdout.readline().startswith("Waiting")
+        with pytest.raises(subprocess.TimeoutExpired):
+            second.wait(0.5)
+    assert second.communicate()[0] == "mine\n"
