@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from app.constraints import worker
+from app.constraints import pattern, worker
 from app.constraints.catalogue import KINDS
 from app.constraints.copying import copies_prompt
 from app.constraints.kinds import EMPTY_RESPONSE, Verdict
@@ -72,7 +72,8 @@ class Checker:
                 worker.check, constraint.id, kwargs, response, self._seconds
             )
         except TimeoutError:
-            return Verdict(False, f"the check took longer than {self._seconds:g} s")
+            what = "pattern" if constraint.id == pattern.KIND.id else "check"
+            return Verdict(False, f"the {what} took longer than {self._seconds:g} s")
         except Exception as error:  # the library's checkers raise anything on text they dislike
             log.warning("checking %s failed", constraint.id, exc_info=error)
             return Verdict(False, f"the checker failed on this response ({type(error).__name__})")

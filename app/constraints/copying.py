@@ -42,15 +42,16 @@ def _is_cut_off_echo(rest: list[str], prompt: list[str]) -> bool:
 
 def _echo_end(prompt: list[str], answer: list[str], position: int, few: int) -> int | None:
     """Where the echo that begins near `position` ends, or None if there is none."""
+    edge = min(_EDGE, len(prompt))
     for skipped in range(few + 1):
         start = position + skipped
-        if answer[start : start + _EDGE] != prompt[:_EDGE]:
+        if answer[start : start + edge] != prompt[:edge]:
             continue
         window = answer[start : start + len(prompt) + few]
         if window[: len(prompt)] == prompt:
             return start + len(prompt)
         for length, changes in _changes_by_length(prompt, window, few):
-            if skipped + changes <= few and window[length - _EDGE : length] == prompt[-_EDGE:]:
+            if skipped + changes <= few and window[length - edge : length] == prompt[-edge:]:
                 return start + length
     return None
 

@@ -103,7 +103,10 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def check(kwargs: JsonSchema, response: str, seconds: float) -> Verdict:
-    """Validate a response; one search for a `pattern` may take `seconds`."""
+    """Validate a response.
+
+    Raises TimeoutError when a `pattern` takes `seconds` of processor time.
+    """
     try:
         value = parse_json(response)
     except ValueError as error:

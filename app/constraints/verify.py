@@ -18,8 +18,8 @@ def warm_up() -> None:
 def verify(constraint_id: str, kwargs: Mapping[str, Any], response: str, seconds: float) -> Verdict:
     """Check one response; a pattern may run for `seconds`.
 
-    Raises KeyError for an unknown id, pydantic's ValidationError for wrong kwargs and whatever
-    a checker of the library raises.
+    Raises TimeoutError for a slow pattern, KeyError for an unknown id, pydantic's
+    ValidationError for wrong kwargs and whatever a checker of the library raises.
     """
     arguments = KINDS[constraint_id].kwargs.model_validate(kwargs)
     text = library.without_thinking(response)

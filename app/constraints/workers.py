@@ -6,10 +6,12 @@ from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 from typing import ParamSpec, TypeVar
 
-from pebble import ProcessExpired, ProcessFuture, ProcessPool
+from pebble import ProcessExpired, ProcessPool
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_LOOK_SECONDS = 1.0
 
 
 class Workers:
@@ -31,12 +33,13 @@ class Workers:
 
         A process that dies under it is replaced and the call is tried once more. Cancelling
         the call ends it, with its process if it has begun. Raises TimeoutError when the time is
-        up, ProcessExpired when the process died twice, and what `function` raises.
+        up, ProcessExpired or BrokenProcessPool when the process died twice, RuntimeError after
+        `close`, and what `function` raises.
         """
         try:
-            return await asyncio.wrap_future(self._schedule(function, *args, **kwargs))
+            return await self._run_once(function, *args, **kwargs)
         except (ProcessExpired, BrokenProcessPool):
-            return await asyncio.wrap_future(self._schedule(function, *args, **kwargs))
+            return await self._run_once(function, *args, **kwargs)
 
     async def close(self) -> None:
         """End all processes; calls under way fail. Nothing can be run afterwards."""
@@ -44,9 +47,19 @@ class Workers:
         await asyncio.to_thread(_stop, self._pool)
         await asyncio.gather(*self._retired)
 
-    def _schedule(
-        self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
-    ) -> "ProcessFuture[T]":
+    async def _run_once(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        pool = self._working_pool()
+        future = asyncio.wrap_future(pool.schedule(function, args, kwargs, timeout=self._seconds))
+        try:
+            # A pool that breaks just when it is given a call forgets that call.
+            while not (await asyncio.wait({future}, timeout=_LOOK_SECONDS))[0]:
+                if not pool.active:
+                    raise BrokenProcessPool("The checking processes ended.")
+            return future.result()
+        finally:
+            future.cancel()
+
+    def _working_pool(self) -> ProcessPool:
         if self._closed:
             raise RuntimeError("The checking processes are stopped.")
         if not self._pool.active:  # pebble gives up a pool when one of its idle processes dies
@@ -54,7 +67,7 @@ class Workers:
             self._retired.add(retired)
             retired.add_done_callback(self._retired.discard)
             self._pool = self._new_pool()
-        return self._pool.schedule(function, args, kwargs, timeout=self._seconds)
+        return self._pool
 
     def _new_pool(self) -> ProcessPool:
         spawn = multiprocessing.get_context("spawn")
