@@ -15,8 +15,7 @@ from app.api import constraints, generate, health, judge, openai, searches
 from app.api.admission import Admission
 from app.api.body_limit import BodyLimit
 from app.api.deps import Services
-from app.api.problems import add_handlers
-from app.api.schemas import Problem
+from app.api.problems import RESPONSE, add_handlers
 from app.checkpoints.registry import open_registry
 from app.constraints.checker import Checker
 from app.db.recorder import Recorder
@@ -54,7 +53,7 @@ def create_app(settings: Settings, model: str, on_engine: OnEngine = lambda _: N
         version=__version__,
         summary="Answers that are searched for, over a vLLM-served actor and refiner.",
         lifespan=lifespan,
-        responses={"4XX": {"model": Problem}, "5XX": {"model": Problem}},
+        responses={"4XX": RESPONSE, "5XX": RESPONSE},
     )
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     add_handlers(app)
@@ -120,6 +119,7 @@ def _roles(settings: Settings, engine: VllmEngine, checker: Checker) -> Roles:
 def _engine_config(settings: Settings, model: str) -> EngineConfig:
     return EngineConfig(
         model=model,
+        dtype=settings.dtype,
         context_tokens=settings.context_tokens,
         kv_cache_gib=settings.kv_cache_gib,
         gpu_memory_utilization=settings.gpu_memory_utilization,

@@ -1,7 +1,7 @@
 """Every setting of the server, read from the environment (`SPAR_...`) or a `.env` file."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -29,6 +29,11 @@ class Settings(BaseSettings):
         None,
         description="Model folder or hub name; empty means the embedded SmolLM2-135M-Instruct.",
     )
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(
+        "auto",
+        description="Number type of the weights; `auto` takes the model's own. With float32 a seed"
+        " gives the same tree also under load.",
+    )
     context_tokens: PositiveInt = Field(
         4096, description="Longest prompt and completion together, in tokens."
     )
@@ -46,9 +51,6 @@ class Settings(BaseSettings):
     )
     compile: bool = Field(
         False, description="Compile the model at start (slower start; a GPU gains from it)."
-    )
-    engine_start_seconds: PositiveInt = Field(
-        600, description="Give up an engine start after this long."
     )
 
     max_running: PositiveInt = Field(64, description="Requests worked on at the same time.")

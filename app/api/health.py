@@ -15,6 +15,7 @@ class HealthOut(BaseModel):
     version: str
     engine_ready: bool
     engine_restarts: int
+    engine_calls: int
     requests: int
     searches_unwritten: int
     searches_lost: int
@@ -32,6 +33,7 @@ async def healthz(services: ServicesDep) -> HealthOut:
         version=__version__,
         engine_ready=services.engine.ready,
         engine_restarts=services.engine.restarts,
+        engine_calls=services.engine.unfinished,
         requests=services.admission.admitted,
         searches_unwritten=services.recorder.pending,
         searches_lost=services.recorder.lost,

@@ -115,6 +115,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def unfinished(self) -> int:
+        """Calls running or queued in the engine."""
+        ...
+
+    @property
     def restarts(self) -> int:
         """How often the engine died and was started again."""
         ...

@@ -25,6 +25,7 @@ class EngineConfig:
     """What the engine is started with; the names are `app.settings`' own."""
 
     model: str
+    dtype: str
     context_tokens: int
     kv_cache_gib: float
     gpu_memory_utilization: float
@@ -118,6 +119,7 @@ def _build(config: EngineConfig) -> "AsyncLLM":
 
     arguments: dict[str, Any] = {
         "model": config.model,
+        "dtype": config.dtype,
         "max_model_len": config.context_tokens,
         # A prompt prefilled in pieces rewinds its seed's generator, which a CPU generator
         # cannot do: the engine would die. So no prompt is split: a batch holds the longest.

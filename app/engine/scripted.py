@@ -23,6 +23,11 @@ class ScriptedEngine:
         self.aborted: list[Call] = []
         self.running = 0
 
+    @property
+    def unfinished(self) -> int:
+        """Calls whose script has not ended."""
+        return self.running
+
     async def complete(self, call: Call, on_delta: OnDelta = ignore_delta) -> Completion:
         """The scripted text, cut to `max_tokens` words and before the first stop string."""
         prompt_tokens = await self.count_tokens(call.messages)

@@ -59,7 +59,7 @@ class VllmEngine:
 
     @property
     def unfinished(self) -> int:
-        """Calls the engine is working on or has queued."""
+        """Calls running or queued in the engine."""
         return self._process.llm.get_num_unfinished_requests() if self.ready else 0
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
@@ -158,7 +158,9 @@ async def _consume(
     progress: "_Progress",
 ) -> "CompletionOutput":
     """Feed every output of a request into `progress`; the last one is returned."""
-    outputs = llm.generate({"prompt_token_ids": prompt}, params, request_id, priority=priority)
+    from vllm.inputs.engine import tokens_input
+
+    outputs = llm.generate(tokens_input(prompt), params, request_id, priority=priority)
     last: CompletionOutput | None = None
     async for output in outputs:
         progress.add(output)
