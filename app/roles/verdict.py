@@ -11,11 +11,12 @@ NO = (" no", " No", " NO")
 def yes_probability(logprobs: Mapping[str, float]) -> float | None:
     """P(yes) among yes and no (0..1), from log-probabilities of their spellings.
 
-    None when no spelling of either was scored, or both have vanished.
+    None when one of the words was scored in no spelling, or both have vanished.
     """
-    yes = sum(math.exp(logprobs[option]) for option in YES if option in logprobs)
-    no = sum(math.exp(logprobs[option]) for option in NO if option in logprobs)
-    return yes / (yes + no) if yes + no > 0 else None
+    yes = [math.exp(logprobs[option]) for option in YES if option in logprobs]
+    no = [math.exp(logprobs[option]) for option in NO if option in logprobs]
+    total = sum(yes) + sum(no)
+    return sum(yes) / total if yes and no and total > 0 else None
 
 
 def sample_verdict(probability: float, temperature: float, seed: int | None) -> bool:

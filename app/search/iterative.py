@@ -17,5 +17,4 @@ class Iterative:
     def select(self, tree: Tree, budget: Budget) -> list[Node]:
         """The newest node, unless it is at full depth."""
         newest = tree.newest
-        goes_on = newest.depth < self.depth and newest.expandable
-        return within(budget, tree, [newest] if goes_on else [])
+        return within(budget, tree, [newest] if newest.depth < self.depth else [])

@@ -7,7 +7,7 @@ budget, the deadline, a client that went away) cancels every call still running 
 """
 
 import asyncio
-from typing import Literal
+import logging
 
 from app.domain.budget import Budget, StopReason
 from app.domain.tree import Node, Tree
@@ -22,6 +22,9 @@ from app.search.base import (
     ignore_event,
 )
 from app.search.expand import Expander, Roles
+
+
+log = logging.getLogger(__name__)
 
 
 async def run_search(
@@ -50,8 +53,9 @@ async def run_search(
 class _Search:
     def __init__(self, request: SearchRequest, tree: Tree, expander: Expander) -> None:
         self._budget = request.budget
-        self._early_stop = request.options.early_stop
         self._algorithm: Algorithm = algorithm_for(request.mode, request.options)
+        self._early_stop = request.options.early_stop
+        self._first_accepted_wins = self._early_stop and self._algorithm.first_accepted_wins
         self._tree = tree
         self._expander = expander
 
@@ -108,20 +112,24 @@ class _Search:
                 except EngineUnavailable:
                     raise
                 except SparError as error:
+                    log.warning("a child of a search failed: %s", error.message)
                     errors.append(error)
                     continue
-                if self._early_stop and self._algorithm.first_accepted_wins and node.accepted:
+                if self._first_accepted_wins and node.accepted:
                     return StopReason.ACCEPTED
                 if self._early_stop and _is_unbeatable(node):
                     later = {task for task in pending if children[task] > node.id}
                     pending -= later
                     await _cancel(*later)
-        best = self._tree.best()
-        if len(errors) < len(children):
-            won = self._early_stop and best is not None and _is_unbeatable(best)
-            return StopReason.ACCEPTED if won else None
-        if best is None or best.judgment is None:
-            raise errors[0]
+        if len(errors) == len(children):
+            return self._end_failed_step(errors[0])
+        won = self._early_stop and any(map(_is_unbeatable, self._tree))
+        return StopReason.ACCEPTED if won else None
+
+    def _end_failed_step(self, error: SparError) -> StopReason:
+        """Nothing more can be made: keep what was judged before, or fail where there is none."""
+        if not any(node.judgment for node in self._tree):
+            raise error
         return StopReason.EXHAUSTED
 
 
@@ -130,9 +138,7 @@ def _is_unbeatable(node: Node) -> bool:
     return node.accepted and node.judgment is not None and node.judgment.value == 1.0
 
 
-async def _cancel(
-    *tasks: asyncio.Task[Node] | asyncio.Task[StopReason] | asyncio.Task[Literal[True]],
-) -> None:
+async def _cancel(*tasks: asyncio.Task[object]) -> None:
     """Cancel what still runs, and wait until it has let go of the engine."""
     for task in tasks:
         task.cancel()

@@ -1,0 +1,35 @@
+"""Judgments by hand and at random."""
+
+from hypothesis import strategies as st
+
+from app.domain.judgment import ConstraintResult, Judgment, Vote
+
+
+def vote(verdict: bool, critique: str = "") -> Vote:
+    """A sure vote."""
+    return Vote(verdict, 1.0 if verdict else 0.0, critique)
+
+
+def result(satisfied: bool, message: str = "") -> ConstraintResult:
+    """The result of some constraint."""
+    return ConstraintResult("some:constraint", {}, satisfied, message)
+
+
+def judged(yes: int, no: int = 0, *, met: int = 0, failed: int = 0, gate: float = 0.5) -> Judgment:
+    """A judgment of so many votes and constraint results."""
+    return Judgment(
+        votes=(vote(True),) * yes + (vote(False),) * no,
+        constraints=(result(True),) * met + (result(False),) * failed,
+        gate=gate,
+    )
+
+
+judgments = st.builds(
+    judged,
+    yes=st.integers(0, 3),
+    no=st.integers(0, 3),
+    met=st.integers(0, 2),
+    failed=st.integers(0, 2),
+    gate=st.sampled_from([0.0, 0.5, 0.7]),
+)
+"""Any judgment, of few enough kinds that ties are common."""

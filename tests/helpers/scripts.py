@@ -1,0 +1,124 @@
+"""Scripts for the scripted engine in parts: what the actor, the judge and the refiner say."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+
+from app.engine.base import Call
+from app.engine.scripted import ScriptedEngine
+
+FINE, SHORT = "all is met", "it falls short"
+
+Say = Callable[[int], Awaitable[str]]
+Decide = Callable[[str, int], Awaitable[bool]]
+
+
+class Part(StrEnum):
+    """What a call is for."""
+
+    RESPONSE = "response"
+    CRITIQUE = "critique"
+    REFLECTION = "reflection"
+    REWRITE = "rewrite"
+
+
+def judged_text(call: Call) -> str | None:
+    """The response that a call judges or rewrites; None when it answers the prompt."""
+    found = re.search(r"# Response\n(.*)\n\n# Task", call.messages[0].content, re.DOTALL)
+    return found[1] if found else None
+
+
+def part_of(call: Call) -> Part:
+    """What a `complete` call is for."""
+    if judged_text(call) is None:
+        return Part.RESPONSE
+    if call.messages[-1].role == "assistant":
+        return Part.REWRITE
+    return Part.CRITIQUE if len(call.messages) == 1 else Part.REFLECTION
+
+
+def verdict_of_critique(call: Call, option: str) -> float:
+    """Sure of yes after a critique that says all is met, else sure of no."""
+    verdict = " yes" if call.messages[-1].content.startswith(FINE) else " no"
+    return 0.0 if option == verdict else -math.inf
+
+
+async def numbered_response(number: int) -> str:
+    """The default of the actor."""
+    return f"response {number}"
+
+
+async def numbered_rewrite(number: int) -> str:
+    """The default of the refiner."""
+    return f"rewrite {number}"
+
+
+async def never(text: str, number: int) -> bool:
+    """A judge that rejects everything."""
+    return False
+
+
+async def always(text: str, number: int) -> bool:
+    """A judge that accepts everything."""
+    return True
+
+
+def only(*accepted: str) -> Decide:
+    """A judge that accepts these texts."""
+
+    async def decide(text: str, number: int) -> bool:
+        return text in accepted
+
+    return decide
+
+
+class Play:
+    """A script made of parts.
+
+    `respond` and `rewrite` get the number of the call (1, 2, ... in the order of their starts),
+    `decide` the judged text and the number of the vote on it.
+    """
+
+    def __init__(
+        self,
+        *,
+        respond: Say = numbered_response,
+        decide: Decide = never,
+        rewrite: Say = numbered_rewrite,
+    ) -> None:
+        self._respond, self._decide, self._rewrite = respond, decide, rewrite
+        self._numbers: Counter[str] = Counter()
+
+    async def __call__(self, call: Call) -> str:
+        """The text of a call, once its part has finished."""
+        text = judged_text(call) or ""
+        match part_of(call):
+            case Part.RESPONSE:
+                return await self._respond(self._next("response"))
+            case Part.REWRITE:
+                return await self._rewrite(self._next("rewrite"))
+            case Part.CRITIQUE:
+                fine = await self._decide(text, self._next(f"vote on {text}"))
+                return FINE if fine else SHORT
+            case Part.REFLECTION:
+                return "shorten it"
+
+    def _next(self, key: str) -> int:
+        self._numbers[key] += 1
+        return self._numbers[key]
+
+
+def playing(
+    *, respond: Say = numbered_response, decide: Decide = never, rewrite: Say = numbered_rewrite
+) -> ScriptedEngine:
+    """A scripted engine that plays these parts."""
+    return ScriptedEngine(
+        Play(respond=respond, decide=decide, rewrite=rewrite), verdict_of_critique
+    )
+
+
+def parts(calls: list[Call]) -> Counter[Part]:
+    """How many calls of each kind."""
+    return Counter(part_of(call) for call in calls)

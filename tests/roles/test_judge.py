@@ -1,0 +1,214 @@
+import asyncio
+import math
+
+import pytest
+
+from app.domain.budget import Usage
+from app.domain.prompt import Constraint, Message, Prompt
+from app.engine.base import Call
+from app.engine.scripted import ScriptedEngine
+from app.errors import EngineError, EngineUnavailable
+from app.roles.judge import MAX_TIE_BREAKS, Judge, JudgeCall, judge_messages
+from app.search.meter import Meter
+from tests.helpers.judgments import result
+from tests.helpers.scripts import FINE, SHORT, Play, always, never, playing, verdict_of_critique
+from tests.helpers.searching import Checks
+
+PROMPT = Prompt.from_text("Say hello.", (Constraint("some:constraint"),))
+FAILED = Checks(lambda _: (result(True, "fine"), result(False, "2 words, at most 1 allowed")))
+
+
+def how(votes: int = 5, gate: float = 0.5, *, early_stop: bool = True, seed: int = 1) -> JudgeCall:
+    return JudgeCall("refiner@4", votes, gate, early_stop, seed=seed, priority=2, chunk_tokens=8)
+
+
+def judge_of(engine: ScriptedEngine, checks: Checks | None = None) -> Judge:
+    return Judge(engine, checks or Checks(), temperature=0.7, critique_tokens=64)
+
+
+def saying(*verdicts: bool) -> ScriptedEngine:
+    """Votes in this order, then no."""
+
+    async def decide(text: str, number: int) -> bool:
+        return number <= len(verdicts) and verdicts[number - 1]
+
+    return playing(decide=decide)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "calls", "value"),
+    [
+        ((True, True, True), 3, 1.0),
+        ((False, False, False), 3, 0.0),
+        ((True, False, True, True, False), 5, 3 / 4),
+        ((True, False, False, True, True), 5, 3 / 5),
+    ],
+)
+async def test_votes_stop_when_the_rest_cannot_change_the_outcome(
+    verdicts: tuple[bool, ...], calls: int, value: float
+) -> None:
+    engine = saying(*verdicts)
+    judgment = await judge_of(engine).judge(PROMPT, "Hello", how())
+    assert len(engine.started) == calls
+    assert judgment.value == value
+    assert judgment.gate == 0.5
+
+
+async def test_without_early_stop_every_vote_is_cast() -> None:
+    engine = saying(True, True, True, True, True)
+    judgment = await judge_of(engine).judge(PROMPT, "Hello", how(early_stop=False))
+    assert len(engine.started) == len(judgment.votes) == 5
+
+
+async def test_a_tie_is_judged_again_until_it_is_none() -> None:
+    engine = saying(True, False, True, False, True, True)
+    judgment = await judge_of(engine).judge(PROMPT, "Hello", how(votes=2))
+    assert len(engine.started) == 6
+    assert judgment.value == 1.0
+
+
+@pytest.mark.parametrize("early_stop", [False, True])
+async def test_ties_are_judged_again_three_times_at_most(early_stop: bool) -> None:
+    engine = saying(*[True, False] * 10)
+    judgment = await judge_of(engine).judge(PROMPT, "Hi", how(votes=2, early_stop=early_stop))
+    assert MAX_TIE_BREAKS == 3
+    assert len(engine.started) == 2 * (1 + MAX_TIE_BREAKS)
+    assert judgment.value == 0.5
+    assert not judgment.accepted
+
+
+async def test_a_failed_constraint_gets_one_vote_and_is_not_accepted() -> None:
+    engine = playing(decide=always)
+    judgment = await judge_of(engine, FAILED).judge(PROMPT, "Hello there", how())
+    assert len(engine.started) == 1
+    assert not judgment.accepted
+    assert judgment.failures == ("2 words, at most 1 allowed",)
+    assert judgment.critique == f"- 2 words, at most 1 allowed\n{FINE}"
+
+
+async def test_a_failed_constraint_gets_all_votes_without_early_stop() -> None:
+    engine = playing(decide=always)
+    judgment = await judge_of(engine, FAILED).judge(PROMPT, "Hello", how(early_stop=False))
+    assert len(judgment.votes) == 5
+    assert not judgment.accepted
+
+
+async def test_the_constraints_are_checked_on_the_response() -> None:
+    checks = Checks(lambda text: (result(text == "Hello"),))
+    judgment = await judge_of(playing(decide=always), checks).judge(PROMPT, "Hello", how())
+    assert checks.checked == ["Hello"]
+    assert judgment.accepted
+
+
+async def test_a_vote_is_a_critique_then_a_verdict_put_in_the_models_mouth() -> None:
+    scored: list[tuple[Call, str]] = []
+
+    async def script(call: Call) -> str:
+        return "It greets. \n\nVerdict: yes, and more words"
+
+    def score(call: Call, option: str) -> float:
+        scored.append((call, option))
+        return {" yes": math.log(0.6), " Yes": math.log(0.3), " no": math.log(0.1)}.get(
+            option, -math.inf
+        )
+
+    engine = ScriptedEngine(script, score)
+    judgment = await judge_of(engine).judge(PROMPT, "Hello", how(votes=1))
+    critique_call = engine.started[0]
+    question = judge_messages(PROMPT, "Hello")
+    assert critique_call.messages == question
+    assert critique_call.sampling.temperature == 0.7
+    assert critique_call.sampling.max_tokens == 64
+    assert critique_call.chunk_tokens == 8
+    assert (critique_call.model, critique_call.priority) == ("refiner@4", 2)
+    opened = (*question, Message("assistant", "It greets.\n\nVerdict:"))
+    assert {call.messages for call, _ in scored} == {opened}
+    assert {(call.model, call.priority) for call, _ in scored} == {("refiner@4", 2)}
+    assert {option for _, option in scored} == {" yes", " Yes", " YES", " no", " No", " NO"}
+    assert judgment.votes[0].critique == "It greets."
+    assert judgment.votes[0].probability == pytest.approx(0.9)
+
+
+async def test_verdicts_are_drawn_by_the_probability_and_the_seed() -> None:
+    engine = ScriptedEngine(Play(), lambda call, option: -1.0)
+
+    async def verdicts(seed: int) -> list[bool]:
+        judgment = await judge_of(engine).judge(
+            PROMPT, "Hello", how(votes=31, early_stop=False, seed=seed)
+        )
+        return [vote.verdict for vote in judgment.votes]
+
+    drawn = await verdicts(1)
+    assert set(drawn) == {False, True}
+    assert drawn == await verdicts(1)
+    assert drawn != await verdicts(2)
+
+
+async def test_all_critiques_of_all_rounds_have_seeds_of_their_own() -> None:
+    engine = saying(*[True, False] * 10)
+    await judge_of(engine).judge(PROMPT, "Hello", how(votes=2))
+    assert len({call.sampling.seed for call in engine.started}) == len(engine.started) == 8
+
+
+async def test_a_vocabulary_without_yes_and_no_is_an_error() -> None:
+    class Wordless(ScriptedEngine):
+        async def score(self, *_: object) -> dict[str, float]:
+            return {}
+
+    engine = Wordless(Play(), verdict_of_critique)
+    with pytest.raises(EngineError, match="no single token for yes and for no"):
+        await judge_of(engine).judge(PROMPT, "Hello", how())
+
+
+async def test_votes_and_tokens_are_counted() -> None:
+    usage = Usage()
+    cast = 0
+
+    def count() -> None:
+        nonlocal cast
+        cast += 1
+
+    engine = playing(decide=never)
+    meter = Meter(usage, None)
+    await judge_of(engine).judge(PROMPT, "Hello", how(), on_delta=meter, on_vote=count)
+    assert cast == 3
+    assert usage.completion_tokens == 3 * (len(SHORT.split()) + 1)
+
+
+async def test_a_failing_engine_fails_the_judgment_and_frees_the_other_votes() -> None:
+    async def decide(text: str, number: int) -> bool:
+        if number == 3:
+            raise EngineUnavailable("gone")
+        return await asyncio.Future()
+
+    engine = playing(decide=decide)
+    with pytest.raises(EngineUnavailable):
+        await judge_of(engine).judge(PROMPT, "Hello", how())
+    assert engine.running == 0
+
+
+HOSTILE = "{instruction} {response} {findings} {0} {} {{x}} %s $y \\1 \\g<0>"
+
+
+@pytest.mark.parametrize("hostile", [HOSTILE, "{", "}", "{response", "\\", "{failures}"])
+def test_what_users_write_stays_as_it_is(hostile: str) -> None:
+    asked = judge_messages(Prompt.from_text(hostile), "the answer")[0].content
+    assert f"# Instruction\n{hostile}\n\n# Response\nthe answer\n\n# Task" in asked
+    answered = judge_messages(Prompt.from_text("the question"), hostile)[0].content
+    assert f"# Instruction\nthe question\n\n# Response\n{hostile}\n\n# Task" in answered
+
+
+def test_a_conversation_is_judged_as_a_whole() -> None:
+    prompt = Prompt(
+        (
+            Message("system", "Be brief."),
+            Message("user", "Hi"),
+            Message("assistant", "Hello."),
+            Message("user", "Say it in French."),
+        )
+    )
+    asked = judge_messages(prompt, "Bonjour.")[0].content
+    assert (
+        "[system]\nBe brief.\n\n[user]\nHi\n\n[assistant]\nHello.\n\n[user]\nSay it in French."
+        in asked
+    )
