@@ -1,0 +1,1 @@
+"""Everything stored: the tables, the sessions, and the repositories that hold all SQL."""

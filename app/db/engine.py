@@ -1,8 +1,9 @@
 """Opening a database: what SQLite needs to be told, and nothing that another needs."""
 
+import sqlite3
 from typing import Any
 
-from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy import URL, Connection, Dialect, event, make_url
 from sqlalchemy.exc import ArgumentError, InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -34,27 +35,30 @@ def open_engine(url: str, *, migrating: bool = False) -> AsyncEngine:
 
 
 def _open_sqlite(url: URL, migrating: bool) -> AsyncEngine:
-    # Without isolation_level=None sqlite3 begins transactions by its own rules, which breaks
-    # savepoints and leaves changes of tables outside of any transaction.
-    engine = create_async_engine(url, connect_args={"isolation_level": None})
+    engine = create_async_engine(url)
     foreign_keys = "OFF" if migrating else "ON"
     begin = "BEGIN IMMEDIATE" if migrating else "BEGIN"
 
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def probe(
+        _: Dialect, __: ConnectionPoolEntry, args: list[Any], options: dict[str, Any]
+    ) -> None:
+        # aiosqlite leaves a thread behind that fails noisily when a file cannot be opened; so
+        # meet that error here, where there is no thread yet.
+        sqlite3.connect(*args, **options).close()
+
     @event.listens_for(engine.sync_engine, "connect")
     def configure(connection: Any, _: ConnectionPoolEntry) -> None:
-        try:
-            cursor = connection.cursor()
-            cursor.execute(f"PRAGMA foreign_keys={foreign_keys}")
-            cursor.execute("PRAGMA journal_mode=WAL")
-            cursor.execute("PRAGMA synchronous=NORMAL")
-            cursor.close()
-        except BaseException:
-            # The pool drops a connection that fails here, and its thread would live on.
-            connection.close()
-            raise
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA foreign_keys={foreign_keys}")
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin_transaction(connection: Connection) -> None:
+        # Left alone, sqlite3 begins one only at the first INSERT or the like: savepoints, changes
+        # of tables and repeated reads would be outside of it.
         connection.exec_driver_sql(begin)
 
     return engine

@@ -1,0 +1,188 @@
+"""The recorder writes everything it can, and says what it could not."""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from app.db.recorder import Recorder
+from app.db.searches import SearchRepository
+from app.db.session import Database
+from app.db.tables import NodeRow, SearchRow
+from tests.db.building import search_id, searched
+
+LOGGER = logging.getLogger("app.db.recorder")
+NEVER = 3600.0
+
+
+@pytest.fixture
+def lock(database_file: Path) -> Iterator[sqlite3.Connection]:
+    """Another process's connection, holding the database's lock until it rolls back."""
+    other = sqlite3.connect(database_file, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    yield other
+    other.close()
+
+
+async def stored(database: Database) -> list[str]:
+    async with database.session() as session:
+        return list(await session.scalars(select(SearchRow.id).order_by(SearchRow.id)))
+
+
+async def test_many_searches_at_once_are_all_written(database: Database) -> None:
+    recorder = Recorder(database)
+
+    async def answer(number: int) -> None:
+        recorder.submit(searched(search_id(number)))
+        await recorder.wait_for(search_id(number))
+        async with database.session() as session:
+            assert await SearchRepository(session).get(search_id(number)) is not None
+
+    await asyncio.gather(*(answer(number) for number in range(40)))
+    assert await stored(database) == [search_id(number) for number in range(40)]
+    assert (recorder.pending, recorder.lost) == (0, 0)
+
+
+async def test_submitting_does_not_wait_for_the_write(
+    database: Database, lock: sqlite3.Connection
+) -> None:
+    recorder = Recorder(database)
+    recorder.submit(searched(search_id(1)))
+    assert recorder.pending == 1
+    assert await stored(database) == []
+    lock.rollback()
+    await recorder.close(NEVER)
+    assert recorder.pending == 0
+    assert await stored(database) == [search_id(1)]
+
+
+async def test_waiting_for_an_unknown_search_returns(database: Database) -> None:
+    await Recorder(database).wait_for(search_id(1))
+
+
+async def test_closing_writes_everything_pending(database: Database) -> None:
+    recorder = Recorder(database)
+    for number in range(40):
+        recorder.submit(searched(search_id(number)))
+    await recorder.close(NEVER)
+    assert await stored(database) == [search_id(number) for number in range(40)]
+    assert (recorder.pending, recorder.lost) == (0, 0)
+
+
+async def test_after_closing_nothing_is_taken(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorder = Recorder(database)
+    await recorder.close(NEVER)
+    recorder.submit(searched(search_id(1)))
+    assert (recorder.pending, recorder.lost) == (0, 1)
+    assert search_id(1) in caplog.text
+
+
+async def test_who_stops_waiting_does_not_stop_the_write(database: Database) -> None:
+    recorder = Recorder(database)
+    recorder.submit(searched(search_id(1)))
+    waiting = asyncio.create_task(recorder.wait_for(search_id(1)))
+    await asyncio.wait({waiting}, timeout=0)
+    waiting.cancel()
+    await recorder.close(NEVER)
+    assert await stored(database) == [search_id(1)]
+
+
+async def test_a_lock_is_outlived(impatient: Database, lock: sqlite3.Connection) -> None:
+    recorder = Recorder(impatient, retry_delays=[0] * 3)
+    with on_warning(lock.rollback):
+        recorder.submit(searched(search_id(1)))
+        recorder.submit(searched(search_id(2)))
+        await recorder.close(NEVER)
+    assert await stored(impatient) == [search_id(1), search_id(2)]
+    assert recorder.lost == 0
+
+
+async def test_a_lock_that_stays_loses_the_search_after_some_attempts(
+    impatient: Database, lock: sqlite3.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorder = Recorder(impatient, retry_delays=[0, 0])
+    recorder.submit(searched(search_id(1)))
+    await recorder.wait_for(search_id(1))
+    assert recorder.lost == 1
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING", "ERROR"]
+    assert search_id(1) in caplog.records[-1].getMessage()
+    assert "locked" in caplog.records[-1].getMessage()
+
+
+async def test_closing_gives_up_in_time_and_counts_what_is_left(
+    impatient: Database, lock: sqlite3.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorder = Recorder(impatient, retry_delays=[NEVER])
+    recorder.submit(searched(search_id(1)))
+    recorder.submit(searched(search_id(2)))
+    waiting = asyncio.create_task(recorder.wait_for(search_id(2)))
+    await asyncio.wait({waiting}, timeout=0)
+    await recorder.close(0.01)
+    await waiting
+    assert (recorder.pending, recorder.lost) == (0, 2)
+    assert search_id(1) in caplog.text
+    assert search_id(2) in caplog.text
+
+
+async def test_a_full_disk_loses_one_search_whole_and_not_the_next(
+    database: Database, full_disk: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorder = Recorder(database)
+    recorder.submit(searched(search_id(1), text="long " * 100_000))
+    recorder.submit(searched(search_id(2)))
+    await recorder.close(NEVER)
+    assert await stored(database) == [search_id(2)]
+    assert recorder.lost == 1
+    [record] = caplog.records
+    assert f"search {search_id(1)} is answered and not stored" in record.getMessage()
+    assert "disk is full" in record.getMessage()
+    async with database.session() as session:
+        orphans = select(func.count()).where(NodeRow.search_id == search_id(1))
+        assert await session.scalar(orphans) == 0
+
+
+async def test_a_result_that_makes_no_rows_does_not_stop_the_next(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken: Any = object()
+    recorder = Recorder(database)
+    recorder.submit(searched(search_id(1), text=broken))
+    recorder.submit(searched(search_id(2)))
+    await recorder.close(NEVER)
+    assert await stored(database) == [search_id(2)]
+    assert recorder.lost == 1
+    assert "Traceback" in caplog.text
+
+
+async def test_memory_is_bounded(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    recorder = Recorder(database, capacity=2)
+    for number in range(3):
+        recorder.submit(searched(search_id(number)))
+    assert (recorder.pending, recorder.lost) == (2, 1)
+    await recorder.close(NEVER)
+    assert await stored(database) == [search_id(0), search_id(1)]
+    assert search_id(2) in caplog.text
+
+
+class on_warning(logging.Handler):
+    """Does something at every warning of the recorder: it has met the trouble by then."""
+
+    def __init__(self, action: Callable[[], object]) -> None:
+        super().__init__(logging.WARNING)
+        self._action = action
+
+    def emit(self, _: logging.LogRecord) -> None:
+        self._action()
+
+    def __enter__(self) -> None:
+        LOGGER.addHandler(self)
+
+    def __exit__(self, *_: object) -> None:
+        LOGGER.removeHandler(self)

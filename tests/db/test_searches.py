@@ -1,0 +1,214 @@
+"""Searches come back from the database as they went in."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, func, select
+
+from app.db.searches import SearchRepository
+from app.db.session import Database
+from app.db.stored import StoredSearch, StoredSummary
+from app.db.tables import NodeRow, SearchRow, VoteRow
+from app.db.types import storable_text
+from app.domain.budget import StopReason, Usage
+from app.domain.checkpoint import Versions
+from app.domain.options import Mode
+from app.search.base import SearchResult
+from tests.db.building import fruitless, greedy, search_id, searched
+
+A_MOMENT = datetime(2026, 3, 1, 12, 30, 15, 250_000, tzinfo=UTC)
+own_database_per_test = settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+async def store(database: Database, *results: SearchResult, at: datetime = A_MOMENT) -> None:
+    async with database.session() as session:
+        for result in results:
+            await SearchRepository(session).add(result, created_at=at)
+
+
+async def load(database: Database, search: str) -> StoredSearch:
+    async with database.session() as session:
+        stored = await SearchRepository(session).get(search)
+    assert stored is not None
+    return stored
+
+
+async def all_pages(database: Database, limit: int) -> list[list[StoredSummary]]:
+    pages: list[list[StoredSummary]] = []
+    cursors: list[str | None] = [None]
+    while len(pages) < len(cursors):
+        async with database.session() as session:
+            page, cursor = await SearchRepository(session).page(limit, cursors[-1])
+        pages.append(page)
+        if cursor is not None:
+            assert cursor not in cursors, "the pages go round in circles"
+            cursors.append(cursor)
+    return pages
+
+
+async def test_a_search_comes_back_whole(database: Database) -> None:
+    result = searched(search_id(1))
+    await store(database, result)
+    stored = await load(database, search_id(1))
+
+    assert stored.nodes == tuple(result.tree)
+    assert result.best is not None
+    assert result.best.judgment is not None
+    assert stored == StoredSearch(
+        id=search_id(1),
+        created_at=A_MOMENT,
+        mode=Mode.BFS,
+        prompt="Name a color.",
+        response="Blue.",
+        accepted=True,
+        value=1.0,
+        stop_reason=StopReason.ACCEPTED,
+        versions=Versions(actor=3, refiner=2),
+        usage=Usage(101, 102, 103, 104, 105, 106, 107),
+        timing_ms=1234.5,
+        messages=result.request.prompt.messages,
+        constraints=result.request.prompt.constraints,
+        options={
+            "search": {
+                "n": 2,
+                "branch": 4,
+                "beam": 1,
+                "depth": 5,
+                "votes": 2,
+                "gate": 0.6,
+                "early_stop": False,
+            },
+            "budget": {"max_nodes": 9, "max_tokens": 900, "deadline_ms": 90_000},
+            "sampling": {
+                "temperature": 0.9,
+                "top_p": 0.8,
+                "max_tokens": 70,
+                "seed": 7,
+                "stop": ["END"],
+            },
+        },
+        critique="Good. (0)",
+        results=result.best.judgment.constraints,
+        best_node=3,
+        nodes=tuple(result.tree),
+    )
+
+
+async def test_what_was_not_judged_stays_unjudged(database: Database) -> None:
+    result = greedy(search_id(1))
+    await store(database, result)
+    stored = await load(database, search_id(1))
+
+    assert (stored.accepted, stored.value, stored.critique) == (None, None, None)
+    assert stored.response == "Blue."
+    assert stored.nodes == tuple(result.tree)
+
+
+async def test_a_search_without_any_response_is_stored(database: Database) -> None:
+    result = fruitless(search_id(1))
+    await store(database, result)
+    stored = await load(database, search_id(1))
+
+    assert (stored.response, stored.best_node, stored.accepted) == ("", None, None)
+    assert stored.nodes == (result.tree.root,)
+
+
+async def test_an_unknown_id_gives_nothing(database: Database) -> None:
+    await store(database, searched(search_id(1)))
+    async with database.session() as session:
+        assert await SearchRepository(session).get(search_id(2)) is None
+        assert await SearchRepository(session).get("\x00 no id \ud800") is None
+
+
+async def test_moments_are_kept_in_utc(database: Database) -> None:
+    elsewhere = A_MOMENT.astimezone(timezone(timedelta(hours=-7)))
+    await store(database, searched(search_id(1)), at=elsewhere)
+    stored = await load(database, search_id(1))
+
+    assert stored.created_at == A_MOMENT
+    assert stored.created_at.utcoffset() == timedelta(0)
+
+
+async def test_a_search_is_taken_to_have_begun_when_its_duration_says(database: Database) -> None:
+    before = datetime.now(UTC)
+    async with database.session() as session:
+        await SearchRepository(session).add(searched(search_id(1)))
+    began = (await load(database, search_id(1))).created_at
+
+    assert before <= began + timedelta(milliseconds=1234.5) <= datetime.now(UTC)
+
+
+anything = st.text(st.characters(exclude_categories=()), max_size=50)
+
+
+@own_database_per_test
+@given(instruction=anything, text=anything, critique=anything)
+async def test_any_text_can_be_stored(
+    database: Database, instruction: str, text: str, critique: str
+) -> None:
+    result = searched(search_id(1), instruction=instruction, text=text, critique=critique)
+    await store(database, result)
+    stored = await load(database, search_id(1))
+    async with database.session() as session:
+        await session.execute(delete(SearchRow))
+
+    assert stored.prompt == storable_text(instruction)
+    assert stored.messages[-1].content == storable_text(instruction)
+    assert stored.response == stored.nodes[-1].text == storable_text(text)
+    assert stored.nodes[-1].judgment is not None
+    assert stored.nodes[-1].judgment.votes[0].critique == storable_text(f"{critique} (0)")
+
+
+@own_database_per_test
+@given(numbers=st.sets(st.integers(0, 10_000), max_size=12), limit=st.integers(1, 5))
+async def test_pages_hold_everything_once_newest_first(
+    database: Database, numbers: set[int], limit: int
+) -> None:
+    await store(database, *(greedy(search_id(number)) for number in numbers))
+    pages = await all_pages(database, limit)
+    async with database.session() as session:
+        await session.execute(delete(SearchRow))
+
+    listed = [summary.id for page in pages for summary in page]
+    assert listed == [search_id(number) for number in sorted(numbers, reverse=True)]
+    assert all(len(page) == limit for page in pages[:-1])
+    assert len(pages) == max(1, -(-len(numbers) // limit)), "no empty page at the end"
+
+
+async def test_pages_are_stable_while_searches_arrive(database: Database) -> None:
+    await store(database, *(greedy(search_id(number)) for number in range(1, 7)))
+    async with database.session() as session:
+        first, cursor = await SearchRepository(session).page(2, None)
+    await store(database, greedy(search_id(7)), greedy(search_id(8)))
+    async with database.session() as session:
+        second, _ = await SearchRepository(session).page(2, cursor)
+
+    assert [summary.id for summary in first] == [search_id(6), search_id(5)]
+    assert [summary.id for summary in second] == [search_id(4), search_id(3)]
+
+
+async def test_the_list_says_the_same_as_the_search(database: Database) -> None:
+    await store(database, searched(search_id(1)))
+    [[summary]] = await all_pages(database, 10)
+    stored = await load(database, search_id(1))
+
+    for name in StoredSummary.__dataclass_fields__:
+        assert getattr(summary, name) == getattr(stored, name)
+
+
+@pytest.mark.parametrize("table", [NodeRow, VoteRow])
+async def test_deleting_a_search_deletes_its_tree(
+    database: Database, table: type[NodeRow] | type[VoteRow]
+) -> None:
+    await store(database, searched(search_id(1)), searched(search_id(2)))
+    async with database.session() as session:
+        await session.execute(delete(SearchRow).where(SearchRow.id == search_id(1)))
+    async with database.session() as session:
+        owners = await session.execute(
+            select(table.search_id, func.count()).group_by(table.search_id)
+        )
+        assert [owner for owner, _ in owners] == [search_id(2)]

@@ -1,0 +1,157 @@
+"""The migrations lead from any earlier database to the tables the code uses, and back."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect
+
+from app.db.engine import open_engine
+from app.db.searches import SearchRepository
+from app.db.session import Database
+from app.db.stored import StoredSearch
+from app.db.tables import Base
+from app.db.upgrade import SCRIPTS, alembic_config, upgrade
+from app.domain.judgment import ConstraintResult, Judgment, Vote
+
+T = TypeVar("T")
+FIRST = "0001"
+FILLED = (Path(__file__).parent / "filled_0001.sql").read_text()
+REVISIONS = [
+    script.revision for script in reversed(list(ScriptDirectory(str(SCRIPTS)).walk_revisions()))
+]
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """The URL of a database that does not exist yet."""
+    return f"sqlite+aiosqlite:///{tmp_path}/test.db"
+
+
+def within(url: str, work: Callable[[Connection], T]) -> T:
+    """Do something in one transaction of the kind migrations run in."""
+
+    async def run() -> T:
+        engine = open_engine(url, migrating=True)
+        try:
+            async with engine.begin() as connection:
+                return await connection.run_sync(work)
+        finally:
+            await engine.dispose()
+
+    return asyncio.run(run())
+
+
+def migrate(url: str, step: Callable[..., None], revision: str) -> None:
+    within(url, lambda connection: step(alembic_config(connection), revision))
+
+
+def tables(url: str) -> set[str]:
+    return set(within(url, lambda connection: inspect(connection).get_table_names()))
+
+
+def fill(connection: Connection) -> None:
+    for statement in FILLED.split(";\n"):
+        connection.exec_driver_sql(statement)
+
+
+def broken_references(connection: Connection) -> list[Any]:
+    return list(connection.exec_driver_sql("PRAGMA foreign_key_check"))
+
+
+def test_there_is_one_line_of_revisions() -> None:
+    assert REVISIONS[0] == FIRST
+    assert len(ScriptDirectory(str(SCRIPTS)).get_heads()) == 1
+
+
+def test_an_empty_database_gets_the_tables_of_the_code(url: str) -> None:
+    upgrade(url)
+
+    def differences(connection: Connection) -> list[Any]:
+        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+        return list(compare_metadata(context, Base.metadata))
+
+    assert within(url, differences) == []
+
+
+def test_constraints_have_the_names_of_the_code(url: str) -> None:
+    upgrade(url)
+
+    def names(connection: Connection) -> set[str | None]:
+        inspector = inspect(connection)
+        return {
+            constraint["name"]
+            for table in Base.metadata.tables
+            for constraint in (
+                inspector.get_pk_constraint(table),
+                *inspector.get_foreign_keys(table),
+                *inspector.get_unique_constraints(table),
+            )
+        }
+
+    expected = {
+        str(constraint.name)
+        for table in Base.metadata.tables.values()
+        for constraint in table.constraints
+    }
+    assert within(url, names) == expected
+
+
+def test_a_filled_database_keeps_what_it_holds(url: str) -> None:
+    migrate(url, command.upgrade, FIRST)
+    within(url, fill)
+    upgrade(url)
+
+    assert within(url, broken_references) == []
+    search = asyncio.run(read(url, "01JZ0000000000000000000001"))
+    assert search is not None
+    assert (search.prompt, search.response, search.value) == ("Name a color.", "Blue.", 1.0)
+    assert [node.text for node in search.nodes] == ["", "A dog.", "Blue."]
+    assert search.nodes[2].judgment == Judgment(
+        votes=(Vote(True, 0.75, "Good."), Vote(True, 0.5, "Fine.")),
+        constraints=(ConstraintResult("regex", {"pattern": "B"}, True, "found"),),
+        gate=0.5,
+    )
+
+
+def test_rebuilding_a_table_keeps_the_rows_that_refer_to_it(url: str) -> None:
+    migrate(url, command.upgrade, FIRST)
+    within(url, fill)
+
+    def rebuild(connection: Connection) -> None:
+        operations = Operations(MigrationContext.configure(connection))
+        with operations.batch_alter_table("searches", recreate="always"):
+            pass
+
+    within(url, rebuild)
+    assert within(url, lambda connection: connection.scalar(sa.text("SELECT count(*) FROM votes")))
+
+
+async def read(url: str, search_id: str) -> StoredSearch | None:
+    database = Database(url)
+    try:
+        async with database.session() as session:
+            return await SearchRepository(session).get(search_id)
+    finally:
+        await database.close()
+
+
+def test_every_step_can_be_taken_back_and_again(url: str) -> None:
+    shapes = [tables(url)]
+    for revision in REVISIONS:
+        migrate(url, command.upgrade, revision)
+        shapes.append(tables(url))
+    for revision, shape in zip(["base", *REVISIONS], shapes, strict=True):
+        migrate(url, command.upgrade, "head")
+        migrate(url, command.downgrade, revision)
+        assert tables(url) - {"alembic_version"} == shape - {"alembic_version"}
+    upgrade(url)
+    assert tables(url) == {*Base.metadata.tables, "alembic_version"}
