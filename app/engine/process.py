@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from app.engine.orphans import SERVER_PID
 from app.errors import ConfigurationError, EngineUnavailable
 
 if TYPE_CHECKING:
@@ -157,3 +158,4 @@ def _prepare_environment() -> None:
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+    os.environ[SERVER_PID] = str(os.getpid())

@@ -23,7 +23,6 @@ from app.search.base import (
 )
 from app.search.expand import Expander, Roles
 
-
 log = logging.getLogger(__name__)
 
 
