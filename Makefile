@@ -34,7 +34,7 @@ check: ## set up what is missing, check the code without running it
 pins: ## rewrite the pinned requirements from pyproject.toml
 	@$(SETUP)
 	$(BIN)/python -m pip download -q --no-deps -d build/wheels -r requirements/torch.txt
-	$(COMPILE) --find-links build/wheels --no-emit-package torch --extra cpu pyproject.toml \
-		-o requirements/cpu.txt
+	$(COMPILE) --find-links build/wheels --no-emit-package torch --no-emit-package triton \
+		--extra cpu pyproject.toml -o requirements/cpu.txt
 	$(COMPILE) --extra gpu pyproject.toml -o requirements/gpu.txt
 	$(COMPILE) --constraints requirements/cpu.txt --group dev -o requirements/dev.txt

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.2
+MIN_BATCH_TOKENS = 2048
 LONGEST_PAUSE_SECONDS = 30.0
 
 
@@ -122,10 +123,6 @@ def _build(config: EngineConfig) -> "AsyncLLM":
         "model": config.model,
         "dtype": config.dtype,
         "max_model_len": config.context_tokens,
-        # A prompt prefilled in pieces rewinds its seed's generator, which a CPU generator
-        # cannot do: the engine would die. So no prompt is split: a batch holds the longest.
-        "enable_chunked_prefill": False,
-        "max_num_batched_tokens": config.context_tokens,
         "max_num_seqs": config.max_num_seqs,
         "block_size": config.block_size,
         "enable_prefix_caching": True,
@@ -134,7 +131,13 @@ def _build(config: EngineConfig) -> "AsyncLLM":
         "disable_log_stats": True,
     }
     if on_cpu():
-        arguments["kv_cache_memory_bytes"] = int(config.kv_cache_gib * 2**30)
+        arguments |= {
+            "kv_cache_memory_bytes": int(config.kv_cache_gib * 2**30),
+            # A prompt prefilled in pieces rewinds its seed's generator, which a CPU generator
+            # cannot do: the engine would die. So no prompt is split: a batch holds the longest.
+            "enable_chunked_prefill": False,
+            "max_num_batched_tokens": max(config.context_tokens, MIN_BATCH_TOKENS),
+        }
     else:
         arguments["gpu_memory_utilization"] = config.gpu_memory_utilization
     return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
@@ -154,7 +157,9 @@ def _prepare_environment() -> None:
         "VLLM_CPU_OMP_THREADS_BIND": ",".join(map(str, cores)),
         "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
         "VLLM_NO_USAGE_STATS": "1",
-        "VLLM_LOGGING_LEVEL": "WARNING",
+        # Its warnings are about choices made here; its errors also come as ours.
+        "VLLM_LOGGING_LEVEL": "ERROR",
+        "TORCH_CPP_LOG_LEVEL": "ERROR",
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)

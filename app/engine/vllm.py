@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from vllm.outputs import CompletionOutput, RequestOutput
     from vllm.v1.engine.async_llm import AsyncLLM
 
+ABORT_AGAIN_SECONDS = 0.01
+
 
 class VllmEngine:
     """An `Engine` over vLLM's AsyncLLM, whose model runs in a process of its own."""
@@ -136,10 +138,7 @@ class VllmEngine:
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
-            # An abort makes vLLM hand over the unreported rest at once, without a decoding step.
-            await llm.abort(request_id)
-            await asyncio.wait({work}, timeout=1)
-            work.cancel()
+            await _abort(llm, request_id, work)
             raise
         except EngineDeadError as error:
             raise EngineUnavailable(
@@ -147,6 +146,20 @@ class VllmEngine:
             ) from error
         except EngineGenerateError as error:
             raise EngineError(f"the engine could not finish the call: {error.__cause__}") from error
+
+
+async def _abort(llm: "AsyncLLM", request_id: str, work: "asyncio.Task[CompletionOutput]") -> None:
+    """End a request so that vLLM hands over what is not reported yet, without a decoding step.
+
+    vLLM knows nothing of a request that is still on its way to it, so the abort is repeated.
+    """
+    try:
+        while not work.done():
+            await llm.abort(request_id)
+            await asyncio.wait({work}, timeout=ABORT_AGAIN_SECONDS)
+    finally:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
 
 
 async def _consume(
