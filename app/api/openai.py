@@ -12,7 +12,7 @@ from app.api.disconnect import while_connected
 from app.api.events import LiveSearch, event_source
 from app.api.generate import answer
 from app.api.live import Live
-from app.api.openai_plain import chat_chunks, chat_out, complete_all, plain_calls
+from app.api.openai_plain import chat_chunks, chat_out, check_length, complete_all, plain_calls
 from app.api.openai_schemas import ChatChunkOut, ChatIn, ChatOut, Head, ModelOut, ModelsOut
 from app.api.openai_search import chat_search, searched_chat_chunks, searched_chat_out
 from app.api.problems import problem
@@ -37,7 +37,6 @@ async def models(services: ServicesDep) -> ModelsOut:
 @router.post(
     "/chat/completions",
     response_model=ChatOut,
-    response_model_exclude_none=True,
     responses={200: {"content": {"text/event-stream": {}}}},
 )
 async def chat_completions(
@@ -66,10 +65,11 @@ async def _plain(
     version = services.versions.actor if role is Role.ACTOR else services.versions.refiner
     calls = plain_calls(body, served_name(role, version), services.settings.max_tokens)
     head = _head(body, services, f"chatcmpl-{ULID()}")
-    ticket = services.admission.enter()
     if not body.stream:
-        work = complete_all(calls, services.engine, ticket)
+        work = complete_all(calls, services.engine, services.admission.enter())
         return chat_out(head, await while_connected(request, work))
+    await check_length(calls[0], services.engine)
+    ticket = services.admission.enter()
 
     async def run(report: Callable[[tuple[int, Delta]], None]) -> list[Completion]:
         return await complete_all(calls, services.engine, ticket, report)
@@ -96,8 +96,8 @@ async def _searched(
 
 def _model(name: str) -> tuple[Role, Mode | None]:
     """`actor`, `refiner` or `actor:MODE`. Raises `NotFound` with the names there are."""
-    role, _, mode = name.partition(":")
-    if role in list(Role) and not mode:
+    role, colon, mode = name.partition(":")
+    if role in list(Role) and not colon:
         return Role(role), None
     if role == Role.ACTOR and mode in list(Mode):
         return Role.ACTOR, Mode(mode)
@@ -125,5 +125,5 @@ async def _sse(chunks: AsyncIterator[ChatChunkOut | SparError]) -> AsyncIterator
         if isinstance(chunk, SparError):
             yield ServerSentEvent(f'{{"error": {problem(chunk).model_dump_json()}}}')
             return
-        yield ServerSentEvent(chunk.model_dump_json(exclude_none=True))
+        yield ServerSentEvent(chunk.model_dump_json())
     yield ServerSentEvent("[DONE]")

@@ -32,7 +32,7 @@ from app.engine.base import (
     TokenLogprob,
     ignore_delta,
 )
-from app.errors import SparError
+from app.errors import PromptTooLong, SparError
 from app.search.meter import WHOLE_CALL
 
 Report = Callable[[tuple[int, Delta]], None]
@@ -56,6 +56,16 @@ def plain_calls(body: ChatIn, model: str, default_tokens: int) -> list[Call]:
     )
     seeds = [body.seed, *(derive_seed(body.seed, index) for index in range(1, body.n))]
     return [replace(call, sampling=replace(sampling, seed=seed)) for seed in seeds]
+
+
+async def check_length(call: Call, engine: Engine) -> None:
+    """Before a stream begins, so that its status can still tell. Raises `PromptTooLong`."""
+    length = await engine.count_tokens(call.messages)
+    if length >= engine.context_tokens:
+        raise PromptTooLong(
+            f"the conversation has {length} tokens; the model's context holds"
+            f" {engine.context_tokens}, the answer included"
+        )
 
 
 async def complete_all(

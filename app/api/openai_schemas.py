@@ -1,8 +1,8 @@
 """The OpenAI chat shape, as far as it is supported; any other field is refused by name."""
 
-from typing import Annotated, Literal, Self, TypedDict
+from typing import Annotated, Any, Literal, Self, TypedDict
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
 
 from app.api.schemas import (
     BudgetIn,
@@ -25,15 +25,28 @@ class TextPart(Schema):
     text: Text
 
 
+def _as_parts(content: Any) -> Any:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
+def _as_list(stop: Any) -> Any:
+    return [stop] if isinstance(stop, str) else stop
+
+
+# Not unions: an error in a union names its members, and nobody knows those from the outside.
+Parts = Annotated[list[TextPart], Field(min_length=1)]
+Content = Annotated[Parts, BeforeValidator(_as_parts, json_schema_input_type=Text | Parts)]
+Strings = Annotated[list[NonEmptyText], Field(max_length=16)]
+Stops = Annotated[Strings, BeforeValidator(_as_list, json_schema_input_type=NonEmptyText | Strings)]
+
+
 class ChatMessageIn(Schema):
     role: Literal["system", "developer", "user", "assistant"]
-    content: Text | Annotated[list[TextPart], Field(min_length=1)]
+    content: Content
 
     @property
     def text(self) -> str:
         """The content as one string."""
-        if isinstance(self.content, str):
-            return self.content
         return "".join(part.text for part in self.content)
 
 
@@ -51,7 +64,7 @@ class ChatIn(Schema):
     model: Text
     messages: Annotated[list[ChatMessageIn], Field(min_length=1, max_length=1000)]
     n: int = Field(1, ge=1, le=64)
-    stop: NonEmptyText | Annotated[list[NonEmptyText], Field(max_length=16)] | None = None
+    stop: Stops | None = None
     seed: int | None = Field(None, ge=0, le=2**63 - 1)
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
@@ -94,7 +107,11 @@ class ChatIn(Schema):
     @property
     def stops(self) -> tuple[str, ...]:
         """The stop strings as a tuple."""
-        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+        return tuple(self.stop or ())
+
+
+def _is_none(value: object) -> bool:
+    return value is None
 
 
 class LogprobOut(BaseModel):
@@ -119,19 +136,19 @@ class ChatMessageOut(BaseModel):
 class ChoiceOut(BaseModel):
     index: int
     message: ChatMessageOut
-    logprobs: LogprobsOut | None = None
+    logprobs: LogprobsOut | None = Field(None, exclude_if=_is_none)
     finish_reason: Literal["stop", "length"]
 
 
 class DeltaOut(BaseModel):
-    role: Literal["assistant"] | None = None
-    content: str | None = None
+    role: Literal["assistant"] | None = Field(None, exclude_if=_is_none)
+    content: str | None = Field(None, exclude_if=_is_none)
 
 
 class ChunkChoiceOut(BaseModel):
     index: int
     delta: DeltaOut
-    logprobs: LogprobsOut | None = None
+    logprobs: LogprobsOut | None = Field(None, exclude_if=_is_none)
     finish_reason: Literal["stop", "length"] | None = None
 
 
@@ -152,7 +169,7 @@ class SearchInfoOut(BaseModel):
     stop_reason: StopReason
     checkpoint: CheckpointOut
     usage: UsageOut
-    tree: list[NodeOut] | None = None
+    tree: list[NodeOut] | None = Field(None, exclude_if=_is_none)
 
 
 class Head(TypedDict):
@@ -172,7 +189,7 @@ class ChatOut(BaseModel):
     system_fingerprint: str
     choices: list[ChoiceOut]
     usage: ChatUsageOut
-    search: SearchInfoOut | None = None
+    search: SearchInfoOut | None = Field(None, exclude_if=_is_none)
 
 
 class ChatChunkOut(BaseModel):
@@ -182,8 +199,8 @@ class ChatChunkOut(BaseModel):
     model: str
     system_fingerprint: str
     choices: list[ChunkChoiceOut]
-    usage: ChatUsageOut | None = None
-    search: SearchInfoOut | None = None
+    usage: ChatUsageOut | None = Field(None, exclude_if=_is_none)
+    search: SearchInfoOut | None = Field(None, exclude_if=_is_none)
 
 
 class ModelOut(BaseModel):

@@ -14,11 +14,20 @@ from app.errors import SparError
 
 log = logging.getLogger(__name__)
 
+MEDIA_TYPE = "application/problem+json"
+
+RESPONSE: dict[str, Any] = {
+    "description": "What is wrong, and where.",
+    "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}},
+}
+"""How an OpenAPI document describes an error of any route."""
+
 TITLES = {
     400: ("bad_request", "Bad request"),
     404: ("not_found", "Not found"),
     405: ("method_not_allowed", "Method not allowed"),
     413: ("body_too_large", "Body too large"),
+    415: ("unsupported_media_type", "Unsupported media type"),
     422: ("invalid_request", "Invalid request"),
 }
 
@@ -40,7 +49,7 @@ def respond(details: Problem, headers: dict[str, str] | None = None) -> JSONResp
         details.model_dump(exclude_none=True),
         status_code=details.status,
         headers=headers,
-        media_type="application/problem+json",
+        media_type=MEDIA_TYPE,
     )
 
 
@@ -63,23 +72,38 @@ async def _spar_error(request: Request, error: Exception) -> JSONResponse:
 async def _validation_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    field = field_name(first["loc"])
+    if first["type"] == "json_invalid":
+        return _malformed_json(f"the body is not valid JSON: {first['ctx']['error']}")
+    if isinstance(first["input"], bytes):  # FastAPI leaves a body unread that is not called JSON
+        kind, title = TITLES[415]
+        message = "send the body as JSON, with the header Content-Type: application/json"
+        return respond(Problem(type=kind, title=title, status=415, message=message))
     others = len(error.errors()) - 1
     message = _words(first) + (f" (and {others} more)" if others else "")
     kind, title = TITLES[422]
-    status = 400 if first["type"] == "json_invalid" else 422
-    if status == 400:
-        kind, title = "malformed_json", "Malformed JSON"
-    return respond(Problem(type=kind, title=title, status=status, message=message, field=field))
+    field = field_name(first["loc"])
+    return respond(Problem(type=kind, title=title, status=422, message=message, field=field))
 
 
-async def _http_exception(_: Request, error: Exception) -> JSONResponse:
+def _malformed_json(message: str) -> JSONResponse:
+    details = Problem(type="malformed_json", title="Malformed JSON", status=400, message=message)
+    return respond(details)
+
+
+async def _http_exception(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     kind, title = TITLES.get(error.status_code, ("error", "Error"))
     message = str(error.detail)
-    if error.status_code == 400 and "parsing the body" in message:
-        kind, title = "malformed_json", "Malformed JSON"
-        message = "the body is not valid JSON in UTF-8, or is nested too deeply"
+    match error.status_code:
+        case 400 if "parsing the body" in message:
+            return _malformed_json(
+                "the body is not valid JSON in UTF-8, is nested too deeply, or holds a number of"
+                " too many digits"
+            )
+        case 404:
+            message = f"there is nothing at {request.url.path}; /docs shows what there is"
+        case 405:
+            message = f"{request.url.path} does not take {request.method}; /docs shows what it does"
     details = Problem(type=kind, title=title, status=error.status_code, message=message)
     return respond(details, dict(error.headers) if error.headers else None)
 
@@ -109,8 +133,8 @@ def _words(error: dict[str, Any]) -> str:
             return f"the field `{name}` is not known here"
         case "missing":
             return f"the field `{name}` is required" if name else "a JSON body is required"
-        case "json_invalid":
-            return f"the body is not valid JSON: {error.get('ctx', {}).get('error', '')}"
+        case "model_attributes_type":
+            return f"`{name}` must be a JSON object" if name else "the body must be a JSON object"
         case "value_error":
             return str(error["ctx"]["error"])
         case _:

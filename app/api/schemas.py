@@ -3,21 +3,25 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
+from app.api.storable import storable_json, storable_text
 from app.domain.budget import StopReason
 from app.domain.options import Mode
 from app.domain.tree import NodeKind
 
-
-def _storable(text: str) -> str:
-    if "\x00" in text:
-        raise ValueError("must not contain the NUL character")
-    return text
-
-
-Text = Annotated[str, AfterValidator(_storable)]
-NonEmptyText = Annotated[Text, Field(min_length=1, max_length=1_000_000)]
+Text = Annotated[str, AfterValidator(storable_text)]
+NonEmptyText = Annotated[
+    str, Field(min_length=1, max_length=1_000_000), AfterValidator(storable_text)
+]
+JsonObject = Annotated[dict[str, Any], AfterValidator(storable_json)]
 
 
 class Schema(BaseModel):
@@ -35,7 +39,7 @@ class ConstraintIn(Schema):
     """A check by program: an IFEval id, `json_schema` or `regex`, with that check's arguments."""
 
     id: Text = Field(examples=["length_constraints:number_words"])
-    kwargs: dict[str, Any] = Field(
+    kwargs: JsonObject = Field(
         default_factory=dict, examples=[{"relation": "at most", "num_words": 100}]
     )
 
@@ -47,16 +51,24 @@ class PromptIn(Schema):
     messages: Annotated[list[MessageIn], Field(min_length=1, max_length=1000)] | None = None
     constraints: list[ConstraintIn] = Field(default_factory=list, max_length=64)
 
+    @field_validator("prompt")
+    @classmethod
+    def _not_blank(cls, prompt: str | None) -> str | None:
+        if prompt is not None and not prompt.strip():
+            raise ValueError("`prompt` is empty")
+        return prompt
+
+    @field_validator("messages")
+    @classmethod
+    def _something_to_answer(cls, messages: list[MessageIn] | None) -> list[MessageIn] | None:
+        if messages and (messages[-1].role != "user" or not messages[-1].content.strip()):
+            raise ValueError("the last of `messages` must be a user message with text")
+        return messages
+
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.prompt is None) == (self.messages is None):
             raise ValueError("give either `prompt` or `messages`, and not both")
-        if self.prompt is not None and not self.prompt.strip():
-            raise ValueError("`prompt` is empty")
-        if self.messages is not None:
-            last = self.messages[-1]
-            if last.role != "user" or not last.content.strip():
-                raise ValueError("the last of `messages` must be a user message with text")
         return self
 
 

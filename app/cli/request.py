@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 import typer
 from pydantic import BaseModel, ValidationError
-from pydantic_core import PydanticSerializationError
 
 _OPTIONS = {
     ("prompt",): "PROMPT",
@@ -26,15 +25,13 @@ def given(**options: object) -> dict[str, object]:
 def checked(schema: type[_Schema], body: dict[str, Any]) -> _Schema:
     """A valid request; raises `typer.BadParameter` naming the option that is wrong."""
     try:
-        request = schema.model_validate(body)
-        request.model_dump_json()
-    except PydanticSerializationError as error:
-        raise typer.BadParameter("the arguments hold text that is not UTF-8") from error
+        return schema.model_validate(body)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "string_unicode":
+            message = "the text is not UTF-8"
         raise typer.BadParameter(message, param_hint=_option(first["loc"])) from error
-    return request
 
 
 def parse_constraints(texts: list[str] | None) -> list[dict[str, Any]]:
