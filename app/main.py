@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -149,6 +150,10 @@ def serve(settings: Settings, model: str) -> None:
             timeout_graceful_shutdown=settings.shutdown_seconds,
         )
     )
+    # After a graceful stop uvicorn raises the signal again for handlers that were there before;
+    # ours let the process end in good order.
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, lambda *_: None)
     server.run()
     if failure:
         raise failure[0]

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from app.api.schemas import Problem
-from app.errors import SparError
+from app.errors import EngineUnavailable, SparError
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,8 @@ def add_handlers(app: FastAPI) -> None:
 
 async def _spar_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, SparError)
-    if error.status >= 500:
+    # The engine's own end and return are logged where they happen, not once per request.
+    if error.status >= 500 and not isinstance(error, EngineUnavailable):
         log.error("%s %s: %s", request.method, request.url.path, error.message)
     headers = None if error.retry_after is None else {"Retry-After": str(error.retry_after)}
     return respond(problem(error), headers)

@@ -1,6 +1,7 @@
 """The engine's process: started, watched, and started again when it dies."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -76,6 +77,9 @@ class EngineProcess:
         if self._llm is not None:
             self._llm.shutdown()
             self._llm = None
+            # vLLM's objects refer to each other in circles; collected at the interpreter's end
+            # their finalizers fail, with a traceback that looks like trouble.
+            gc.collect()
 
     async def _launch(self) -> None:
         # Building the engine blocks until its process has loaded the model.
@@ -160,6 +164,7 @@ def _prepare_environment() -> None:
         # Its warnings are about choices made here; its errors also come as ours.
         "VLLM_LOGGING_LEVEL": "ERROR",
         "TORCH_CPP_LOG_LEVEL": "ERROR",
+        "PYTHONWARNINGS": "ignore::FutureWarning",
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)

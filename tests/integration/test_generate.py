@@ -194,7 +194,7 @@ ENDLESS = {
 def test_a_client_that_leaves_frees_the_engine(server: Server) -> None:
     with ThreadPoolExecutor() as pool, server.client as leaving:
         left = pool.submit(leaving.post, "/generate", json=ENDLESS, timeout=5)
-        wait_until(lambda: server.health()["engine_calls"] == 5, 30)
+        wait_until(lambda: server.health()["engine_calls"] >= 4, 30)
         with pytest.raises(httpx.ReadTimeout):
             left.result()
     wait_until(lambda: server.health()["engine_calls"] == 0, 10)
@@ -206,7 +206,7 @@ def test_a_listener_that_leaves_frees_the_engine(server: Server) -> None:
         body = ENDLESS | {"stream": True}
         with leaving.stream("POST", "/generate", json=body) as response:
             assert next(read_events(response.iter_lines()))[0] == "start"
-            wait_until(lambda: server.health()["engine_calls"] == 5, 30)
+            wait_until(lambda: server.health()["engine_calls"] >= 4, 30)
     wait_until(lambda: server.health()["engine_calls"] == 0, 10)
     assert server.health()["requests"] == 0
 

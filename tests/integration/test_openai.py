@@ -70,14 +70,15 @@ def test_models_are_the_roles_and_the_search_modes(client: OpenAI) -> None:
 @pytest.mark.parametrize("model", ["actor", "refiner"])
 @pytest.mark.parametrize("limit", ["max_tokens", "max_completion_tokens"])
 def test_a_plain_answer(client: OpenAI, model: str, limit: str) -> None:
-    completion = client.chat.completions.create(
-        **{"model": model, "messages": MESSAGES, limit: 5}  # type: ignore[call-overload]
-    )
+    wanted: dict[str, Any] = {"model": model, "messages": MESSAGES, limit: 5}
+    completion = client.chat.completions.create(**wanted)
+    assert isinstance(completion, ChatCompletion)
     [choice] = completion.choices
     assert choice.message.role == "assistant"
     assert choice.message.content
     assert choice.finish_reason == "length"
     assert completion.model == model
+    assert completion.usage is not None
     assert completion.usage.completion_tokens == 5
     assert completion.usage.total_tokens == completion.usage.prompt_tokens + 5
     assert completion.system_fingerprint == "actor@0+refiner@0"

@@ -60,14 +60,14 @@ api = schemathesis.openapi.from_dict(document, config=SchemathesisConfig.from_di
     derandomize=True,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
-def test_every_operation(case: Case, server: Server) -> None:
+def test_every_operation(case: Case[Any], server: Server) -> None:
     if isinstance(case.body, dict):
         change = acceptable if follows_the_document(case) else cheap_if_accepted
         case.body = change(case.path, case.body)
     case.call_and_validate(base_url=server.url, timeout=120, checks=CHECKS)
 
 
-def follows_the_document(case: Case) -> bool:
+def follows_the_document(case: Case[Any]) -> bool:
     """Whether the case was generated to be valid."""
     return case.meta is not None and case.meta.generation.mode is GenerationMode.POSITIVE
 
