@@ -82,15 +82,17 @@ class EngineProcess:
             gc.collect()
 
     async def _launch(self) -> None:
-        # Building the engine blocks until its process has loaded the model.
+        # Building the engine blocks until its process has loaded the model. The future of a
+        # thread's result outlives it, so the engine does not come back that way.
+        built: list[AsyncLLM] = []
         try:
-            llm = await asyncio.to_thread(_build, self._config)
+            await asyncio.to_thread(lambda: built.append(_build(self._config)))
         except (RuntimeError, ValueError, OSError) as error:
             raise ConfigurationError(
                 f"the engine cannot start with model {self._config.model}: {error}"
             ) from error
-        self._on_start(llm)
-        self._llm = llm
+        self._llm = built.pop()
+        self._on_start(self._llm)
 
     async def _restart_when_dead(self) -> None:
         while True:
