@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import signal
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -82,16 +83,12 @@ class EngineProcess:
             gc.collect()
 
     async def _launch(self) -> None:
-        # Building the engine blocks until its process has loaded the model. The future of a
-        # thread's result outlives it, so the engine does not come back that way.
-        built: list[AsyncLLM] = []
         try:
-            await asyncio.to_thread(lambda: built.append(_build(self._config)))
+            self._llm = await _build_in_thread(self._config)
         except (RuntimeError, ValueError, OSError) as error:
             raise ConfigurationError(
                 f"the engine cannot start with model {self._config.model}: {error}"
             ) from error
-        self._llm = built.pop()
         self._on_start(self._llm)
 
     async def _restart_when_dead(self) -> None:
@@ -116,9 +113,33 @@ class EngineProcess:
         log.warning("the engine is back")
 
 
+async def _build_in_thread(config: EngineConfig) -> "AsyncLLM":
+    """Start the engine's process, which blocks until the model is loaded.
+
+    The thread is a daemon: a server that is told to stop meanwhile does not wait for it.
+    """
+    loop = asyncio.get_running_loop()
+    finished = asyncio.Event()
+    built: list[AsyncLLM] = []
+    failed: list[Exception] = []
+
+    def build() -> None:
+        try:
+            built.append(_build(config))
+        except Exception as error:  # raised again below, where somebody waits
+            failed.append(error)
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(finished.set)
+
+    threading.Thread(target=build, name="engine-start", daemon=True).start()
+    await finished.wait()
+    if failed:
+        raise failed[0]
+    return built.pop()
+
+
 def _build(config: EngineConfig) -> "AsyncLLM":
-    """Start the engine's process (in a thread of its own: it blocks)."""
-    _prepare_environment()
+    _prepare_environment(config)
     # A Ctrl-C in the terminal reaches every process of its group. The engine must outlive it
     # until running requests are done, and a child inherits the signals its starter blocks.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -156,7 +177,7 @@ def on_cpu() -> bool:
     return bool(current_platform.is_cpu())
 
 
-def _prepare_environment() -> None:
+def _prepare_environment(config: EngineConfig) -> None:
     """Defaults for what vLLM reads from the environment; what is set already stays."""
     cores = sorted(os.sched_getaffinity(0))
     defaults = {
@@ -168,6 +189,10 @@ def _prepare_environment() -> None:
         "TORCH_CPP_LOG_LEVEL": "ERROR",
         "PYTHONWARNINGS": "ignore::FutureWarning",
     }
+    if not config.compile:
+        # Without it vLLM compiles the counting of log-probabilities all the same, at the first
+        # judgments and again for other batch sizes: seconds each time on a CPU.
+        defaults["TORCHDYNAMO_DISABLE"] = "1"
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
     os.environ[SERVER_PID] = str(os.getpid())

@@ -119,8 +119,9 @@ class VllmEngine:
 
     @property
     def _render(self) -> Renderer:
-        if self._renderer is None:
-            raise EngineUnavailable("the engine is starting; try again soon", retry_after=10)
+        """The renderer, while there is an engine to render for."""
+        if self._renderer is None or not self._process.ready:
+            raise EngineUnavailable("the engine is not running; try again soon", retry_after=10)
         return self._renderer
 
     def _renew(self, llm: "AsyncLLM") -> None:

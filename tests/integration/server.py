@@ -51,10 +51,17 @@ class Server:
 
     def is_ready(self) -> bool:
         """Whether `/readyz` answers 200 now."""
+        return self._status("/readyz") == 200
+
+    def answers(self) -> bool:
+        """Whether the server listens, with or without an engine."""
+        return self._status("/healthz") == 200
+
+    def _status(self, path: str) -> int | None:
         try:
-            return httpx.get(f"{self.url}/readyz", timeout=30).status_code == 200
+            return httpx.get(f"{self.url}{path}", timeout=30).status_code
         except httpx.TransportError:
-            return False
+            return None
 
     def ended(self) -> bool:
         """Whether the process has ended."""

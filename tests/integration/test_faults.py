@@ -76,6 +76,16 @@ def test_a_stopped_server_finishes_what_runs_and_loses_nothing(own_server: Serve
     assert answer.json()["id"] in stored_ids(own_server.data / "spar.db")
 
 
+def test_a_server_stopped_while_it_starts_stops(folder: Path) -> None:
+    server = start_server(folder, context_tokens="2048", kv_cache_gib="1")
+    wait_until(lambda: server.answers() and server.engine_processes(), 60)
+    engine = server.engine_processes()
+    assert not server.is_ready()
+    assert server.stop() == 0
+    _, alive = psutil.wait_procs(engine, timeout=30)
+    assert not alive
+
+
 def test_a_killed_server_leaves_no_engine_behind(own_server: Server) -> None:
     engine = own_server.engine_processes()
     assert engine
