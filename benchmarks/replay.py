@@ -57,8 +57,11 @@ class Replayer:
         await asyncio.gather(*(self._follow(later) for later in request.then))
 
     async def _send(self, request: Request) -> None:
+        from vllm.inputs.engine import tokens_input
+
+        prompt = tokens_input(request.prompt)
         request_id = f"replay-{next(self._numbers)}"
-        async for output in self._llm.generate(request.prompt, request.params, request_id):
+        async for output in self._llm.generate(prompt, request.params, request_id):
             self.tally.tokens += len(output.outputs[0].token_ids)
             if request.params.logprob_token_ids is None:
                 self.tally.cached_tokens += output.num_cached_tokens or 0

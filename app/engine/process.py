@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import multiprocessing
 import os
 import signal
 import threading
@@ -75,7 +76,9 @@ class EngineProcess:
             self._watcher.cancel()
             with suppress(asyncio.CancelledError):
                 await self._watcher
-        if self._llm is not None:
+        if self._llm is None:
+            _kill_half_started()
+        else:
             self._llm.shutdown()
             self._llm = None
             # vLLM's objects refer to each other in circles; collected at the interpreter's end
@@ -111,6 +114,13 @@ class EngineProcess:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
         log.warning("the engine is back")
+
+
+def _kill_half_started() -> None:
+    """Kill an engine core that still loads its model: it does not heed a request to end then."""
+    for child in multiprocessing.active_children():
+        if child.name.startswith("EngineCore"):
+            child.kill()
 
 
 async def _build_in_thread(config: EngineConfig) -> "AsyncLLM":

@@ -102,7 +102,8 @@ def test_same_seed_same_engine_state_same_tree(client: httpx.Client) -> None:
 def test_max_tokens_of_the_budget_is_kept(client: httpx.Client) -> None:
     answer = generate(client, mode="greedy", budget={"max_tokens": 5})
     assert answer["usage"]["completion_tokens"] == 5
-    answer = generate(client, mode="bfs", budget={"max_tokens": 200})
+    endless = {"early_stop": False}
+    answer = generate(client, mode="bfs", search=endless, budget={"max_tokens": 200})
     assert answer["stop_reason"] == "max_tokens"
     running_at_once = 3 * 5
     assert 200 <= answer["usage"]["completion_tokens"] <= 200 + running_at_once
@@ -205,7 +206,8 @@ def test_a_listener_that_leaves_frees_the_engine(server: Server) -> None:
     with server.client as leaving:
         body = ENDLESS | {"stream": True}
         with leaving.stream("POST", "/generate", json=body) as response:
-            assert next(read_events(response.iter_lines()))[0] == "start"
+            events = read_events(response.iter_lines())
+            assert next(events)[0] == "start"
             wait_until(lambda: server.health()["engine_calls"] >= 4, 30)
     wait_until(lambda: server.health()["engine_calls"] == 0, 10)
     assert server.health()["requests"] == 0
