@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
@@ -161,10 +163,11 @@ def serve(settings: Settings, model: str) -> None:
 
 def _say_where_to_go(settings: Settings) -> None:
     url = f"http://{settings.host}:{settings.port}"
+    spar = sys.argv[0] if Path(sys.argv[0]).name == "spar" else "spar"
     Console(stderr=True).print(
         f"\nReady: {url}\n"
         f"  documentation  {url}/docs\n"
-        f"  try it         spar generate 'Name three rivers, in capitals.' --mode bfs --tree\n"
+        f"  try it         {spar} generate 'Name three rivers, in capitals.' --mode bfs --tree\n"
         f"  or             curl {url}/generate -H 'content-type: application/json' "
         """-d '{"prompt": "Name three rivers, in capitals.", "mode": "bfs"}'\n""",
         markup=False,
