@@ -35,7 +35,7 @@ class Call:
     priority: lower is served first; people are 0.
     logprobs: how many alternatives to report per token; None for no log-probabilities.
     chunk_tokens: report progress about every so many tokens (1: every token).
-    forced: ignore end-of-text and generate exactly `sampling.max_tokens` (for benchmarks).
+    forced: generate exactly `sampling.max_tokens`, whatever is generated (for benchmarks).
     """
 
     messages: tuple[Message, ...]

@@ -81,7 +81,7 @@ class VllmEngine:
             top_p=sampling.top_p,
             max_tokens=max_tokens,
             seed=sampling.seed,
-            stop=list(sampling.stop) or None,
+            stop=None if call.forced else list(sampling.stop),
             logprobs=call.logprobs,
             ignore_eos=call.forced,
             output_kind=RequestOutputKind.DELTA,
