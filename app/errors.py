@@ -91,3 +91,26 @@ class ClientGone(SparError):
     status = 499
     type = "client_gone"
     title = "Client closed the connection"
+
+
+class Conflict(SparError):
+    """The thing is not in a state in which this can be done to it."""
+
+    status = 409
+    type = "conflict"
+    title = "Conflict"
+
+
+class CheckpointRefused(SparError):
+    """A checkpoint cannot be served: its files are damaged, or not made for this model."""
+
+    status = 409
+    type = "checkpoint_refused"
+    title = "The checkpoint cannot be served"
+
+
+class LeaseLost(SparError):
+    """Another process has taken over; this one must not write any more."""
+
+    type = "lease_lost"
+    title = "Another process has taken over"

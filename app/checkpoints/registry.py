@@ -10,4 +10,4 @@ async def open_registry(database: Database, model: str) -> Versions:
     async with database.session() as session:
         checkpoints = CheckpointRepository(session)
         await checkpoints.ensure_base_checkpoints(model)
-        return await checkpoints.serving_versions()
+        return (await checkpoints.serving()).versions

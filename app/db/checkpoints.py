@@ -1,15 +1,49 @@
 """Stored checkpoints: which versions of each role exist, and which serve."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db.tables import CheckpointKind, CheckpointRow, CheckpointStatus
-from app.domain.checkpoint import Role, Versions
+from app.db.tables import CheckpointRow, PromotionRow
+from app.domain.checkpoint import (
+    CheckpointKind,
+    CheckpointStatus,
+    PromotionCause,
+    Role,
+    Versions,
+)
 
 BASE_VERSION = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCheckpoint:
+    """One version of a role's weights; see `CheckpointRow`."""
+
+    role: Role
+    version: int
+    status: CheckpointStatus
+    kind: CheckpointKind
+    model: str
+    path: str | None
+    digest: str | None
+    parent: int | None
+    iteration_id: str | None
+    evaluation: Any
+    error: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """What serves from a moment on. `id` grows; 0 stands for the base models at the start."""
+
+    id: int = 0
+    versions: Versions = Versions()
 
 
 class CheckpointRepository:
@@ -32,18 +66,143 @@ class CheckpointRepository:
             except IntegrityError:
                 continue
 
-    async def serving_versions(self) -> Versions:
-        """The newest promoted version of each role; 0, the base model, where there is none."""
+    async def serving(self) -> Promotion:
+        """What serves now: the newest promotion, or the base models before the first one."""
+        return next(iter(await self.promotions(1)), Promotion())
+
+    async def promotions(self, limit: int) -> list[Promotion]:
+        """The last promotions, newest first."""
+        query = select(PromotionRow).order_by(PromotionRow.id.desc()).limit(limit)
+        return [
+            Promotion(row.id, Versions(row.actor_version, row.refiner_version))
+            for row in await self._session.scalars(query)
+        ]
+
+    async def previous_version(self, role: Role) -> int | None:
+        """What served for this role before its current version; None if nothing did."""
+        column = _version_column(role)
+        current = (await self.serving()).versions.of(role)
+        query = select(column).where(column != current).order_by(PromotionRow.id.desc()).limit(1)
+        found: int | None = await self._session.scalar(query)
+        # Before the first promotion of all, the base model served.
+        return BASE_VERSION if found is None and current != BASE_VERSION else found
+
+    async def promote(
+        self, versions: Versions, cause: PromotionCause, iteration_id: str | None = None
+    ) -> Promotion:
+        """Have every server serve these versions from now on, both roles at once."""
+        promotion_id = await self._session.scalar(
+            insert(PromotionRow)
+            .values(
+                created_at=datetime.now(UTC),
+                actor_version=versions.actor,
+                refiner_version=versions.refiner,
+                cause=cause,
+                iteration_id=iteration_id,
+            )
+            .returning(PromotionRow.id)
+        )
+        assert promotion_id is not None, "an insert returns its id"
+        for role in Role:
+            await self.decide(role, versions.of(role), CheckpointStatus.PROMOTED)
+        return Promotion(promotion_id, versions)
+
+    async def promoted_by(self, iteration_id: str) -> bool:
+        """Whether this iteration has promoted already."""
+        query = select(PromotionRow.id).where(PromotionRow.iteration_id == iteration_id)
+        return await self._session.scalar(query) is not None
+
+    async def get(self, role: Role, version: int) -> StoredCheckpoint | None:
+        """One checkpoint, or None where there is none."""
+        row = await self._session.get(CheckpointRow, (role, version))
+        return None if row is None else _stored(row)
+
+    async def all(self) -> list[StoredCheckpoint]:
+        """Every checkpoint, by role, newest first."""
+        query = select(CheckpointRow).order_by(CheckpointRow.role, CheckpointRow.version.desc())
+        return [_stored(row) for row in await self._session.scalars(query)]
+
+    async def of_iteration(self, iteration_id: str) -> list[StoredCheckpoint]:
+        """What an iteration has trained, or is training."""
         query = (
-            select(CheckpointRow.role, func.max(CheckpointRow.version))
-            .where(CheckpointRow.status == CheckpointStatus.PROMOTED)
-            .group_by(CheckpointRow.role)
+            select(CheckpointRow)
+            .where(CheckpointRow.iteration_id == iteration_id)
+            .order_by(CheckpointRow.role)
         )
-        newest = dict((await self._session.execute(query)).all())
-        return Versions(
-            actor=newest.get(Role.ACTOR, BASE_VERSION),
-            refiner=newest.get(Role.REFINER, BASE_VERSION),
+        return [_stored(row) for row in await self._session.scalars(query)]
+
+    async def begin(
+        self, role: Role, *, kind: CheckpointKind, model: str, parent: int, iteration_id: str
+    ) -> int:
+        """The version an iteration's new checkpoint of a role has; the same one every time."""
+        mine = [row for row in await self.of_iteration(iteration_id) if row.role is role]
+        if mine:
+            return mine[0].version
+        newest = await self._session.scalar(
+            select(func.max(CheckpointRow.version)).where(CheckpointRow.role == role)
         )
+        version = (newest or BASE_VERSION) + 1
+        self._session.add(
+            CheckpointRow(
+                role=role,
+                version=version,
+                status=CheckpointStatus.TRAINING,
+                kind=kind,
+                model=model,
+                path=None,
+                digest=None,
+                parent=parent,
+                iteration_id=iteration_id,
+                evaluation=None,
+                error=None,
+                created_at=datetime.now(UTC),
+            )
+        )
+        await self._session.flush()
+        return version
+
+    async def complete(self, role: Role, version: int, path: str, digest: str) -> None:
+        """The files are all there: `path` in the data folder, `digest` of their manifest."""
+        await self._set(role, version, path=path, digest=digest, status=CheckpointStatus.CANDIDATE)
+
+    async def decide(
+        self, role: Role, version: int, status: CheckpointStatus, evaluation: Any = None
+    ) -> None:
+        """Record what became of a checkpoint, with the report that led there, if there is one."""
+        report = {} if evaluation is None else {"evaluation": evaluation}
+        await self._set(role, version, status=status, **report)
+
+    async def record_error(self, role: Role, version: int, error: str | None) -> None:
+        """Record why a checkpoint cannot be served; None when it can."""
+        await self._set(role, version, error=error)
+
+    async def _set(self, role: Role, version: int, **values: Any) -> None:
+        await self._session.execute(
+            update(CheckpointRow)
+            .where(CheckpointRow.role == role, CheckpointRow.version == version)
+            .values(**values)
+        )
+
+
+def _version_column(role: Role) -> Any:
+    return PromotionRow.actor_version if role is Role.ACTOR else PromotionRow.refiner_version
+
+
+def _stored(row: CheckpointRow) -> StoredCheckpoint:
+    return StoredCheckpoint(
+        role=row.role,
+        version=row.version,
+        status=row.status,
+        kind=row.kind,
+        model=row.model,
+        path=row.path,
+        digest=row.digest,
+        parent=row.parent,
+        iteration_id=row.iteration_id,
+        evaluation=row.evaluation,
+        error=row.error,
+        created_at=row.created_at,
+    )
 
 
 def _base(role: Role, model: str) -> CheckpointRow:
@@ -54,6 +213,10 @@ def _base(role: Role, model: str) -> CheckpointRow:
         kind=CheckpointKind.BASE,
         model=model,
         path=None,
+        digest=None,
         parent=None,
+        iteration_id=None,
+        evaluation=None,
+        error=None,
         created_at=datetime.now(UTC),
     )

@@ -1,7 +1,7 @@
 """The tables. A change here needs a migration; a test compares the two."""
 
 from datetime import datetime
-from enum import Enum, StrEnum
+from enum import Enum
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
@@ -9,23 +9,13 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from app.db.types import StorableJSON, StorableText, UtcDateTime
 from app.domain.budget import StopReason
-from app.domain.checkpoint import Role
+from app.domain.checkpoint import CheckpointKind, CheckpointStatus, PromotionCause, Role
+from app.domain.iteration import Kind, Policy, SampleKind, Source, Stage, Status
 from app.domain.options import Mode
 from app.domain.tree import NodeKind
 
-SEARCH_ID_LENGTH = 26
-
-
-class CheckpointKind(StrEnum):
-    """How a checkpoint's weights are kept: the base model itself."""
-
-    BASE = "base"
-
-
-class CheckpointStatus(StrEnum):
-    """Where a checkpoint stands: promoted ones may serve, the newest of them does."""
-
-    PROMOTED = "promoted"
+ULID_LENGTH = 26
+SHA256_LENGTH = 64
 
 
 def _values(enum: type[Enum]) -> list[str]:
@@ -59,7 +49,7 @@ class SearchRow(Base):
 
     __tablename__ = "searches"
 
-    id: Mapped[str] = mapped_column(StorableText(SEARCH_ID_LENGTH), primary_key=True)
+    id: Mapped[str] = mapped_column(StorableText(ULID_LENGTH), primary_key=True)
     created_at: Mapped[datetime]
     mode: Mapped[Mode]
     messages: Mapped[Any]
@@ -91,7 +81,7 @@ class NodeRow(Base):
     __tablename__ = "nodes"
 
     search_id: Mapped[str] = mapped_column(
-        StorableText(SEARCH_ID_LENGTH),
+        StorableText(ULID_LENGTH),
         sa.ForeignKey("searches.id", ondelete="CASCADE"),
         primary_key=True,
     )
@@ -119,7 +109,7 @@ class VoteRow(Base):
         ),
     )
 
-    search_id: Mapped[str] = mapped_column(StorableText(SEARCH_ID_LENGTH), primary_key=True)
+    search_id: Mapped[str] = mapped_column(StorableText(ULID_LENGTH), primary_key=True)
     node_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     verdict: Mapped[bool]
@@ -128,9 +118,14 @@ class VoteRow(Base):
 
 
 class CheckpointRow(Base):
-    """One version of a role's weights; version 0 of each role is the base model."""
+    """One version of a role's weights; version 0 of each role is the base model.
+
+    `path` is relative to the data folder and `digest` the hash of the manifest there; both are
+    set when the files are complete. An iteration makes at most one version of a role.
+    """
 
     __tablename__ = "checkpoints"
+    __table_args__ = (sa.UniqueConstraint("iteration_id", "role"),)
 
     role: Mapped[Role] = mapped_column(primary_key=True)
     version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -138,5 +133,200 @@ class CheckpointRow(Base):
     kind: Mapped[CheckpointKind]
     model: Mapped[str]
     path: Mapped[str | None]
+    digest: Mapped[str | None] = mapped_column(StorableText(SHA256_LENGTH))
     parent: Mapped[int | None]
+    iteration_id: Mapped[str | None] = mapped_column(
+        StorableText(ULID_LENGTH), sa.ForeignKey("iterations.id")
+    )
+    evaluation: Mapped[Any] = mapped_column(nullable=True)
+    error: Mapped[str | None]
     created_at: Mapped[datetime]
+
+
+class PromotionRow(Base):
+    """What serves from a moment on, for both roles at once; the newest row holds.
+
+    Rows are only ever added, so the history of what served is kept. An iteration promotes at
+    most once.
+    """
+
+    __tablename__ = "promotions"
+    __table_args__ = (sa.UniqueConstraint("iteration_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime]
+    actor_version: Mapped[int]
+    refiner_version: Mapped[int]
+    cause: Mapped[PromotionCause]
+    iteration_id: Mapped[str | None] = mapped_column(
+        StorableText(ULID_LENGTH), sa.ForeignKey("iterations.id")
+    )
+
+
+class ServerRow(Base):
+    """What one server serves, as it last said itself."""
+
+    __tablename__ = "servers"
+
+    id: Mapped[str] = mapped_column(StorableText(ULID_LENGTH), primary_key=True)
+    url: Mapped[str]
+    started_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+    actor_version: Mapped[int]
+    refiner_version: Mapped[int]
+    ready: Mapped[bool]
+    error: Mapped[str | None]
+
+
+class LeaseRow(Base):
+    """Who may do a thing that only one process may do at a time.
+
+    `fence` grows with every new holder, so that an earlier one can be told apart for ever.
+    """
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(StorableText(32), primary_key=True)
+    owner: Mapped[str]
+    fence: Mapped[int]
+    expires_at: Mapped[datetime]
+
+
+class PromptRow(Base):
+    """One prompt to play on. `digest` is the hash of its text, so none is kept twice."""
+
+    __tablename__ = "prompts"
+    __table_args__ = (sa.UniqueConstraint("digest"),)
+
+    id: Mapped[str] = mapped_column(StorableText(ULID_LENGTH), primary_key=True)
+    created_at: Mapped[datetime]
+    source: Mapped[Source]
+    digest: Mapped[str] = mapped_column(StorableText(SHA256_LENGTH))
+    messages: Mapped[Any]
+    prompt: Mapped[str]
+    constraints: Mapped[Any]
+
+
+class ConversationRow(Base):
+    """One conversation that people provided for a bootstrap."""
+
+    __tablename__ = "conversations"
+    __table_args__ = (sa.UniqueConstraint("digest"),)
+
+    id: Mapped[str] = mapped_column(StorableText(ULID_LENGTH), primary_key=True)
+    created_at: Mapped[datetime]
+    role: Mapped[Role]
+    digest: Mapped[str] = mapped_column(StorableText(SHA256_LENGTH))
+    messages: Mapped[Any]
+
+
+class FeedbackRow(Base):
+    """What a person said of a search's answer: a rating, a better answer, or both."""
+
+    __tablename__ = "feedback"
+
+    id: Mapped[str] = mapped_column(StorableText(ULID_LENGTH), primary_key=True)
+    created_at: Mapped[datetime]
+    search_id: Mapped[str] = mapped_column(
+        StorableText(ULID_LENGTH), sa.ForeignKey("searches.id", ondelete="CASCADE"), index=True
+    )
+    rating: Mapped[int | None]
+    better: Mapped[str | None]
+    comment: Mapped[str | None]
+    iteration_id: Mapped[str | None] = mapped_column(
+        StorableText(ULID_LENGTH), sa.ForeignKey("iterations.id")
+    )
+
+
+class IterationRow(Base):
+    """One self-play iteration. Ids are ULIDs, so the primary key also orders by time."""
+
+    __tablename__ = "iterations"
+    __table_args__ = (sa.UniqueConstraint("idempotency_key"),)
+
+    id: Mapped[str] = mapped_column(StorableText(ULID_LENGTH), primary_key=True)
+    kind: Mapped[Kind]
+    status: Mapped[Status] = mapped_column(index=True)
+    stage: Mapped[Stage | None]
+    preset: Mapped[str]
+    promote: Mapped[Policy]
+    options: Mapped[Any]
+    idempotency_key: Mapped[str | None] = mapped_column(StorableText(255))
+    cancel_requested: Mapped[bool]
+    error: Mapped[str | None]
+    actor_version: Mapped[int | None]
+    refiner_version: Mapped[int | None]
+    report: Mapped[Any] = mapped_column(nullable=True)
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class StageRow(Base):
+    """How far one stage of an iteration is."""
+
+    __tablename__ = "stages"
+
+    iteration_id: Mapped[str] = mapped_column(
+        StorableText(ULID_LENGTH),
+        sa.ForeignKey("iterations.id", ondelete="CASCADE"),
+        primary_key=True,
+    )
+    name: Mapped[Stage] = mapped_column(primary_key=True)
+    position: Mapped[int]
+    status: Mapped[Status]
+    done: Mapped[int]
+    total: Mapped[int]
+    metrics: Mapped[Any]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class ItemRow(Base):
+    """The result of one item of a stage: what makes a stage go on where it was."""
+
+    __tablename__ = "items"
+
+    iteration_id: Mapped[str] = mapped_column(
+        StorableText(ULID_LENGTH),
+        sa.ForeignKey("iterations.id", ondelete="CASCADE"),
+        primary_key=True,
+    )
+    stage: Mapped[Stage] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(StorableText(64), primary_key=True)
+    result: Mapped[Any]
+
+
+class SampleRow(Base):
+    """One row of training data, and what it came from."""
+
+    __tablename__ = "samples"
+
+    iteration_id: Mapped[str] = mapped_column(
+        StorableText(ULID_LENGTH),
+        sa.ForeignKey("iterations.id", ondelete="CASCADE"),
+        primary_key=True,
+    )
+    role: Mapped[Role] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    kind: Mapped[SampleKind]
+    content: Mapped[Any]
+    search_id: Mapped[str | None] = mapped_column(StorableText(ULID_LENGTH))
+    node_id: Mapped[int | None]
+    actor_version: Mapped[int]
+    refiner_version: Mapped[int]
+
+
+class TrainingStepRow(Base):
+    """What the trainer reported after one optimiser step: loss, reward margin, accuracy."""
+
+    __tablename__ = "training_steps"
+
+    iteration_id: Mapped[str] = mapped_column(
+        StorableText(ULID_LENGTH),
+        sa.ForeignKey("iterations.id", ondelete="CASCADE"),
+        primary_key=True,
+    )
+    role: Mapped[Role] = mapped_column(primary_key=True)
+    step: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    metrics: Mapped[Any]

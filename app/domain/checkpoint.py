@@ -1,6 +1,6 @@
 """Versions of the two roles' weights, and the names they are served under."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -11,6 +11,31 @@ class Role(StrEnum):
     REFINER = "refiner"
 
 
+class CheckpointKind(StrEnum):
+    """How a checkpoint's weights are kept: the base model itself, an adapter, or all weights."""
+
+    BASE = "base"
+    LORA = "lora"
+    FULL = "full"
+
+
+class CheckpointStatus(StrEnum):
+    """Where a checkpoint stands: in training, measured against the incumbent, and decided."""
+
+    TRAINING = "training"
+    CANDIDATE = "candidate"
+    REJECTED = "rejected"
+    PROMOTED = "promoted"
+
+
+class PromotionCause(StrEnum):
+    """Why what is served changed: an iteration's gate, a person's choice, or a way back."""
+
+    ITERATION = "iteration"
+    PROMOTE = "promote"
+    ROLLBACK = "rollback"
+
+
 @dataclass(frozen=True, slots=True)
 class Versions:
     """The checkpoint version of each role that a request is pinned to; 0 is the base model."""
@@ -18,7 +43,30 @@ class Versions:
     actor: int = 0
     refiner: int = 0
 
+    def of(self, role: Role) -> int:
+        """The version of this role."""
+        return self.actor if role is Role.ACTOR else self.refiner
+
+    def with_version(self, role: Role, version: int) -> "Versions":
+        """The same, with another version of this role."""
+        if role is Role.ACTOR:
+            return replace(self, actor=version)
+        return replace(self, refiner=version)
+
+    def served_name(self, role: Role) -> str:
+        """The name this role's version is served under."""
+        return served_name(role, self.of(role))
+
 
 def served_name(role: Role, version: int) -> str:
     """The name of one version of one role, such as `actor@12`."""
     return f"{role}@{version}"
+
+
+def parse_served_name(name: str) -> tuple[Role, int] | None:
+    """Role and version of a name such as `actor@12`, or None for any other text."""
+    role, at, version = name.partition("@")
+    # No more digits than a database's integer holds; no other digits than ASCII ones.
+    if role not in list(Role) or not at or not version.isascii() or not version.isdigit():
+        return None
+    return (Role(role), int(version)) if len(version) < 10 else None

@@ -1,4 +1,4 @@
-"""The base model is version 0 of each role, and the newest promoted version serves."""
+"""The base model is version 0 of each role, and the newest promotion says what serves."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -6,9 +6,17 @@ from datetime import UTC, datetime
 from sqlalchemy import select
 
 from app.db.checkpoints import CheckpointRepository
+from app.db.iterations import IterationRepository, NewIteration
 from app.db.session import Database
-from app.db.tables import CheckpointKind, CheckpointRow, CheckpointStatus
-from app.domain.checkpoint import Role, Versions
+from app.db.tables import CheckpointRow
+from app.domain.checkpoint import (
+    CheckpointKind,
+    CheckpointStatus,
+    PromotionCause,
+    Role,
+    Versions,
+)
+from app.domain.presets import PRESETS
 
 
 async def ensure(database: Database, model: str) -> None:
@@ -48,18 +56,60 @@ async def test_a_missing_role_is_added_to_the_other(database: Database) -> None:
     assert [role for role, _, _ in await recorded(database)] == [Role.ACTOR, Role.REFINER]
 
 
-async def test_the_newest_promoted_version_of_each_role_serves(database: Database) -> None:
+async def promote(database: Database, actor: int, refiner: int) -> None:
+    async with database.session() as session:
+        await CheckpointRepository(session).promote(
+            Versions(actor, refiner), PromotionCause.PROMOTE
+        )
+
+
+async def test_the_newest_promotion_says_what_serves(database: Database) -> None:
+    await ensure(database, "base")
+    await promote(database, 2, 0)
+    await promote(database, 1, 3)
+    async with database.session() as session:
+        serving = await CheckpointRepository(session).serving()
+    assert (serving.id, serving.versions) == (2, Versions(actor=1, refiner=3))
+
+
+async def test_without_a_promotion_the_base_model_serves(database: Database) -> None:
+    async with database.session() as session:
+        assert (await CheckpointRepository(session).serving()).versions == Versions(0, 0)
+
+
+async def test_the_previous_version_is_what_served_before(database: Database) -> None:
+    await ensure(database, "base")
+
+    async def previous(role: Role) -> int | None:
+        async with database.session() as session:
+            return await CheckpointRepository(session).previous_version(role)
+
+    assert await previous(Role.ACTOR) is None
+    await promote(database, 1, 0)
+    assert await previous(Role.ACTOR) == 0
+    await promote(database, 2, 0)
+    await promote(database, 2, 1)
+    assert await previous(Role.ACTOR) == 1
+    assert await previous(Role.REFINER) == 0
+
+
+async def test_an_iteration_has_one_new_version_of_a_role(database: Database) -> None:
     await ensure(database, "base")
     async with database.session() as session:
-        session.add_all(checkpoint(Role.ACTOR, version) for version in (2, 10, 9))
+        iteration = await IterationRepository(session).add(NewIteration("micro", PRESETS["micro"]))
     async with database.session() as session:
-        serving = await CheckpointRepository(session).serving_versions()
-    assert serving == Versions(actor=10, refiner=0)
-
-
-async def test_without_checkpoints_the_base_model_serves(database: Database) -> None:
-    async with database.session() as session:
-        assert await CheckpointRepository(session).serving_versions() == Versions(0, 0)
+        checkpoints = CheckpointRepository(session)
+        begun = [
+            await checkpoints.begin(
+                Role.ACTOR,
+                kind=CheckpointKind.LORA,
+                model="base",
+                parent=0,
+                iteration_id=iteration,
+            )
+            for _ in range(2)
+        ]
+    assert begun == [1, 1]
 
 
 def checkpoint(role: Role, version: int) -> CheckpointRow:
@@ -70,6 +120,10 @@ def checkpoint(role: Role, version: int) -> CheckpointRow:
         kind=CheckpointKind.BASE,
         model="base",
         path=None,
+        digest=None,
         parent=None,
+        iteration_id=None,
+        evaluation=None,
+        error=None,
         created_at=datetime.now(UTC),
     )

@@ -1,0 +1,273 @@
+"""Stored iterations: what was asked, and how far each stage is."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+from ulid import ULID
+
+from app.db.tables import IterationRow, StageRow
+from app.domain.checkpoint import Versions
+from app.domain.iteration import STAGES, IterationOptions, Kind, Policy, Stage, Status
+
+
+@dataclass(frozen=True, slots=True)
+class StoredStage:
+    """How far one stage is; `metrics` is what it counted or measured."""
+
+    name: Stage
+    status: Status
+    done: int
+    total: int
+    metrics: dict[str, Any]
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredIteration:
+    """One iteration. `incumbents` are the versions it plays with and is measured against.
+
+    `report` is the gate's decision with its figures, once there is one.
+    """
+
+    id: str
+    kind: Kind
+    status: Status
+    stage: Stage | None
+    stages: tuple[StoredStage, ...]
+    preset: str
+    promote: Policy
+    options: IterationOptions
+    cancel_requested: bool
+    error: str | None
+    incumbents: Versions | None
+    report: Any
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewIteration:
+    """An iteration to be queued."""
+
+    preset: str
+    options: IterationOptions
+    promote: Policy = Policy.GATE
+    kind: Kind = Kind.SELF_PLAY
+    idempotency_key: str | None = None
+
+
+class IterationRepository:
+    """Writes and reads iterations inside the caller's transaction."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def add(self, new: NewIteration) -> str:
+        """Queue an iteration and return its id.
+
+        With an idempotency key that was used before, nothing is queued and the id is the one
+        from then.
+        """
+        iteration_id = str(ULID())
+        row = IterationRow(
+            id=iteration_id,
+            kind=new.kind,
+            status=Status.QUEUED,
+            stage=None,
+            preset=new.preset,
+            promote=new.promote,
+            options=new.options.model_dump(mode="json"),
+            idempotency_key=new.idempotency_key,
+            cancel_requested=False,
+            error=None,
+            actor_version=None,
+            refiner_version=None,
+            report=None,
+            created_at=datetime.now(UTC),
+            started_at=None,
+            finished_at=None,
+        )
+        try:
+            async with self._session.begin_nested():
+                self._session.add(row)
+        except IntegrityError:
+            known = await self._session.scalar(
+                select(IterationRow.id).where(IterationRow.idempotency_key == new.idempotency_key)
+            )
+            assert known is not None, "only the key can be there already"
+            return known
+        self._session.add_all(
+            StageRow(
+                iteration_id=iteration_id,
+                name=stage,
+                position=position,
+                status=Status.QUEUED,
+                done=0,
+                total=0,
+                metrics={},
+                started_at=None,
+                finished_at=None,
+            )
+            for position, stage in enumerate(STAGES[new.kind])
+        )
+        return iteration_id
+
+    async def get(self, iteration_id: str) -> StoredIteration | None:
+        """One iteration with its stages, or None when there is none of that id."""
+        row = await self._session.get(IterationRow, iteration_id, populate_existing=True)
+        if row is None:
+            return None
+        return _stored(row, await self._stages([iteration_id]))
+
+    async def page(
+        self, limit: int, cursor: str | None = None
+    ) -> tuple[list[StoredIteration], str | None]:
+        """Up to `limit` iterations, newest first, and the cursor of the next page, if any."""
+        query = select(IterationRow).order_by(IterationRow.id.desc())
+        if cursor is not None:
+            query = query.where(IterationRow.id < cursor)
+        rows = (await self._session.scalars(query.limit(limit + 1))).all()
+        stages = await self._stages([row.id for row in rows[:limit]])
+        page = [_stored(row, stages) for row in rows[:limit]]
+        return page, page[-1].id if len(rows) > limit else None
+
+    async def next_to_run(self) -> StoredIteration | None:
+        """The one that was running, else the oldest that is queued; None without either."""
+        query = (
+            select(IterationRow)
+            .where(IterationRow.status.in_([Status.RUNNING, Status.QUEUED]))
+            # "running" sorts after "queued".
+            .order_by(IterationRow.status.desc(), IterationRow.id)
+            .limit(1)
+        )
+        row = await self._session.scalar(query)
+        return None if row is None else _stored(row, await self._stages([row.id]))
+
+    async def request_cancel(self, iteration_id: str) -> bool:
+        """Ask for the end of an iteration; whether there was something to end.
+
+        A queued one is cancelled at once, a running one by its worker.
+        """
+        return await self._change(
+            iteration_id,
+            (IterationRow.status == Status.QUEUED,),
+            status=Status.CANCELLED,
+            finished_at=datetime.now(UTC),
+        ) or await self._change(
+            iteration_id, (IterationRow.status == Status.RUNNING,), cancel_requested=True
+        )
+
+    async def resume(self, iteration_id: str) -> bool:
+        """Queue a failed or cancelled iteration again; whether it was one of those."""
+        return await self._change(
+            iteration_id,
+            (IterationRow.status.in_([Status.FAILED, Status.CANCELLED]),),
+            status=Status.QUEUED,
+            cancel_requested=False,
+            error=None,
+            finished_at=None,
+        )
+
+    async def start(self, iteration_id: str, incumbents: Versions) -> None:
+        """An iteration begins, or goes on: incumbents and start are those of the first time."""
+        row = await self._row(iteration_id)
+        row.status = Status.RUNNING
+        row.started_at = row.started_at or datetime.now(UTC)
+        if row.actor_version is None:
+            row.actor_version, row.refiner_version = incumbents.actor, incumbents.refiner
+
+    async def finish(self, iteration_id: str, status: Status, *, error: str | None = None) -> None:
+        """An iteration ends; the stage it was in ends with it."""
+        row = await self._row(iteration_id)
+        row.status, row.error, row.finished_at = status, error, datetime.now(UTC)
+        await self._session.execute(
+            update(StageRow)
+            .where(StageRow.iteration_id == iteration_id, StageRow.status == Status.RUNNING)
+            .values(status=status)
+        )
+
+    async def record_report(self, iteration_id: str, report: Any) -> None:
+        """Store the gate's decision with its figures."""
+        (await self._row(iteration_id)).report = report
+
+    async def start_stage(self, iteration_id: str, stage: Stage) -> None:
+        """A stage begins, or goes on."""
+        (await self._row(iteration_id)).stage = stage
+        row = await self._stage_row(iteration_id, stage)
+        row.status = Status.RUNNING
+        row.started_at = row.started_at or datetime.now(UTC)
+
+    async def record_progress(self, iteration_id: str, stage: Stage, done: int, total: int) -> None:
+        """How many items of a stage are done, and how many there are."""
+        row = await self._stage_row(iteration_id, stage)
+        row.done, row.total = done, total
+
+    async def finish_stage(self, iteration_id: str, stage: Stage, metrics: dict[str, Any]) -> None:
+        """A stage is done; it is not run again."""
+        row = await self._stage_row(iteration_id, stage)
+        row.status, row.metrics, row.finished_at = Status.SUCCEEDED, metrics, datetime.now(UTC)
+
+    async def _row(self, iteration_id: str) -> IterationRow:
+        return await self._session.get_one(IterationRow, iteration_id)
+
+    async def _stage_row(self, iteration_id: str, stage: Stage) -> StageRow:
+        return await self._session.get_one(StageRow, (iteration_id, stage))
+
+    async def _stages(self, iteration_ids: list[str]) -> list[StageRow]:
+        query = (
+            select(StageRow)
+            .where(StageRow.iteration_id.in_(iteration_ids))
+            .order_by(StageRow.position)
+            .execution_options(populate_existing=True)
+        )
+        return list(await self._session.scalars(query))
+
+    async def _change(self, iteration_id: str, conditions: tuple[Any, ...], **values: Any) -> bool:
+        changed = await self._session.scalar(
+            update(IterationRow)
+            .where(IterationRow.id == iteration_id, *conditions)
+            .values(**values)
+            .returning(IterationRow.id)
+        )
+        return changed is not None
+
+
+def _stored(row: IterationRow, stages: list[StageRow]) -> StoredIteration:
+    incumbents = None
+    if row.actor_version is not None and row.refiner_version is not None:
+        incumbents = Versions(row.actor_version, row.refiner_version)
+    return StoredIteration(
+        id=row.id,
+        kind=row.kind,
+        status=row.status,
+        stage=row.stage,
+        stages=tuple(_stage(stage) for stage in stages if stage.iteration_id == row.id),
+        preset=row.preset,
+        promote=row.promote,
+        options=IterationOptions.model_validate(row.options),
+        cancel_requested=row.cancel_requested,
+        error=row.error,
+        incumbents=incumbents,
+        report=row.report,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+    )
+
+
+def _stage(row: StageRow) -> StoredStage:
+    return StoredStage(
+        name=row.name,
+        status=row.status,
+        done=row.done,
+        total=row.total,
+        metrics=row.metrics,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+    )

@@ -1,0 +1,87 @@
+"""Leases: one process at a time does a thing, and a former holder can no longer write.
+
+A transaction of the holder begins by renewing the lease under its fence. That one statement is
+heartbeat and check at once: it locks the lease's row until the transaction ends, so nobody can
+take the lease over in between, and it changes nothing when somebody else has it by now.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db.session import Database
+from app.db.tables import LeaseRow
+from app.errors import LeaseLost
+
+
+class Lease:
+    """A held lease. Times come from this machine's clock; holders' clocks must roughly agree."""
+
+    def __init__(self, database: Database, name: str, fence: int, seconds: float) -> None:
+        self.fence = fence
+        self._database = database
+        self._name = name
+        self._seconds = seconds
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[AsyncSession]:
+        """A transaction that only happens while the lease is held; renews it.
+
+        Raises `LeaseLost` when another process has it, and `DatabaseError`.
+        """
+        async with self._database.session() as session:
+            renewed = await session.execute(
+                update(LeaseRow)
+                .where(LeaseRow.name == self._name, LeaseRow.fence == self.fence)
+                .values(expires_at=datetime.now(UTC) + timedelta(seconds=self._seconds))
+                .returning(LeaseRow.fence)
+            )
+            if renewed.scalar() is None:
+                raise LeaseLost(f"another process has taken over the lease {self._name!r}")
+            yield session
+
+    async def renew(self) -> None:
+        """Hold on to the lease for its full time again. Raises `LeaseLost`."""
+        async with self.session():
+            pass
+
+    async def release(self) -> None:
+        """Let others take the lease at once. Raises `LeaseLost`."""
+        async with self.session() as session:
+            await session.execute(
+                update(LeaseRow)
+                .where(LeaseRow.name == self._name)
+                .values(expires_at=datetime.now(UTC))
+            )
+
+
+async def acquire(database: Database, name: str, owner: str, seconds: float) -> Lease | None:
+    """Take the lease for `seconds` if nobody holds it; None while somebody does."""
+    now = datetime.now(UTC)
+    values = {"owner": owner, "expires_at": now + timedelta(seconds=seconds)}
+    async with database.session() as session:
+        fence = await session.scalar(
+            update(LeaseRow)
+            .where(LeaseRow.name == name, or_(LeaseRow.expires_at <= now, LeaseRow.owner == owner))
+            .values(fence=LeaseRow.fence + 1, **values)
+            .returning(LeaseRow.fence)
+        )
+        if fence is None and await session.get(LeaseRow, name) is None:
+            try:
+                async with session.begin_nested():
+                    session.add(LeaseRow(name=name, fence=1, **values))
+            except IntegrityError:
+                return None
+            fence = 1
+    return None if fence is None else Lease(database, name, fence, seconds)
+
+
+async def holder(session: AsyncSession, name: str) -> str | None:
+    """Who holds the lease now; None when nobody does."""
+    return await session.scalar(
+        select(LeaseRow.owner).where(LeaseRow.name == name, LeaseRow.expires_at > datetime.now(UTC))
+    )

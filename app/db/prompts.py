@@ -1,0 +1,148 @@
+"""The pool of prompts to play on, and the conversations of a bootstrap."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import func, insert, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from ulid import ULID
+
+from app.db.tables import Base, ConversationRow, PromptRow
+from app.domain.checkpoint import Role
+from app.domain.iteration import Source
+from app.domain.prompt import Constraint, Message, Prompt
+
+# As many values as every SQLite takes in one statement.
+_KNOWN_PER_QUERY = 500
+
+
+@dataclass(frozen=True, slots=True)
+class PooledPrompt:
+    """One prompt of the pool."""
+
+    id: str
+    prompt: Prompt
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What one role should have said: the assistant's messages are learned."""
+
+    role: Role
+    messages: tuple[Message, ...]
+
+
+class PromptRepository:
+    """Writes and reads prompts inside the caller's transaction."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def add(self, prompts: Sequence[Prompt], source: Source) -> int:
+        """Put prompts into the pool; how many were new.
+
+        A text that is there already, in whatever case and spacing, is not kept twice.
+        """
+        rows = {
+            (digest := _digest(*(message.content for message in prompt.messages))): {
+                "source": source,
+                "digest": digest,
+                "messages": _messages(prompt.messages),
+                "prompt": prompt.instruction,
+                "constraints": [{"id": c.id, "kwargs": c.kwargs} for c in prompt.constraints],
+            }
+            for prompt in reversed(prompts)
+        }
+        return await self._add_new(PromptRow, dict(reversed(rows.items())))
+
+    async def add_conversations(self, conversations: Sequence[Conversation]) -> int:
+        """Keep conversations for a bootstrap; how many were new."""
+        rows = {
+            (digest := _digest(one.role, *(m.role + m.content for m in one.messages))): {
+                "role": one.role,
+                "digest": digest,
+                "messages": _messages(one.messages),
+            }
+            for one in conversations
+        }
+        return await self._add_new(ConversationRow, rows)
+
+    async def count(self) -> dict[Source, int]:
+        """How many prompts there are of each source."""
+        query = select(PromptRow.source, func.count()).group_by(PromptRow.source)
+        return dict((await self._session.execute(query)).tuples().all())
+
+    async def page(
+        self, limit: int, cursor: str | None = None
+    ) -> tuple[list[PooledPrompt], str | None]:
+        """Up to `limit` prompts, newest first, and the cursor of the next page, if any."""
+        query = select(PromptRow).order_by(PromptRow.id.desc())
+        if cursor is not None:
+            query = query.where(PromptRow.id < cursor)
+        rows = (await self._session.scalars(query.limit(limit + 1))).all()
+        return [_pooled(row) for row in rows[:limit]], rows[limit - 1].id if len(
+            rows
+        ) > limit else None
+
+    async def of_source(self, source: Source) -> list[PooledPrompt]:
+        """Every prompt of a source, oldest first."""
+        query = select(PromptRow).where(PromptRow.source == source).order_by(PromptRow.id)
+        return [_pooled(row) for row in await self._session.scalars(query)]
+
+    async def texts(self, source: Source) -> set[str]:
+        """The instructions of every prompt of a source."""
+        query = select(PromptRow.prompt).where(PromptRow.source == source)
+        return set(await self._session.scalars(query))
+
+    async def conversations(self, role: Role) -> list[Conversation]:
+        """Every conversation of a role, oldest first."""
+        query = (
+            select(ConversationRow).where(ConversationRow.role == role).order_by(ConversationRow.id)
+        )
+        return [
+            Conversation(row.role, tuple(Message(**message) for message in row.messages))
+            for row in await self._session.scalars(query)
+        ]
+
+    async def _add_new(self, table: type[Base], rows: dict[str, dict[str, Any]]) -> int:
+        """Insert rows by digest, except those that are known; in the order given."""
+        known: set[str] = set()
+        digests = list(rows)
+        column: Any = table.__table__.c.digest
+        for start in range(0, len(digests), _KNOWN_PER_QUERY):
+            some = digests[start : start + _KNOWN_PER_QUERY]
+            known |= set(await self._session.scalars(select(column).where(column.in_(some))))
+        now = datetime.now(UTC)
+        fresh = [
+            {"id": identifier, "created_at": now, **rows[digest]}
+            for digest, identifier in zip(digests, _ordered_ids(len(digests)), strict=True)
+            if digest not in known
+        ]
+        if fresh:
+            await self._session.execute(insert(table), fresh)
+        return len(fresh)
+
+
+def _ordered_ids(count: int) -> Iterable[str]:
+    """ULIDs in order: those of one millisecond are otherwise random among themselves."""
+    return sorted(str(ULID()) for _ in range(count))
+
+
+def _digest(*texts: str) -> str:
+    """Equal for texts that differ only in case and spacing."""
+    plain = "\x00".join(" ".join(text.casefold().split()) for text in texts)
+    return sha256(plain.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _messages(messages: Iterable[Message]) -> list[dict[str, str]]:
+    return [asdict(message) for message in messages]
+
+
+def _pooled(row: PromptRow) -> PooledPrompt:
+    messages = tuple(Message(**message) for message in row.messages)
+    constraints = tuple(Constraint(**constraint) for constraint in row.constraints)
+    return PooledPrompt(row.id, Prompt(messages, constraints), row.source)
