@@ -1,0 +1,77 @@
+"""How a run's end is told and understood."""
+
+import errno
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import training
+from training.failures import classify
+from training.outcome import Outcome, Refused, failure_line, parse_failure
+
+ROOT = Path(training.__file__).parent.parent
+FULL_DISK = """
+import subprocess, torch
+from safetensors.torch import save_file
+from training.failures import classify
+subprocess.run("mount -t tmpfs -o size=64k none {folder}".split(), check=True)
+try:
+    {line}
+except Exception as error:
+    outcome, reason = classify(error)
+    print(int(outcome), reason)
+"""
+WRITERS = [
+    "open('{folder}/file', 'wb').write(bytes(1_000_000))",
+    "torch.save(dict(x=torch.ones(1_000_000)), '{folder}/file')",
+    "save_file(dict(x=torch.ones(1_000_000)), '{folder}/file')",
+]
+
+
+def test_the_last_failure_line_is_found_among_what_launchers_write() -> None:
+    text = "\n".join(
+        [
+            "Traceback (most recent call last):",
+            failure_line(Outcome.FAILED, "first"),
+            failure_line(Outcome.OUT_OF_MEMORY, "two\nlines"),
+            "subprocess.CalledProcessError: returned non-zero exit status 3.",
+        ]
+    )
+    assert parse_failure(text) == (Outcome.OUT_OF_MEMORY, "two lines")
+    assert parse_failure("some noise") is None
+
+
+@pytest.mark.parametrize("line", WRITERS)
+def test_a_full_disk_is_recognised_whoever_writes(tmp_path: Path, line: str) -> None:
+    script = FULL_DISK.format(folder=tmp_path, line=line.format(folder=tmp_path))
+    mount = ["unshare", "--map-root-user", "--mount"]
+    if shutil.which("unshare") is None or subprocess.run([*mount, "true"], check=False).returncode:
+        pytest.skip("no disk of a few kilobytes can be mounted here")
+    done = subprocess.run(
+        [*mount, sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.startswith("4 disk full: ")
+
+
+def test_a_full_disk_is_recognised_behind_another_error() -> None:
+    error = RuntimeError("the checkpoint could not be saved")
+    error.__cause__ = OSError(errno.ENOSPC, "No space left on device")
+    assert classify(error)[0] is Outcome.DISK_FULL
+
+
+def test_running_out_of_memory_is_recognised() -> None:
+    with pytest.raises(RuntimeError) as raised:
+        torch.empty(1 << 60)
+    for error in (raised.value, MemoryError(), torch.OutOfMemoryError("CUDA out of memory")):
+        outcome, reason = classify(error)
+        assert outcome is Outcome.OUT_OF_MEMORY
+        assert reason.startswith("out of memory: ")
+
+
+def test_other_errors_keep_their_words() -> None:
+    assert classify(Refused("line 3 is bad")) == (Outcome.REFUSED, "line 3 is bad")
+    assert classify(KeyError("x")) == (Outcome.FAILED, "KeyError: 'x'")

@@ -1,0 +1,38 @@
+"""The settings that both trainers share."""
+
+from typing import Any
+
+from accelerate import PartialState
+
+from training.config import Kind, TrainingConfig
+
+KEPT_CHECKPOINTS = 2
+
+
+def common_arguments(config: TrainingConfig) -> dict[str, Any]:
+    """Keyword arguments for TRL's configurations."""
+    return {
+        "output_dir": str(config.work),
+        "seed": config.seed,
+        "data_seed": config.seed,
+        "learning_rate": config.learning_rate,
+        "lr_scheduler_type": config.schedule.value,
+        "warmup_steps": config.warmup_ratio,  # Below 1 it is a share of all steps.
+        "num_train_epochs": config.epochs,
+        "max_steps": config.max_steps or -1,
+        "per_device_train_batch_size": config.batch_size,
+        "gradient_accumulation_steps": config.gradient_accumulation,
+        "max_length": config.max_length,
+        "gradient_checkpointing": config.gradient_checkpointing,
+        # The frozen weights under an adapter have this type already; mixing would only cast.
+        "bf16": config.kind is Kind.FULL and config.dtype == "bfloat16",
+        "use_cpu": PartialState().device.type == "cpu",
+        "save_strategy": "steps",
+        "save_steps": config.save_steps,
+        "save_total_limit": KEPT_CHECKPOINTS,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,  # It would show a loss that is no number as 0.
+        "report_to": "none",
+        "disable_tqdm": True,
+        "dataloader_pin_memory": False,
+    }

@@ -1,0 +1,160 @@
+"""What a training run is told. Free of torch, so that the worker can write it."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from app.domain.checkpoint import Role
+from training.outcome import Refused
+
+
+class Method(StrEnum):
+    """Preference optimisation over pairs, or supervised fine-tuning on dialogues."""
+
+    DPO = "dpo"
+    SFT = "sft"
+
+
+class Kind(StrEnum):
+    """What is trained: a low-rank adapter beside the frozen weights, or all weights."""
+
+    LORA = "lora"
+    FULL = "full"
+
+
+class Schedule(StrEnum):
+    """How the learning rate goes on after the warmup; `constant` has none."""
+
+    LINEAR = "linear"
+    CONSTANT_WITH_WARMUP = "constant_with_warmup"
+    CONSTANT = "constant"
+
+
+USUAL_RATES: Mapping[tuple[Method, Kind], float] = {
+    (Method.DPO, Kind.FULL): 2e-7,
+    (Method.SFT, Kind.FULL): 2e-6,
+    (Method.DPO, Kind.LORA): 5e-5,
+    (Method.SFT, Kind.LORA): 1e-4,
+}
+"""Learning rates where none is given. Those of full training are SPaR's (arXiv 2412.11605).
+
+An adapter needs a rate about a hundred times higher: its update is the product of two small
+matrices, one of which starts at zero, so a step of SPaR's size would move the weights by next to
+nothing.
+"""
+
+USUAL_SCHEDULES: Mapping[Method, Schedule] = {
+    Method.DPO: Schedule.LINEAR,
+    Method.SFT: Schedule.CONSTANT_WITH_WARMUP,
+}
+"""SPaR's schedules."""
+
+
+def _usual_rate(values: Mapping[str, Any]) -> float:
+    return USUAL_RATES[values["method"], values["kind"]]
+
+
+def _usual_schedule(values: Mapping[str, Any]) -> Schedule:
+    return USUAL_SCHEDULES[values["method"]]
+
+
+# The trainer may run in another folder than the process that wrote its configuration.
+AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class TrainingConfig(BaseModel):
+    """One training run. Defaults that are not SPaR's say so.
+
+    `data` is JSON lines in TRL's formats (`training.rows`). `output` is the folder the result
+    appears at, whole or not at all; work in progress is kept beside it. `progress` is appended
+    to, one `TrainingStep` a line.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    role: Role
+    method: Method
+    kind: Kind = Kind.LORA
+    model: str = Field(min_length=1, description="Folder of the base model.")
+    adapter: AbsolutePath | None = Field(
+        None, description="Folder of the adapter to go on from, which is also DPO's reference."
+    )
+    data: AbsolutePath
+    output: AbsolutePath
+    progress: AbsolutePath
+
+    lora_rank: Count = 16
+    lora_alpha: Count = 32
+    lora_targets: tuple[str, ...] = Field(
+        ("down_proj",), min_length=1, description="Linear layers that get an adapter."
+    )
+    learning_rate: float = Field(default_factory=_usual_rate, gt=0, description="Its peak.")
+    schedule: Schedule = Field(default_factory=_usual_schedule)
+    warmup_ratio: float = Field(0.1, ge=0, lt=1, description="Share of all steps.")
+    epochs: float = Field(1.0, gt=0)
+    max_steps: Count | None = Field(None, description="Optimiser steps; replaces `epochs`.")
+    batch_size: Count = Field(4, description="Samples at once, per device.")
+    gradient_accumulation: Count = Field(2, description="Batches per optimiser step.")
+    max_length: Count = Field(2048, description="Tokens of a sample; longer ones are left out.")
+    beta: float = Field(0.1, gt=0, description="DPO: how near to stay to the reference.")
+    sft_weight: float = Field(0.1, ge=0, description="DPO: weight of the chosen's SFT loss.")
+    seed: int = Field(0, ge=0, lt=2**32)
+    save_steps: Count = Field(50, description="Steps between checkpoints to resume from.")
+    dtype: Literal["float32", "bfloat16"] = Field(
+        "bfloat16",
+        description="LoRA: the frozen weights' type. Full: that of the computations. Trained "
+        "weights are always float32, because bfloat16 would round small updates away.",
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="Saves memory for large models; costs a quarter more time."
+    )
+    threads: Count | None = Field(None, description="CPU threads; None leaves it to torch.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "TrainingConfig":
+        if self.adapter is not None and self.kind is Kind.FULL:
+            raise ValueError("adapter: only a LoRA training goes on from an adapter")
+        if "lm_head" in self.lora_targets:
+            # TRL computes its losses from the output layer's own weight, past any adapter.
+            raise ValueError("lora_targets: the output layer (lm_head) cannot have an adapter")
+        return self
+
+    @property
+    def work(self) -> Path:
+        """Folder of checkpoints and other work in progress, removed after success."""
+        return self.output.with_name(f"{self.output.name}.work")
+
+    @property
+    def finished(self) -> bool:
+        """Whether the result is there; it only ever appears whole."""
+        return self.output.is_dir()
+
+    def write(self, file: Path) -> None:
+        """Write this to a JSON file."""
+        file.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, file: Path) -> "TrainingConfig":
+        """What `write` wrote. Raises `Refused` naming the file and what is wrong in it."""
+        try:
+            return cls.model_validate_json(file.read_bytes())
+        except OSError as error:
+            raise Refused(f"{file} cannot be read: {error.strerror or error}") from error
+        except ValidationError as error:
+            raise Refused(f"{file}: {explain(error)}") from error
+
+
+def explain(error: ValidationError) -> str:
+    """The problems pydantic found, on one line."""
+    problems = []
+    for problem in error.errors():
+        if problem["type"] == "default_factory_not_called":
+            continue  # Only follows from another problem.
+        place = ".".join(str(part) for part in problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ")
+        problems.append(f"{place}: {message}" if place else message)
+    return "; ".join(problems)

@@ -1,0 +1,80 @@
+"""Loads what is trained: the tokenizer, the base model, and the adapter on it."""
+
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from training.adapter import check_adapter
+from training.config import Kind, TrainingConfig
+from training.outcome import Refused
+
+
+def load_tokenizer(config: TrainingConfig) -> PreTrainedTokenizerBase:
+    """The base model's tokenizer. Raises `Refused` if it cannot render or place a chat."""
+    _check_folder(config.model)
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(config.model)
+    if tokenizer.chat_template is None:
+        raise Refused(f"{config.model} has no chat template")
+    if not tokenizer.is_fast:
+        raise Refused(f"{config.model} has a slow tokenizer, which cannot tell tokens' places")
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(config: TrainingConfig) -> PreTrainedModel | PeftModel:
+    """The base model, wrapped in the adapter to go on from where there is one.
+
+    Raises `Refused` if the adapter or the layers to adapt do not fit.
+    """
+    if config.adapter is not None:
+        check_adapter(config.adapter, config)
+    lora = config.kind is Kind.LORA
+    base: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+        config.model,
+        dtype=getattr(torch, config.dtype) if lora else torch.float32,
+        use_safetensors=True,
+    )
+    if lora:
+        _check_targets(base, config)
+    if config.adapter is None:
+        return base
+    return PeftModel.from_pretrained(base, str(config.adapter), is_trainable=True)
+
+
+def new_adapter(config: TrainingConfig) -> LoraConfig | None:
+    """The adapter that the trainer is to make, or None where there is one, or shall be none."""
+    if config.kind is Kind.FULL or config.adapter is not None:
+        return None
+    return LoraConfig(
+        r=config.lora_rank,
+        lora_alpha=config.lora_alpha,
+        target_modules=list(config.lora_targets),
+        task_type="CAUSAL_LM",
+    )
+
+
+def _check_folder(model: str) -> None:
+    folder = Path(model)
+    if folder.is_absolute() and not (folder / "config.json").is_file():
+        raise Refused(f"{model} is not a model folder: it holds no config.json")
+
+
+def _check_targets(model: PreTrainedModel, config: TrainingConfig) -> None:
+    names = {
+        name.rpartition(".")[2]
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear)
+    }
+    unknown = sorted(set(config.lora_targets) - names)
+    if unknown:
+        raise Refused(
+            f"the model has no linear layers {', '.join(unknown)}, only {', '.join(sorted(names))}"
+        )
