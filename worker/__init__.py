@@ -1,0 +1,1 @@
+"""The worker: runs self-play iterations beside the servers."""

@@ -1,0 +1,1 @@
+"""Measuring a candidate against what is served, and deciding whether it takes over."""

@@ -1,0 +1,1 @@
+"""Prompts for self-play, made from seed instructions and machine-checkable constraints."""
