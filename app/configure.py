@@ -1,9 +1,8 @@
-"""Settings from command-line options: what is given wins over the environment."""
+"""Settings of a process: what is given to it wins over the environment."""
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from app.cli.request import given
 from app.errors import ConfigurationError
 from app.settings import Settings
 
@@ -13,7 +12,7 @@ def settings_from(**options: object) -> Settings:
 
     Raises `ConfigurationError` naming the first setting that is wrong.
     """
-    overrides = given(**options)
+    overrides = {name: value for name, value in options.items() if value is not None}
     try:
         return Settings.model_validate(overrides)
     except ValidationError as error:
@@ -25,4 +24,5 @@ def _explain(problem: ErrorDetails, overrides: dict[str, object]) -> str:
         return problem["msg"]
     name = str(problem["loc"][0])
     source = "--" + name.replace("_", "-") if name in overrides else f"SPAR_{name.upper()}"
-    return f"{source} is set to {problem['input']!r}: {problem['msg']}"
+    reason = problem["msg"].removeprefix("Value error, ")
+    return f"{source} is set to {problem['input']!r}: {reason}"

@@ -14,12 +14,16 @@ from fastapi import FastAPI
 from rich.console import Console
 
 from app import __version__
-from app.api import constraints, generate, health, judge, openai, searches
+from app.api import constraints, feedback, generate, health, judge, openai, searches, tokenize
+from app.api.admin import checkpoints, iterations, prompts
 from app.api.admission import Admission
+from app.api.background import Background
 from app.api.body_limit import BodyLimit
 from app.api.deps import Services
 from app.api.problems import RESPONSE, add_handlers
-from app.checkpoints.registry import open_registry
+from app.checkpoints.registry import Registry, open_registry
+from app.checkpoints.swap import Swapper, SwapTimes
+from app.companion import keep_worker
 from app.constraints.checker import Checker
 from app.db.recorder import Recorder
 from app.db.session import Database
@@ -60,7 +64,8 @@ def create_app(settings: Settings, model: str, on_engine: OnEngine = lambda _: N
     )
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     add_handlers(app)
-    for routes in (generate, judge, constraints, openai, searches, health):
+    answering = (generate, judge, constraints, openai, tokenize, searches, feedback)
+    for routes in (*answering, iterations, checkpoints, prompts, health):
         app.include_router(routes.router)
     return app
 
@@ -71,10 +76,13 @@ async def _services(settings: Settings, model: str, on_engine: OnEngine) -> Asyn
     engine = VllmEngine(_engine_config(settings, model))
     checker = Checker(settings.check_processes, settings.check_seconds)
     database = Database(settings.url)
-    recorder = Recorder(database)
+    recorder = Recorder(database, keep_prompts=settings.record_prompts)
     await checker.start()
-    versions = await open_registry(database, model)
-    loading = asyncio.create_task(_load(engine, on_engine))
+    registry = await open_registry(database, settings.data, engine, model)
+    swapper = _swapper(settings, database, registry, engine)
+    swapper.start()
+    loading = asyncio.create_task(_load(settings, engine, registry, on_engine))
+    admission = Admission(settings.max_running, settings.max_waiting)
     try:
         yield Services(
             settings=settings,
@@ -83,26 +91,51 @@ async def _services(settings: Settings, model: str, on_engine: OnEngine) -> Asyn
             roles=_roles(settings, engine, checker),
             database=database,
             recorder=recorder,
-            admission=Admission(settings.max_running, settings.max_waiting),
-            versions=versions,
+            admission=admission,
+            background=Background(
+                admission,
+                alone=settings.background_calls,
+                beside_people=settings.background_calls_beside_people,
+            ),
+            registry=registry,
             started_at=int(time.time()),
         )
     finally:
         await recorder.close(settings.shutdown_seconds)
         loading.cancel()
         await asyncio.gather(loading, return_exceptions=True)
+        await swapper.close()
         await engine.close()
         await checker.close()
         await database.close()
 
 
-async def _load(engine: VllmEngine, on_engine: OnEngine) -> None:
+async def _load(
+    settings: Settings, engine: VllmEngine, registry: Registry, on_engine: OnEngine
+) -> None:
+    """Start the engine, and the worker as soon as there is something to work with."""
     try:
         await engine.start()
     except ConfigurationError as error:
         on_engine(error)
     else:
+        await registry.wait_ready()
         on_engine(None)
+        if settings.worker:
+            await keep_worker(settings)
+
+
+def _swapper(
+    settings: Settings, database: Database, registry: Registry, engine: VllmEngine
+) -> Swapper:
+    return Swapper(
+        database,
+        registry,
+        engine,
+        url=f"http://{settings.host}:{settings.port}",
+        keep=settings.keep_versions,
+        times=SwapTimes(look=settings.swap_seconds),
+    )
 
 
 def _roles(settings: Settings, engine: VllmEngine, checker: Checker) -> Roles:
@@ -129,6 +162,9 @@ def _engine_config(settings: Settings, model: str) -> EngineConfig:
         block_size=settings.block_size,
         max_num_seqs=settings.max_num_seqs,
         compile=settings.compile,
+        adapters=settings.adapters,
+        adapter_rank=settings.adapter_rank,
+        adapter_targets=settings.adapter_targets,
     )
 
 

@@ -1,14 +1,46 @@
 """Every setting of the server, read from the environment (`SPAR_...`) or a `.env` file."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.domain.presets import PRESETS
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Temperature = Annotated[float, Field(ge=0, le=2)]
 PositiveInt = Annotated[int, Field(ge=1)]
+RANKS = (8, 16, 32, 64, 128, 256)
+"""What vLLM can set aside for an adapter."""
+
+
+def _cron_expression(text: str | None) -> str | None:
+    if not text:
+        return None
+    from cronsim import CronSim, CronSimError
+
+    try:
+        next(CronSim(text, datetime.now(UTC)))
+    except CronSimError as error:
+        example = "write it like '0 3 * * *' (minute, hour, day, month, weekday)"
+        raise ValueError(f"not a cron expression: {error}; {example}") from error
+    except StopIteration as error:
+        raise ValueError("this moment never comes") from error
+    return text
+
+
+def _preset(name: str) -> str:
+    if name not in PRESETS:
+        raise ValueError(f"there is no such preset: use one of {', '.join(PRESETS)}")
+    return name
+
+
+def _rank(rank: int) -> int:
+    if rank not in RANKS:
+        raise ValueError(f"the engine knows {', '.join(map(str, RANKS))}")
+    return rank
 
 
 class Settings(BaseSettings):
@@ -53,9 +85,39 @@ class Settings(BaseSettings):
         False, description="Compile the model at start (slower start; a GPU gains from it)."
     )
 
+    adapters: int = Field(
+        4,
+        ge=0,
+        description="Adapters (LoRA) that one batch may mix; two versions of two roles need 4."
+        " 0 serves the base model only, a little faster.",
+    )
+    adapter_rank: Annotated[int, AfterValidator(_rank)] = Field(
+        16, description="Highest rank of an adapter: 8, 16, 32, 64, 128 or 256."
+    )
+    adapter_targets: tuple[str, ...] | None = Field(
+        None,
+        description="Linear layers that may have an adapter, as a JSON list; empty means o_proj"
+        " and down_proj on a CPU, where each layer costs time, and all on a GPU.",
+    )
+
+    swap_seconds: float = Field(
+        0.5, gt=0, description="Pause between looks at which checkpoints are promoted."
+    )
+    keep_versions: PositiveInt = Field(
+        3,
+        description="Promoted versions of each role that stay loaded, so that rolling back takes"
+        " no time.",
+    )
+
     max_running: PositiveInt = Field(64, description="Requests worked on at the same time.")
     max_waiting: int = Field(
         256, ge=0, description="Requests that may wait for their turn; more get 429."
+    )
+    background_calls: PositiveInt = Field(
+        48, description="Background calls run at the same time while nobody asks."
+    )
+    background_calls_beside_people: PositiveInt = Field(
+        6, description="Background calls run at the same time while somebody does."
     )
     max_body_bytes: PositiveInt = Field(1_048_576, description="Largest request body, in bytes.")
     heartbeat_seconds: float = Field(
@@ -80,7 +142,53 @@ class Settings(BaseSettings):
     check_seconds: float = Field(5.0, gt=0, description="Time limit of one constraint check.")
     check_processes: PositiveInt = Field(1, description="Processes that check constraints.")
 
+    record_prompts: bool = Field(
+        False, description="Keep the prompts of answered requests, for self-play to practise on."
+    )
+    schedule: Annotated[str | None, AfterValidator(_cron_expression)] = Field(
+        None,
+        description="When the worker starts an iteration by itself: a cron expression in UTC, such"
+        " as `0 3 * * *` for every night at three; empty means never.",
+    )
+    schedule_preset: Annotated[str, AfterValidator(_preset)] = Field(
+        "tiny", description="Preset of the iterations that the schedule starts."
+    )
+
+    worker: bool = Field(
+        True, description="Run the self-play worker beside the server; it waits until asked."
+    )
+    worker_url: str | None = Field(
+        None,
+        description="Server whose models the worker plays with; empty means the one at `host` and"
+        " `port`.",
+    )
+    lease_seconds: float = Field(
+        15.0, ge=1, description="After a worker died, how long until another takes over."
+    )
+    patience_seconds: float = Field(
+        900.0, gt=0, description="How long an iteration waits for a server that is gone."
+    )
+    accelerate_config: Path | None = Field(
+        None,
+        description="File of `accelerate config` for training; empty means one process.",
+    )
+    training_niceness: int = Field(
+        10, ge=0, le=19, description="How far training steps back behind serving, as `nice`."
+    )
+
+    @property
+    def server_url(self) -> str:
+        """The server the worker talks to."""
+        return self.worker_url or f"http://{_reachable(self.host)}:{self.port}"
+
     @property
     def url(self) -> str:
         """The database to use: the configured one, or the file in `data`."""
         return self.database_url or f"sqlite+aiosqlite:///{(self.data / 'spar.db').absolute()}"
+
+
+def _reachable(host: str) -> str:
+    """Where a server that listens on `host` is reached from its own machine."""
+    if host in ("0.0.0.0", "::", ""):
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host

@@ -63,6 +63,12 @@ class ForcingEngine:
         """Length in tokens of the rendered conversation."""
         return await self._engine.count_tokens(messages)
 
+    async def tokenize(
+        self, content: str | Sequence[Message], *, special_tokens: bool = False
+    ) -> list[int]:
+        """Token ids of a text or of the rendered conversation."""
+        return await self._engine.tokenize(content, special_tokens=special_tokens)
+
     @property
     def context_tokens(self) -> int:
         """The engine's context."""

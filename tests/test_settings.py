@@ -27,3 +27,31 @@ def test_a_wrong_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_database_is_a_file_in_the_data_folder_unless_named(tmp_path: Path) -> None:
     assert Settings(data=tmp_path).url == f"sqlite+aiosqlite:///{tmp_path}/spar.db"
     assert Settings(database_url="postgresql+asyncpg://x/y").url == "postgresql+asyncpg://x/y"
+
+
+@pytest.mark.parametrize("schedule", ["0 3 * * *", "*/30 8-18 * * MON-FRI"])
+def test_a_schedule_is_a_cron_expression(schedule: str) -> None:
+    assert Settings(schedule=schedule).schedule == schedule
+
+
+@pytest.mark.parametrize("schedule", [None, ""])
+def test_without_a_schedule_nothing_starts_by_itself(schedule: str | None) -> None:
+    assert Settings(schedule=schedule).schedule is None
+
+
+@pytest.mark.parametrize(
+    ("schedule", "words"),
+    [
+        ("nightly", "not a cron expression: Wrong number of fields; write it like '0 3"),
+        ("61 * * * *", "Bad minute"),
+        ("0 0 30 2 *", "Bad day-of-month"),
+    ],
+)
+def test_any_other_schedule_is_refused_with_the_reason(schedule: str, words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        Settings(schedule=schedule)
+
+
+def test_a_schedule_uses_a_preset_there_is() -> None:
+    with pytest.raises(ValidationError, match="use one of micro, tiny"):
+        Settings(schedule_preset="huge")

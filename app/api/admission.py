@@ -1,21 +1,40 @@
 """A bounded queue before the engine: so many run, so many wait, the rest are told to come back."""
 
 import asyncio
+import math
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
 
 from app.errors import Overloaded
 
 RETRY_AFTER_SECONDS = 5
 
 
+class Place(Protocol):
+    """A place in a queue, held until `leave` is called."""
+
+    def leave(self) -> None:
+        """Give the place back."""
+        ...
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Wait for one's turn, which lasts as long as the block."""
+        ...
+
+
 class Admission:
-    """Lets `running` requests in at a time and `waiting` more wait for their turn."""
+    """Lets `running` requests in at a time and `waiting` more wait for their turn.
+
+    `last_seen` is the `time.monotonic` moment when a request last came or went.
+    """
 
     def __init__(self, running: int, waiting: int) -> None:
         self._slots = asyncio.Semaphore(running)
         self._places = running + waiting
         self.admitted = 0
+        self.last_seen = -math.inf
 
     def enter(self) -> "Ticket":
         """Take a place in the queue. Raises `Overloaded` when it is full."""
@@ -33,11 +52,15 @@ class Ticket:
     def __init__(self, admission: Admission, slots: asyncio.Semaphore) -> None:
         self._admission = admission
         self._slots = slots
-        admission.admitted += 1
+        self._count(1)
 
     def leave(self) -> None:
         """Give the place back."""
-        self._admission.admitted -= 1
+        self._count(-1)
+
+    def _count(self, change: int) -> None:
+        self._admission.admitted += change
+        self._admission.last_seen = time.monotonic()
 
     @asynccontextmanager
     async def turn(self, seconds: float | None = None) -> AsyncIterator[None]:

@@ -6,10 +6,11 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from app.api.admission import Admission
+from app.api.background import Background
+from app.checkpoints.registry import Registry
 from app.constraints.checker import Checker
 from app.db.recorder import Recorder
 from app.db.session import Database
-from app.domain.checkpoint import Versions
 from app.engine.base import Engine
 from app.search.expand import Roles
 from app.settings import Settings
@@ -19,7 +20,8 @@ from app.settings import Settings
 class Services:
     """Everything a request may need.
 
-    `versions` is what new requests are pinned to; `started_at` is the Unix time of the start.
+    `registry.versions` is what new requests are pinned to; `started_at` is the Unix time of the
+    start.
     """
 
     settings: Settings
@@ -29,7 +31,8 @@ class Services:
     database: Database
     recorder: Recorder
     admission: Admission
-    versions: Versions
+    background: Background
+    registry: Registry
     started_at: int
 
 

@@ -42,7 +42,9 @@ async def healthz(services: ServicesDep) -> HealthOut:
 
 @router.get("/readyz")
 async def readyz(services: ServicesDep) -> ReadyOut:
-    """200 when the engine takes calls, else 503."""
+    """200 when the engine takes calls and the promoted checkpoints are loaded, else 503."""
     if not services.engine.ready:
         raise EngineUnavailable("the engine is starting or restarting", retry_after=10)
+    if not services.registry.ready:
+        raise EngineUnavailable("the checkpoints are being loaded", retry_after=5)
     return ReadyOut(status="ready")

@@ -5,10 +5,10 @@ from fastapi import APIRouter, Request
 from app.api.deps import Services, ServicesDep
 from app.api.disconnect import while_connected
 from app.api.render import judge_out
-from app.api.requests import prompt_from
+from app.api.requests import pinned, prompt_from
 from app.api.schemas import JudgeIn, JudgeOut
 from app.domain.budget import Usage
-from app.domain.checkpoint import Role, served_name
+from app.domain.checkpoint import Role
 from app.domain.judgment import Judgment
 from app.domain.prompt import Prompt
 from app.errors import PromptTooLong
@@ -24,7 +24,7 @@ async def judge(body: JudgeIn, request: Request, services: ServicesDep) -> Judge
     """Judge a response: every vote with its critique, and every constraint's result."""
     prompt = prompt_from(body, services)
     await _fits(prompt, body.response, services)
-    versions, usage = services.versions, Usage()
+    versions, usage = await pinned(body.checkpoint, services), Usage()
     ticket = services.admission.enter()
 
     def count_vote() -> None:
@@ -32,7 +32,7 @@ async def judge(body: JudgeIn, request: Request, services: ServicesDep) -> Judge
 
     async def work() -> Judgment:
         how = JudgeCall(
-            model=served_name(Role.REFINER, versions.refiner),
+            model=versions.served_name(Role.REFINER),
             votes=body.search.votes,
             gate=body.search.gate,
             early_stop=body.search.early_stop,

@@ -7,19 +7,23 @@ from fastapi import APIRouter, Request, Response
 from sse_starlette import ServerSentEvent
 from ulid import ULID
 
+from app.api.admission import Place
 from app.api.deps import Services, ServicesDep
 from app.api.disconnect import while_connected
 from app.api.events import LiveSearch, event_source
 from app.api.generate import answer
 from app.api.live import Live
+from app.api.openai_models import model_names, parse_model, wanted_checkpoint
 from app.api.openai_plain import chat_chunks, chat_out, check_length, complete_all, plain_calls
 from app.api.openai_schemas import ChatChunkOut, ChatIn, ChatOut, Head, ModelOut, ModelsOut
 from app.api.openai_search import chat_search, searched_chat_chunks, searched_chat_out
 from app.api.problems import problem
-from app.domain.checkpoint import Role, served_name
+from app.api.requests import pinned
+from app.api.schemas import CheckpointIn
+from app.domain.checkpoint import Role, Versions
 from app.domain.options import Mode
 from app.engine.base import Completion, Delta
-from app.errors import InvalidRequest, NotFound, SparError
+from app.errors import InvalidRequest, SparError
 from app.search.base import SearchEvent, SearchResult, ignore_event
 
 router = APIRouter(prefix="/v1", tags=["openai"])
@@ -29,9 +33,13 @@ SEARCH_FIELDS = ("search", "budget", "constraints")
 
 @router.get("/models")
 async def models(services: ServicesDep) -> ModelsOut:
-    """Both roles, and the actor with every search mode."""
-    names = [*Role, *(f"{Role.ACTOR}:{mode}" for mode in Mode)]
-    return ModelsOut(data=[ModelOut(id=name, created=services.started_at) for name in names])
+    """Both roles, the actor with every search mode, and the versions that are served now."""
+    registry = services.registry
+    names = model_names(registry.versions if registry.ready else None)
+    created, context = services.started_at, services.engine.context_tokens
+    return ModelsOut(
+        data=[ModelOut(id=name, created=created, max_model_len=context) for name in names]
+    )
 
 
 @router.post(
@@ -44,16 +52,18 @@ async def chat_completions(
 ) -> Response | ChatOut:
     """Chat completions: `actor` and `refiner` answer plainly, `actor:MODE` searches.
 
+    A version may follow a role (`actor@12`, `actor@12:bfs`); else the one that is served answers.
     A last assistant message is continued word for word (plain models only).
     """
-    role, mode = _model(body.model)
-    if mode is None:
-        return await _plain(body, role, request, services)
-    return await _searched(body, mode, request, services)
+    model = parse_model(body.model)
+    checkpoint = wanted_checkpoint(model, body.checkpoint)
+    if model.mode is None:
+        return await _plain(body, model.role, checkpoint, request, services)
+    return await _searched(body, model.mode, checkpoint, request, services)
 
 
 async def _plain(
-    body: ChatIn, role: Role, request: Request, services: Services
+    body: ChatIn, role: Role, checkpoint: CheckpointIn, request: Request, services: Services
 ) -> Response | ChatOut:
     for name in SEARCH_FIELDS:
         if getattr(body, name) is not None:
@@ -62,27 +72,34 @@ async def _plain(
             )
     if body.include_tree:
         raise InvalidRequest("`include_tree` needs a search mode", field="include_tree")
-    version = services.versions.actor if role is Role.ACTOR else services.versions.refiner
-    calls = plain_calls(body, served_name(role, version), services.settings.max_tokens)
-    head = _head(body, services, f"chatcmpl-{ULID()}")
+    versions = await pinned(checkpoint, services)
+    calls = plain_calls(body, versions.served_name(role), services.settings.max_tokens)
+    head = _head(body, versions, f"chatcmpl-{ULID()}")
     if not body.stream:
-        work = complete_all(calls, services.engine, services.admission.enter())
-        return chat_out(head, await while_connected(request, work))
+        work = complete_all(calls, services.engine, _place(body, services))
+        completions = await while_connected(request, work)
+        return chat_out(head, completions, as_ids=body.return_tokens_as_token_ids)
     await check_length(calls[0], services.engine)
-    ticket = services.admission.enter()
+    ticket = _place(body, services)
 
     async def run(report: Callable[[tuple[int, Delta]], None]) -> list[Completion]:
         return await complete_all(calls, services.engine, ticket, report)
 
     include_usage = body.stream_options is not None and body.stream_options.include_usage
-    return event_source(_sse(chat_chunks(head, Live(run), include_usage=include_usage)), services)
+    chunks = chat_chunks(
+        head,
+        Live(run),
+        include_usage=include_usage,
+        as_ids=body.return_tokens_as_token_ids,
+    )
+    return event_source(_sse(chunks), services)
 
 
 async def _searched(
-    body: ChatIn, mode: Mode, request: Request, services: Services
+    body: ChatIn, mode: Mode, checkpoint: CheckpointIn, request: Request, services: Services
 ) -> Response | ChatOut:
-    search = await chat_search(body, mode, services)
-    head = _head(body, services, search.id)
+    search = await chat_search(body, mode, checkpoint, services)
+    head = _head(body, search.versions, search.id)
     ticket = services.admission.enter()
 
     async def run(on_event: Callable[[SearchEvent], None]) -> SearchResult:
@@ -94,29 +111,17 @@ async def _searched(
     return searched_chat_out(head, result, include_tree=body.include_tree)
 
 
-def _model(name: str) -> tuple[Role, Mode | None]:
-    """`actor`, `refiner` or `actor:MODE`. Raises `NotFound` with the names there are."""
-    role, colon, mode = name.partition(":")
-    if role in list(Role) and not colon:
-        return Role(role), None
-    if role == Role.ACTOR and mode in list(Mode):
-        return Role.ACTOR, Mode(mode)
-    raise NotFound(
-        f"there is no model {name!r}: use actor, refiner, or actor with a mode, such as actor:bfs"
-        f" ({', '.join(Mode)})",
-        field="model",
-    )
+def _place(body: ChatIn, services: Services) -> Place:
+    """Whoever gives way by a priority above 0 waits in the background, as the worker does."""
+    return services.background if body.priority > 0 else services.admission.enter()
 
 
-def _head(body: ChatIn, services: Services, answer_id: str) -> Head:
-    versions = services.versions
+def _head(body: ChatIn, versions: Versions, answer_id: str) -> Head:
     return Head(
         id=answer_id,
         created=int(time.time()),
         model=body.model,
-        system_fingerprint="+".join(
-            (served_name(Role.ACTOR, versions.actor), served_name(Role.REFINER, versions.refiner))
-        ),
+        system_fingerprint="+".join(versions.served_name(role) for role in Role),
     )
 
 

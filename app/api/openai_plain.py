@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 
-from app.api.admission import Ticket
+from app.api.admission import Place
 from app.api.live import Live
 from app.api.openai_schemas import (
     ChatChunkOut,
@@ -35,6 +35,9 @@ from app.engine.base import (
 from app.errors import PromptTooLong, SparError
 from app.search.meter import WHOLE_CALL
 
+IMPOSSIBLE = -9999.0
+"""Stands for minus infinity, which JSON has not; OpenAI and vLLM write the same number."""
+
 Report = Callable[[tuple[int, Delta]], None]
 
 
@@ -53,6 +56,7 @@ def plain_calls(body: ChatIn, model: str, default_tokens: int) -> list[Call]:
         body.priority,
         logprobs=(body.top_logprobs or 0) if body.logprobs else None,
         chunk_tokens=1 if body.stream else WHOLE_CALL,
+        logprob_token_ids=tuple(dict.fromkeys(body.logprob_token_ids or ())),
     )
     seeds = [body.seed, *(derive_seed(body.seed, index) for index in range(1, body.n))]
     return [replace(call, sampling=replace(sampling, seed=seed)) for seed in seeds]
@@ -69,7 +73,7 @@ async def check_length(call: Call, engine: Engine) -> None:
 
 
 async def complete_all(
-    calls: list[Call], engine: Engine, ticket: Ticket, report: Report | None = None
+    calls: list[Call], engine: Engine, ticket: Place, report: Report | None = None
 ) -> list[Completion]:
     """Make all calls at once, when it is the ticket's turn; one error cancels the others."""
 
@@ -92,13 +96,13 @@ async def complete_all(
         ticket.leave()
 
 
-def chat_out(head: Head, completions: list[Completion]) -> ChatOut:
-    """The whole answer."""
+def chat_out(head: Head, completions: list[Completion], *, as_ids: bool = False) -> ChatOut:
+    """The whole answer; `as_ids` names the tokens of log-probabilities by their ids."""
     choices = [
         ChoiceOut(
             index=index,
             message=ChatMessageOut(content=completion.text),
-            logprobs=_logprobs(completion.logprobs),
+            logprobs=_logprobs(completion.logprobs, as_ids=as_ids),
             finish_reason=completion.finish_reason,
         )
         for index, completion in enumerate(completions)
@@ -107,7 +111,11 @@ def chat_out(head: Head, completions: list[Completion]) -> ChatOut:
 
 
 async def chat_chunks(
-    head: Head, work: Live[tuple[int, Delta], list[Completion]], *, include_usage: bool
+    head: Head,
+    work: Live[tuple[int, Delta], list[Completion]],
+    *,
+    include_usage: bool,
+    as_ids: bool = False,
 ) -> AsyncGenerator[ChatChunkOut | SparError, None]:
     """The answer in pieces: text as it is generated, then how each choice ended, then usage."""
     started: set[int] = set()
@@ -122,7 +130,7 @@ async def chat_chunks(
                     choice = ChunkChoiceOut(
                         index=index,
                         delta=DeltaOut(role=role, content=delta.text),
-                        logprobs=_logprobs(delta.logprobs),
+                        logprobs=_logprobs(delta.logprobs, as_ids=as_ids),
                     )
                     yield ChatChunkOut(**head, choices=[choice])
                 case list(completions):
@@ -151,20 +159,23 @@ def usage_of(prompt_tokens: int, completion_tokens: int) -> ChatUsageOut:
     )
 
 
-def _logprobs(positions: tuple[PositionLogprobs, ...]) -> LogprobsOut | None:
+def _logprobs(positions: tuple[PositionLogprobs, ...], *, as_ids: bool) -> LogprobsOut | None:
     if not positions:
         return None
     content = [
         PositionOut(
-            **_logprob(position.chosen).model_dump(),
-            top_logprobs=[_logprob(token) for token in position.top],
+            **_logprob(position.chosen, as_ids=as_ids).model_dump(),
+            top_logprobs=[_logprob(token, as_ids=as_ids) for token in position.top],
         )
         for position in positions
     ]
     return LogprobsOut(content=content)
 
 
-def _logprob(token: TokenLogprob) -> LogprobOut:
+def _logprob(token: TokenLogprob, *, as_ids: bool) -> LogprobOut:
+    named = as_ids and token.id is not None
     return LogprobOut(
-        token=token.token, logprob=token.logprob, bytes=list(token.token.encode("utf-8"))
+        token=f"token_id:{token.id}" if named else token.token,
+        logprob=max(token.logprob, IMPOSSIBLE),
+        bytes=list(token.token.encode("utf-8")),
     )

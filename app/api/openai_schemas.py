@@ -6,6 +6,7 @@ from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_v
 
 from app.api.schemas import (
     BudgetIn,
+    CheckpointIn,
     CheckpointOut,
     ConstraintIn,
     ConstraintOut,
@@ -40,6 +41,9 @@ Strings = Annotated[list[NonEmptyText], Field(max_length=16)]
 Stops = Annotated[Strings, BeforeValidator(_as_list, json_schema_input_type=NonEmptyText | Strings)]
 
 
+TokenId = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
 class ChatMessageIn(Schema):
     role: Literal["system", "developer", "user", "assistant"]
     content: Content
@@ -54,11 +58,39 @@ class StreamOptions(Schema):
     include_usage: bool = False
 
 
-class ChatIn(Schema):
+class Continuing(Schema):
+    """vLLM's two ways to say whether the last message is continued.
+
+    Here the messages say it themselves: a last assistant message is continued. Clients written
+    for vLLM may send both fields as long as they say the same.
+    """
+
+    continue_final_message: bool | None = None
+    add_generation_prompt: bool | None = None
+
+    def check_continuation(self, messages: list[ChatMessageIn]) -> None:
+        """Raises `ValueError` when a field says something else than the messages."""
+        continued = messages[-1].role == "assistant"
+        if self.continue_final_message not in (None, continued):
+            raise ValueError(
+                "`continue_final_message` must be true with a last assistant message, which is"
+                " always continued, and false with any other"
+            )
+        if self.add_generation_prompt not in (None, not continued):
+            raise ValueError(
+                "`add_generation_prompt` must be false with a last assistant message, which is"
+                " always continued, and true with any other"
+            )
+
+
+class ChatIn(Continuing):
     """A chat completion request.
 
     `search`, `budget`, `constraints` and `include_tree` go with the search modes
-    (`model="actor:bfs"`), `priority` (lower is served first) with every model.
+    (`model="actor:bfs"`), `priority` (lower is served first) and `checkpoint` with every model.
+    A model's name may say its version too (`actor@12`, `actor@12:bfs`). As in vLLM,
+    `logprob_token_ids` asks for the log-probabilities of these tokens instead of the likeliest
+    ones', and `return_tokens_as_token_ids` names tokens as `token_id:5`.
     """
 
     model: Text
@@ -72,6 +104,8 @@ class ChatIn(Schema):
     max_completion_tokens: int | None = Field(None, ge=1, le=1_000_000)
     logprobs: bool = False
     top_logprobs: int | None = Field(None, ge=0, le=20)
+    logprob_token_ids: list[TokenId] | None = Field(None, max_length=128)
+    return_tokens_as_token_ids: bool = False
     stream: bool = False
     stream_options: StreamOptions | None = None
     priority: int = Field(0, ge=-1000, le=1000)
@@ -79,6 +113,7 @@ class ChatIn(Schema):
     budget: BudgetIn | None = None
     constraints: list[ConstraintIn] | None = Field(None, max_length=64)
     include_tree: bool = False
+    checkpoint: CheckpointIn | None = None
 
     @field_validator("messages")
     @classmethod
@@ -93,10 +128,15 @@ class ChatIn(Schema):
     def _consistent(self) -> Self:
         if self.top_logprobs is not None and not self.logprobs:
             raise ValueError("`top_logprobs` needs `logprobs: true`")
+        if self.logprob_token_ids is not None and not self.logprobs:
+            raise ValueError("`logprob_token_ids` needs `logprobs: true`")
+        if self.return_tokens_as_token_ids and not self.logprobs:
+            raise ValueError("`return_tokens_as_token_ids` needs `logprobs: true`")
         if self.stream_options is not None and not self.stream:
             raise ValueError("`stream_options` needs `stream: true`")
         if self.max_tokens is not None and self.max_completion_tokens is not None:
             raise ValueError("give either `max_tokens` or `max_completion_tokens`, not both")
+        self.check_continuation(self.messages)
         return self
 
     @property
@@ -208,6 +248,7 @@ class ModelOut(BaseModel):
     object: Literal["model"] = "model"
     created: int
     owned_by: str = "spar"
+    max_model_len: int
 
 
 class ModelsOut(BaseModel):
@@ -216,8 +257,13 @@ class ModelsOut(BaseModel):
 
 
 def messages_from(body: ChatIn) -> tuple[Message, ...]:
+    """The conversation of a request."""
+    return conversation(body.messages)
+
+
+def conversation(messages: list[ChatMessageIn]) -> tuple[Message, ...]:
     """The conversation; OpenAI's `developer` is what others call `system`."""
     return tuple(
         Message("system" if message.role == "developer" else message.role, message.text)
-        for message in body.messages
+        for message in messages
     )

@@ -20,15 +20,27 @@ from app.api.openai_schemas import (
 )
 from app.api.render import generate_out
 from app.api.requests import search_request
-from app.api.schemas import BudgetIn, GenerateIn, MessageIn, SamplingIn, SearchIn
+from app.api.schemas import (
+    BudgetIn,
+    CheckpointIn,
+    GenerateIn,
+    MessageIn,
+    SamplingIn,
+    SearchIn,
+)
 from app.domain.options import Mode
 from app.engine.base import FinishReason
 from app.errors import InvalidRequest, SparError
 from app.search.base import SearchRequest, SearchResult, TextDelta
 
 
-async def chat_search(body: ChatIn, mode: Mode, services: Services) -> SearchRequest:
-    """The search a chat request asks for. Raises `InvalidRequest` for what a search has not."""
+async def chat_search(
+    body: ChatIn, mode: Mode, checkpoint: CheckpointIn, services: Services
+) -> SearchRequest:
+    """The search a chat request asks for, on these versions.
+
+    Raises `InvalidRequest` for what a search has not, and what `search_request` raises.
+    """
     if body.n != 1:
         raise InvalidRequest("`n` is 1 with a search mode; see `search.n`", field="n")
     if body.logprobs:
@@ -49,6 +61,7 @@ async def chat_search(body: ChatIn, mode: Mode, services: Services) -> SearchReq
             seed=body.seed,
             stop=list(body.stops),
         ),
+        checkpoint=checkpoint,
         stream=body.stream,
     )
     return await search_request(generate, services, priority=body.priority)

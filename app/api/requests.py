@@ -5,8 +5,9 @@ import time
 from ulid import ULID
 
 from app.api.deps import Services
-from app.api.schemas import BudgetIn, GenerateIn, PromptIn, SamplingIn
+from app.api.schemas import BudgetIn, CheckpointIn, GenerateIn, PromptIn, SamplingIn
 from app.domain.budget import Budget
+from app.domain.checkpoint import Versions
 from app.domain.options import Mode, SearchOptions
 from app.domain.prompt import Constraint, Message, Prompt
 from app.domain.sampling import Sampling
@@ -29,9 +30,10 @@ def prompt_from(body: PromptIn, services: Services) -> Prompt:
 async def search_request(
     body: GenerateIn, services: Services, *, priority: int = 0
 ) -> SearchRequest:
-    """The search a body asks for, pinned to the versions served now.
+    """The search a body asks for, pinned to the versions served now or to those it names.
 
-    Raises `InvalidRequest`, `PromptTooLong` and `EngineUnavailable`.
+    Raises `InvalidRequest`, `PromptTooLong`, `EngineUnavailable`, and for named versions what
+    `Registry.pin` raises.
     """
     started = time.monotonic()
     prompt = prompt_from(body, services)
@@ -50,10 +52,15 @@ async def search_request(
         budget=_budget(body.budget, services),
         sampling=_sampling(body.sampling, body.mode, room, services),
         started=started,
-        versions=services.versions,
+        versions=await pinned(body.checkpoint, services),
         priority=priority,
         stream=body.stream,
     )
+
+
+async def pinned(body: CheckpointIn, services: Services) -> Versions:
+    """The versions of one request. Raises what `Registry.pin` raises."""
+    return await services.registry.pin(body.actor, body.refiner)
 
 
 def _budget(body: BudgetIn, services: Services) -> Budget:

@@ -104,11 +104,19 @@ class SamplingIn(Schema):
     stop: list[NonEmptyText] = Field(default_factory=list, max_length=16)
 
 
+class CheckpointIn(Schema):
+    """Versions to answer with; a role left out answers with the version that is served."""
+
+    actor: int | None = Field(None, ge=0, lt=10**9, description="0 is the base model.")
+    refiner: int | None = Field(None, ge=0, lt=10**9, description="0 is the base model.")
+
+
 class GenerateIn(PromptIn):
     mode: Mode = Mode.BFS
     search: SearchIn = Field(default_factory=SearchIn)
     budget: BudgetIn = Field(default_factory=BudgetIn)
     sampling: SamplingIn = Field(default_factory=SamplingIn)
+    checkpoint: CheckpointIn = Field(default_factory=CheckpointIn)
     stream: bool = Field(False, description="Server-sent events instead of one JSON object.")
     include_tree: bool = False
 
@@ -122,6 +130,7 @@ class JudgeSearchIn(Schema):
 class JudgeIn(PromptIn):
     response: Text
     search: JudgeSearchIn = Field(default_factory=JudgeSearchIn)
+    checkpoint: CheckpointIn = Field(default_factory=CheckpointIn)
     seed: int | None = Field(None, ge=0, le=2**63 - 1)
 
 

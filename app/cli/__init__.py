@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from app.cli import answer, maintain, serve, stored
+from app.cli import answer, checkpoints, feedback, iterations, maintain, prompts, serve, stored
 from app.errors import SparError
 
 
@@ -36,6 +36,14 @@ cli.command("generate")(answer.generate)
 cli.command("judge")(answer.judge)
 cli.command("searches")(stored.searches)
 cli.command("show")(stored.show)
+cli.command("feedback")(feedback.feedback)
+cli.command("iterate")(iterations.iterate)
+cli.add_typer(iterations.iterations, name="iterations")
+cli.command("bootstrap")(prompts.bootstrap)
+cli.command("export")(prompts.export)
+cli.add_typer(prompts.prompts, name="prompts")
+cli.add_typer(checkpoints.checkpoints, name="checkpoints")
+cli.command("serving")(checkpoints.serving)
 cli.add_typer(maintain.db, name="db")
 cli.add_typer(maintain.model, name="model")
 cli.command("version")(maintain.version)

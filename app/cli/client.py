@@ -109,19 +109,8 @@ class Client:
     @contextmanager
     def stream(self, request: GenerateIn) -> Iterator[Iterator[Event]]:
         """The events of a search, `Final` at its end. Leaving early stops the search."""
-        timeout = httpx.Timeout(_SILENCE_SECONDS, connect=_CONNECT_SECONDS)
-        with (
-            self._errors(),
-            self._http.stream(
-                "POST", "/generate", content=_body(request), timeout=timeout
-            ) as response,
-        ):
-            if response.is_error:
-                response.read()
-                raise self._refusal(response)
-            if not response.headers.get("content-type", "").startswith("text/event-stream"):
-                raise self._stranger()
-            yield self._events(response)
+        with self._follow("POST", "/generate", content=_body(request)) as events:
+            yield filter(None, map(self._event, events))
 
     def judge(self, request: JudgeIn) -> JsonObject:
         """The judgment of a given response."""
@@ -149,13 +138,26 @@ class Client:
             raise self._refusal(response)
         return self._object(response.content)
 
-    def _events(self, response: httpx.Response) -> Iterator[Event]:
+    @contextmanager
+    def _follow(self, method: str, path: str, **arguments: Any) -> Iterator[Iterator[ServerEvent]]:
+        """The events of a stream; an `error` among them is raised."""
+        timeout = httpx.Timeout(_SILENCE_SECONDS, connect=_CONNECT_SECONDS)
+        with (
+            self._errors(),
+            self._http.stream(method, path, timeout=timeout, **arguments) as response,
+        ):
+            if response.is_error:
+                response.read()
+                raise self._refusal(response)
+            if not response.headers.get("content-type", "").startswith("text/event-stream"):
+                raise self._stranger()
+            yield self._events(response)
+
+    def _events(self, response: httpx.Response) -> Iterator[ServerEvent]:
         for event in read_events(response.iter_bytes()):
             if event.name == "error":
                 raise _refused(self.read(Problem, self._object(event.data)))
-            parsed = self._event(event)
-            if parsed is not None:
-                yield parsed
+            yield event
 
     def _event(self, event: ServerEvent) -> Event | None:
         """None for an event that this client has no use for."""

@@ -52,7 +52,7 @@ def draw_node(node: NodeOut) -> Text:
 
 def draw_votes(votes: Iterable[VoteOut]) -> Table:
     """Every vote with its probability and its critique."""
-    table = _table("Vote", "Verdict", "P(yes)", "Critique")
+    table = new_table("Vote", "Verdict", "P(yes)", "Critique")
     for number, vote in enumerate(votes, start=1):
         verdict = Text("yes", "green") if vote.verdict else Text("no", "red")
         critique = Text(clean(vote.critique).strip())
@@ -62,7 +62,7 @@ def draw_votes(votes: Iterable[VoteOut]) -> Table:
 
 def draw_constraints(constraints: Iterable[ConstraintOut]) -> Table:
     """What the programs found."""
-    table = _table("Constraint", "Met", "Found")
+    table = new_table("Constraint", "Met", "Found")
     for result in constraints:
         met = Text("yes", "green") if result.satisfied else Text("no", "red")
         table.add_row(Text(clean(result.id)), met, Text(clean(result.message)))
@@ -71,7 +71,7 @@ def draw_constraints(constraints: Iterable[ConstraintOut]) -> Table:
 
 def draw_searches(searches: Iterable[SearchSummaryOut]) -> Table:
     """Stored searches, one line each."""
-    table = _table("Search", "Mode", "Value", "Nodes", "Seconds", "Prompt")
+    table = new_table("Search", "Mode", "Value", "Nodes", "Seconds", "Prompt")
     # The prompt gives way on a narrow screen: an id is of no use unless it is whole.
     table.expand = True
     table.columns[-1].ratio = 1
@@ -126,5 +126,6 @@ def _line(text: Text) -> Text:
     return text
 
 
-def _table(*columns: str) -> Table:
+def new_table(*columns: str) -> Table:
+    """A table as all of ours look."""
     return Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)

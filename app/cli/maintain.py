@@ -22,8 +22,8 @@ model = typer.Typer(no_args_is_help=True, help="Look after the embedded model.")
 @db.command("upgrade")
 def upgrade_database(data: Data = None, database_url: DatabaseUrl = None) -> None:
     """Create the database, or bring it to this version's layout."""
-    from app.cli.configure import settings_from
     from app.cli.console import say
+    from app.configure import settings_from
     from app.db.upgrade import upgrade
     from app.preflight import check_data_folder
 

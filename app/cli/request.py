@@ -53,15 +53,18 @@ def read_response(text: str | None, file: Path | None) -> str:
     hint = "--response"
     if (text is None) == (file is None):
         raise typer.BadParameter("give either --response or --response-file", param_hint=hint)
-    if file is None:
-        return text or ""
+    return text or "" if file is None else read_file(file, "--response-file")
+
+
+def read_file(file: Path, option: str) -> str:
+    """A file's text; `-` is standard input. Raises `typer.BadParameter` naming the option."""
     if file == Path("-"):
-        return _decode(sys.stdin.buffer.read(), "--response-file")
+        return _decode(sys.stdin.buffer.read(), option)
     try:
-        return _decode(file.read_bytes(), "--response-file")
+        return _decode(file.read_bytes(), option)
     except OSError as error:
         reason = f"cannot read {file}: {error.strerror}"
-        raise typer.BadParameter(reason, param_hint="--response-file") from error
+        raise typer.BadParameter(reason, param_hint=option) from error
 
 
 def _option(location: tuple[int | str, ...]) -> str | None:

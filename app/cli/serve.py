@@ -25,9 +25,9 @@ def serve(
     ] = None,
 ) -> None:
     """Run the server. Every other setting is an environment variable SPAR_..."""
-    from app.cli.configure import settings_from
     from app.cli.console import say
     from app.cli.progress import resolve
+    from app.configure import settings_from
     from app.db.upgrade import upgrade
     from app.preflight import check_data_folder, check_port, check_python
 

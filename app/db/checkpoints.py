@@ -1,5 +1,6 @@
 """Stored checkpoints: which versions of each role exist, and which serve."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -107,6 +108,19 @@ class CheckpointRepository:
             await self.decide(role, versions.of(role), CheckpointStatus.PROMOTED)
         return Promotion(promotion_id, versions)
 
+    async def lock_serving(self) -> None:
+        """Let nobody else change what serves until this transaction ends.
+
+        To be called first: what is read before it may be out of date.
+        """
+        # A change that changes nothing locks on every database. The base models are always there.
+        await self._session.execute(
+            update(CheckpointRow)
+            .where(CheckpointRow.version == BASE_VERSION)
+            .values(model=CheckpointRow.model)
+            .execution_options(synchronize_session=False)
+        )
+
     async def promoted_by(self, iteration_id: str) -> bool:
         """Whether this iteration has promoted already."""
         query = select(PromotionRow.id).where(PromotionRow.iteration_id == iteration_id)
@@ -124,9 +138,13 @@ class CheckpointRepository:
 
     async def of_iteration(self, iteration_id: str) -> list[StoredCheckpoint]:
         """What an iteration has trained, or is training."""
+        return await self.of_iterations([iteration_id])
+
+    async def of_iterations(self, iteration_ids: Sequence[str]) -> list[StoredCheckpoint]:
+        """What these iterations have trained, or are training."""
         query = (
             select(CheckpointRow)
-            .where(CheckpointRow.iteration_id == iteration_id)
+            .where(CheckpointRow.iteration_id.in_(iteration_ids))
             .order_by(CheckpointRow.role)
         )
         return [_stored(row) for row in await self._session.scalars(query)]

@@ -79,7 +79,7 @@ class FeedbackRepository:
                 better=feedback.better or "",
                 versions=Versions(search.actor_version, search.refiner_version),
             )
-            for feedback, search in (await self._session.execute(query)).tuples()
+            for feedback, search in (await self._session.execute(query))
         ]
 
     async def mark_used(self, feedback_ids: list[str], iteration_id: str) -> None:

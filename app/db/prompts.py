@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from ulid import ULID
 
@@ -17,6 +18,7 @@ from app.domain.prompt import Constraint, Message, Prompt
 
 # As many values as every SQLite takes in one statement.
 _KNOWN_PER_QUERY = 500
+_INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +50,13 @@ class PromptRepository:
         A text that is there already, in whatever case and spacing, is not kept twice.
         """
         rows = {
-            (digest := _digest(*(message.content for message in prompt.messages))): {
+            (digest := _text_digest(prompt)): {
                 "source": source,
                 "digest": digest,
                 "messages": _messages(prompt.messages),
                 "prompt": prompt.instruction,
                 "constraints": [{"id": c.id, "kwargs": c.kwargs} for c in prompt.constraints],
+                "last_used": None,
             }
             for prompt in reversed(prompts)
         }
@@ -74,7 +77,7 @@ class PromptRepository:
     async def count(self) -> dict[Source, int]:
         """How many prompts there are of each source."""
         query = select(PromptRow.source, func.count()).group_by(PromptRow.source)
-        return dict((await self._session.execute(query)).tuples().all())
+        return dict((await self._session.execute(query)).all())
 
     async def page(
         self, limit: int, cursor: str | None = None
@@ -88,10 +91,24 @@ class PromptRepository:
             rows
         ) > limit else None
 
-    async def of_source(self, source: Source) -> list[PooledPrompt]:
-        """Every prompt of a source, oldest first."""
-        query = select(PromptRow).where(PromptRow.source == source).order_by(PromptRow.id)
+    async def least_used(self, source: Source, limit: int) -> list[PooledPrompt]:
+        """Up to `limit` prompts of a source: unused ones, then those used longest ago."""
+        query = (
+            select(PromptRow)
+            .where(PromptRow.source == source)
+            .order_by(func.coalesce(PromptRow.last_used, ""), PromptRow.id)
+            .limit(limit)
+        )
         return [_pooled(row) for row in await self._session.scalars(query)]
+
+    async def mark_used(self, prompts: Sequence[Prompt], iteration_id: str) -> None:
+        """Record that an iteration plays on these."""
+        digests = [_text_digest(prompt) for prompt in prompts]
+        for start in range(0, len(digests), _KNOWN_PER_QUERY):
+            some = digests[start : start + _KNOWN_PER_QUERY]
+            await self._session.execute(
+                update(PromptRow).where(PromptRow.digest.in_(some)).values(last_used=iteration_id)
+            )
 
     async def texts(self, source: Source) -> set[str]:
         """The instructions of every prompt of a source."""
@@ -110,21 +127,26 @@ class PromptRepository:
 
     async def _add_new(self, table: type[Base], rows: dict[str, dict[str, Any]]) -> int:
         """Insert rows by digest, except those that are known; in the order given."""
-        known: set[str] = set()
-        digests = list(rows)
-        column: Any = table.__table__.c.digest
-        for start in range(0, len(digests), _KNOWN_PER_QUERY):
-            some = digests[start : start + _KNOWN_PER_QUERY]
-            known |= set(await self._session.scalars(select(column).where(column.in_(some))))
+        if not rows:
+            return 0
         now = datetime.now(UTC)
-        fresh = [
-            {"id": identifier, "created_at": now, **rows[digest]}
-            for digest, identifier in zip(digests, _ordered_ids(len(digests)), strict=True)
-            if digest not in known
+        values = [
+            {"id": identifier, "created_at": now, **row}
+            for identifier, row in zip(_ordered_ids(len(rows)), rows.values(), strict=True)
         ]
-        if fresh:
-            await self._session.execute(insert(table), fresh)
-        return len(fresh)
+        # One statement, and no look first: others may be adding the same prompt at this moment.
+        insert = _INSERTS[self._session.get_bind().dialect.name]
+        inserted = await self._session.execute(
+            insert(table)
+            .on_conflict_do_nothing(index_elements=["digest"])
+            .returning(table.__table__.c.id),
+            values,
+        )
+        return len(inserted.all())
+
+
+def _text_digest(prompt: Prompt) -> str:
+    return _digest(*(message.content for message in prompt.messages))
 
 
 def _ordered_ids(count: int) -> Iterable[str]:

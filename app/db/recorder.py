@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from app.db.prompts import PromptRepository
 from app.db.searches import SearchRepository, began_at
 from app.db.session import Database
+from app.domain.iteration import Source
 from app.errors import DatabaseError
 from app.search.base import SearchResult
 
@@ -37,6 +39,7 @@ class Recorder:
 
     retry_delays: pauses in seconds between attempts while the trouble may pass.
     capacity: how many searches may wait; more are lost, because memory must not grow forever.
+    keep_prompts: whether the prompts that people searched with join the pool of self-play.
     """
 
     def __init__(
@@ -45,11 +48,13 @@ class Recorder:
         *,
         retry_delays: Sequence[float] = RETRY_DELAYS,
         capacity: int = CAPACITY,
+        keep_prompts: bool = False,
     ) -> None:
         self.lost = 0
         self._database = database
         self._retry_delays = retry_delays
         self._capacity = capacity
+        self._keep_prompts = keep_prompts
         self._queue: deque[_Entry] = deque()
         self._writer: asyncio.Task[None] | None = None
         self._closed = False
@@ -117,6 +122,10 @@ class Recorder:
     async def _write_once(self, entry: _Entry) -> None:
         async with self._database.session() as session:
             await SearchRepository(session).add(entry.result, created_at=entry.began_at)
+            request = entry.result.request
+            # The background's own searches have a priority; their prompts are in the pool.
+            if self._keep_prompts and request.priority == 0:
+                await PromptRepository(session).add([request.prompt], Source.RECORDED)
 
     def _lose(self, entry: _Entry, why: str) -> None:
         self.lost += 1

@@ -49,7 +49,7 @@ class SampleRepository:
         query = select(ItemRow.key, ItemRow.result).where(
             ItemRow.iteration_id == self._iteration_id, ItemRow.stage == stage
         )
-        return dict((await self._session.execute(query)).tuples().all())
+        return dict((await self._session.execute(query)).all())
 
     async def replace_samples(self, role: Role, samples: Sequence[Sample]) -> None:
         """Store all training samples of a role, in place of any that were there."""
@@ -100,7 +100,7 @@ class SampleRepository:
             .where(SampleRow.iteration_id == self._iteration_id)
             .group_by(SampleRow.kind)
         )
-        return dict((await self._session.execute(query)).tuples().all())
+        return dict((await self._session.execute(query)).all())
 
     async def record_step(self, role: Role, step: int, metrics: Mapping[str, Any]) -> None:
         """Store what the trainer reported after a step; a step done again replaces the first."""
@@ -110,14 +110,18 @@ class SampleRepository:
             )
         )
 
-    async def steps(self, role: Role) -> list[tuple[int, dict[str, Any]]]:
-        """Steps of a role's training with their metrics, in order."""
+    async def steps(self, role: Role, *, after: int = -1) -> list[tuple[int, dict[str, Any]]]:
+        """Steps of a role's training with their metrics, in order, from the one after `after`."""
         query = (
             select(TrainingStepRow.step, TrainingStepRow.metrics)
-            .where(TrainingStepRow.iteration_id == self._iteration_id, TrainingStepRow.role == role)
+            .where(
+                TrainingStepRow.iteration_id == self._iteration_id,
+                TrainingStepRow.role == role,
+                TrainingStepRow.step > after,
+            )
             .order_by(TrainingStepRow.step)
         )
-        return list((await self._session.execute(query)).tuples().all())
+        return list((await self._session.execute(query)).all())
 
 
 def _sample(row: SampleRow) -> Sample:

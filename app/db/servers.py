@@ -33,6 +33,11 @@ class ServerRepository:
 
     async def report(self, state: ServerState) -> None:
         """Store a server's state, and forget servers that were silent for long."""
+        # The write comes before the merge's look: a transaction that reads first cannot wait for
+        # its turn to write on SQLite.
+        await self._session.execute(
+            delete(ServerRow).where(ServerRow.seen_at < datetime.now(UTC) - FORGOTTEN_AFTER)
+        )
         await self._session.merge(
             ServerRow(
                 id=state.id,
@@ -44,9 +49,6 @@ class ServerRepository:
                 ready=state.ready,
                 error=state.error,
             )
-        )
-        await self._session.execute(
-            delete(ServerRow).where(ServerRow.seen_at < datetime.now(UTC) - FORGOTTEN_AFTER)
         )
 
     async def remove(self, server_id: str) -> None:

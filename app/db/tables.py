@@ -193,7 +193,10 @@ class LeaseRow(Base):
 
 
 class PromptRow(Base):
-    """One prompt to play on. `digest` is the hash of its text, so none is kept twice."""
+    """One prompt to play on. `digest` is the hash of its text, so none is kept twice.
+
+    `last_used` is the iteration that played on it last.
+    """
 
     __tablename__ = "prompts"
     __table_args__ = (sa.UniqueConstraint("digest"),)
@@ -205,6 +208,7 @@ class PromptRow(Base):
     messages: Mapped[Any]
     prompt: Mapped[str]
     constraints: Mapped[Any]
+    last_used: Mapped[str | None] = mapped_column(StorableText(ULID_LENGTH))
 
 
 class ConversationRow(Base):

@@ -126,15 +126,12 @@ class DataOptions(_Options):
 
     @property
     def search(self) -> SearchOptions:
-        """The shape of the repairing search.
-
-        Its tree has the rejected response between the prompt and the rewrites, hence one more
-        level than `depth`.
-        """
+        """The shape of the repairing search, whose root is the rejected response."""
         return SearchOptions(
+            n=self.branch * self.beam * self.depth,
             branch=self.branch,
             beam=self.beam,
-            depth=self.depth + 1,
+            depth=self.depth,
             votes=self.votes,
             gate=self.gate,
             early_stop=True,
@@ -148,9 +145,14 @@ class TrainOptions(_Options):
     rank: PositiveInt = Field(16, description="LoRA rank.")
     alpha: PositiveInt = Field(32, description="LoRA alpha.")
     targets: tuple[str, ...] = Field(
-        ("down_proj",), description="Linear layers that get an adapter."
+        ("o_proj", "down_proj"),
+        min_length=1,
+        description="Linear layers that get an adapter; the engine must allow them.",
     )
     learning_rate: float = Field(gt=0, description="Peak learning rate.")
+    warmup: float = Field(
+        0.1, ge=0, lt=1, description="Share of the steps in which the rate rises to its peak."
+    )
     epochs: float = Field(1.0, gt=0, description="Passes over the data.")
     max_steps: PositiveInt | None = Field(None, description="Most optimiser steps.")
     batch_size: PositiveInt = Field(8, description="Samples per optimiser step.")

@@ -10,21 +10,33 @@ from app.domain.iteration import (
     TrainOptions,
 )
 
+
+def _short(learning_rate: float, *, steps: int, samples: int) -> TrainOptions:
+    """A training of few steps: none of them is spent on a warmup, whose first step has rate 0."""
+    return TrainOptions(
+        learning_rate=learning_rate,
+        warmup=0,
+        max_steps=steps,
+        batch_size=samples,
+        micro_batch=min(samples, 4),
+    )
+
+
 PRESETS: Mapping[str, IterationOptions] = {
-    # One prompt of everything, to see that it works: what the tests run.
+    # The least of everything, to see that it works: what the tests run.
     "micro": IterationOptions(
         data=DataOptions(
-            prompts=6, responses=2, max_tokens=32, votes=1, branch=2, beam=1, depth=1, in_flight=6
+            prompts=8, responses=3, max_tokens=40, votes=1, branch=2, beam=1, depth=1, in_flight=8
         ),
-        actor=TrainOptions(learning_rate=5e-5, max_steps=2, batch_size=2, micro_batch=2),
-        refiner=TrainOptions(learning_rate=1e-4, max_steps=2, batch_size=2, micro_batch=2),
-        evaluation=EvaluationOptions(prompts=4, judged=2, max_tokens=32),
+        actor=_short(5e-5, steps=2, samples=2),
+        refiner=_short(1e-4, steps=2, samples=2),
+        evaluation=EvaluationOptions(prompts=6, judged=2, max_tokens=40),
     ),
     # A whole iteration within ten minutes on two CPU cores.
     "tiny": IterationOptions(
         data=DataOptions(prompts=24, responses=4, max_tokens=96, votes=3, depth=2),
-        actor=TrainOptions(learning_rate=5e-5, max_steps=12),
-        refiner=TrainOptions(learning_rate=1e-4, max_steps=12),
+        actor=_short(1e-4, steps=8, samples=8),
+        refiner=_short(2e-4, steps=6, samples=8),
         evaluation=EvaluationOptions(prompts=32, judged=8, max_tokens=128),
     ),
     # About an hour on two CPU cores; minutes on a GPU.

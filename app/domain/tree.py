@@ -1,5 +1,7 @@
 """The search tree: the root is the prompt, every other node is a response to it.
 
+A search that repairs a given response has that response for its root.
+
 A `Tree` only grows. Nodes are frozen; judging a node replaces it by its judged self.
 """
 
@@ -65,13 +67,20 @@ class Node:
         return self.judgment is not None and self.judgment.accepted
 
 
+PROMPT = Node(id=ROOT_ID, parent=None, depth=0, kind=NodeKind.PROMPT, text="")
+"""The root of a search that begins with the prompt."""
+
+
+def given_response(text: str, judgment: Judgment) -> Node:
+    """The root of a search that repairs this response."""
+    return replace(PROMPT, kind=NodeKind.RESPONSE, text=text, judgment=judgment)
+
+
 class Tree:
     """All nodes of one search."""
 
-    def __init__(self) -> None:
-        self._nodes: dict[int, Node] = {
-            ROOT_ID: Node(id=ROOT_ID, parent=None, depth=0, kind=NodeKind.PROMPT, text="")
-        }
+    def __init__(self, root: Node = PROMPT) -> None:
+        self._nodes: dict[int, Node] = {ROOT_ID: root}
         self._reserved = ROOT_ID
 
     def reserve(self) -> int:
@@ -119,13 +128,13 @@ class Tree:
 
     @property
     def root(self) -> Node:
-        """The prompt's node."""
+        """The node of the prompt, or of the response to repair."""
         return self._nodes[ROOT_ID]
 
     @property
     def responses(self) -> list[Node]:
         """Every node but the root, by id."""
-        return [node for node in self if node.kind is not NodeKind.PROMPT]
+        return [node for node in self if node.id != ROOT_ID]
 
     @property
     def newest(self) -> Node:
@@ -137,5 +146,6 @@ class Tree:
         return [child for child in self if child.parent == node.id]
 
     def best(self) -> Node | None:
-        """The highest ranked response, or None when there is no response yet."""
-        return max(self.responses, key=lambda node: node.rank, default=None)
+        """The highest ranked response, a given one included; None when there is none yet."""
+        responses = [node for node in self if node.kind is not NodeKind.PROMPT]
+        return max(responses, key=lambda node: node.rank, default=None)

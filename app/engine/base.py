@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 from app.domain.prompt import Message
@@ -12,10 +13,14 @@ FinishReason = Literal["stop", "length"]
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """Log-probability (natural logarithm) of one token at one position."""
+    """Log-probability (natural logarithm) of one token at one position.
+
+    id: the token's number in the vocabulary; None where the engine does not tell.
+    """
 
     token: str
     logprob: float
+    id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,7 @@ class Call:
     model: the name the weights are served under (`checkpoints` decides it).
     priority: lower is served first; people are 0.
     logprobs: how many alternatives to report per token; None for no log-probabilities.
+    logprob_token_ids: report these tokens' log-probabilities instead of the likeliest ones'.
     chunk_tokens: report progress about every so many tokens (1: every token).
     forced: generate exactly `sampling.max_tokens`, whatever is generated (for benchmarks).
     """
@@ -45,6 +51,12 @@ class Call:
     logprobs: int | None = None
     chunk_tokens: int = 1024
     forced: bool = False
+    logprob_token_ids: tuple[int, ...] = ()
+
+    @property
+    def alternatives(self) -> int:
+        """How many log-probabilities each position reports: the wanted tokens and the chosen."""
+        return len(self.logprob_token_ids) + 1 if self.logprob_token_ids else self.logprobs or 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +116,16 @@ class Engine(Protocol):
         """Length in tokens of the rendered conversation. Raises `EngineUnavailable`."""
         ...
 
+    async def tokenize(
+        self, content: str | Sequence[Message], *, special_tokens: bool = False
+    ) -> list[int]:
+        """Token ids of a bare text, or of the rendered conversation.
+
+        `special_tokens`: also those that the tokenizer puts around a bare text. Raises
+        `EngineUnavailable`.
+        """
+        ...
+
     @property
     def context_tokens(self) -> int:
         """Prompt and completion together may be this long."""
@@ -122,4 +144,30 @@ class Engine(Protocol):
     @property
     def restarts(self) -> int:
         """How often the engine died and was started again."""
+        ...
+
+
+class AdapterEngine(Engine, Protocol):
+    """An engine that serves adapters (LoRA) on top of its base model, each under a name."""
+
+    async def load_adapter(self, name: str, path: Path) -> None:
+        """Serve calls whose `model` is `name` (such as `actor@12`) with the adapter in `path`.
+
+        Once loaded, a name stands for its folder for ever. Raises `CheckpointRefused` where the
+        engine cannot load it, and `EngineUnavailable`.
+        """
+        ...
+
+    async def unload_adapter(self, name: str) -> None:
+        """Free the memory of an adapter; a later call under its name loads it again."""
+        ...
+
+    @property
+    def max_adapter_rank(self) -> int:
+        """Highest rank an adapter may have."""
+        ...
+
+    @property
+    def adapter_targets(self) -> frozenset[str] | None:
+        """The linear layers an adapter may change, such as `down_proj`; None for all."""
         ...

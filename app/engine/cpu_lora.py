@@ -18,7 +18,7 @@ Rows = slice | torch.Tensor
 Group = tuple[int, Rows]
 
 
-class GroupedLora(PunicaWrapperCPU):  # type: ignore[misc]  # vLLM's class is untyped
+class GroupedLora(PunicaWrapperCPU):
     """What vLLM's layers call to add the adapters' part to their output."""
 
     _groups: tuple[Group, ...] = ()
@@ -80,4 +80,5 @@ def use_grouped_lora() -> None:
 
     if current_platform.is_cpu():
         name = f"{GroupedLora.__module__}.{GroupedLora.__qualname__}"
-        type(current_platform).get_punica_wrapper = classmethod(lambda _: name)
+        platform = type(current_platform)
+        platform.get_punica_wrapper = staticmethod(lambda: name)  # type: ignore[method-assign]

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 WATCH_SECONDS = 0.2
 MIN_BATCH_TOKENS = 2048
 LONGEST_PAUSE_SECONDS = 30.0
+CPU_TARGETS = ("o_proj", "down_proj")
+"""Adapters of more layers cost a CPU too much: docs/performance.md."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,14 @@ class EngineConfig:
     block_size: int
     max_num_seqs: int
     compile: bool
+    adapters: int = 4
+    adapter_rank: int = 16
+    adapter_targets: tuple[str, ...] | None = None
+
+    @property
+    def targets(self) -> tuple[str, ...] | None:
+        """The layers that may have an adapter; None for all."""
+        return self.adapter_targets or (CPU_TARGETS if on_cpu() else None)
 
 
 class EngineProcess:
@@ -167,6 +177,14 @@ def _build(config: EngineConfig) -> "AsyncLLM":
         "enforce_eager": not config.compile,
         "disable_log_stats": True,
     }
+    if config.adapters:
+        arguments |= {
+            "enable_lora": True,
+            "max_loras": config.adapters,
+            "max_cpu_loras": 2 * config.adapters,
+            "max_lora_rank": config.adapter_rank,
+            "lora_target_modules": config.targets and list(config.targets),
+        }
     if on_cpu():
         arguments |= {
             "kv_cache_memory_bytes": int(config.kv_cache_gib * 2**30),

@@ -47,6 +47,14 @@ class Renderer:
             )
         return tokens
 
+    async def encode(self, text: str, *, special_tokens: bool) -> list[int]:
+        """Token ids of a bare text, with or without those the tokenizer puts around it."""
+        if len(text) > LONG_TEXT:
+            return await asyncio.to_thread(
+                self._tokenizer.encode, text, add_special_tokens=special_tokens
+            )
+        return self._tokenizer.encode(text, add_special_tokens=special_tokens)
+
     def single_token(self, text: str) -> int | None:
         """The id of a text that is exactly one token, else None."""
         if text not in self._single_tokens:

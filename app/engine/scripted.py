@@ -1,9 +1,19 @@
 """An engine that says what a test tells it to: for the search driver's own logic."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 
 from app.domain.prompt import Message
-from app.engine.base import Call, Completion, Delta, OnDelta, ignore_delta
+from app.engine.base import (
+    Call,
+    Completion,
+    Delta,
+    OnDelta,
+    PositionLogprobs,
+    TokenLogprob,
+    ignore_delta,
+)
 
 Script = Callable[[Call], Awaitable[str]]
 """Given a call, the text to generate; awaiting inside it decides when the call ends."""
@@ -15,6 +25,8 @@ class ScriptedEngine:
     context_tokens = 4096
     ready = True
     restarts = 0
+    max_adapter_rank = 16
+    adapter_targets: frozenset[str] | None = None
 
     def __init__(self, script: Script, log_probability: Callable[[Call, str], float]) -> None:
         self._script = script
@@ -22,6 +34,8 @@ class ScriptedEngine:
         self.started: list[Call] = []
         self.aborted: list[Call] = []
         self.running = 0
+        self.adapters: dict[str, Path] = {}
+        self._vocabulary: list[str] = []
 
     @property
     def unfinished(self) -> int:
@@ -46,9 +60,15 @@ class ScriptedEngine:
         words = text.split(" ")
         kept = words[: call.sampling.max_tokens]
         text = " ".join(kept)
-        on_delta(Delta(text, len(kept)))
-        cut = len(kept) < len(words)
-        return Completion(text, "length" if cut else "stop", prompt_tokens, len(kept))
+        logprobs = tuple(self._position(call, word) for word in kept if call.logprob_token_ids)
+        on_delta(Delta(text, len(kept), logprobs=logprobs))
+        return Completion(
+            text=text,
+            finish_reason="length" if len(kept) < len(words) else "stop",
+            prompt_tokens=prompt_tokens,
+            completion_tokens=len(kept),
+            logprobs=logprobs,
+        )
 
     async def score(
         self, call: Call, options: Sequence[str], on_delta: OnDelta = ignore_delta
@@ -61,3 +81,33 @@ class ScriptedEngine:
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         """Words of all messages."""
         return sum(len(message.content.split()) for message in messages)
+
+    async def tokenize(
+        self, content: str | Sequence[Message], *, special_tokens: bool = False
+    ) -> list[int]:
+        """A number for each word with the space before it; one special token begins a text."""
+        texts = [content] if isinstance(content, str) else [m.content for m in content]
+        words = [word for text in texts for word in re.findall(r"\s*\S+", text)]
+        return [self._id(word) for word in (["<s>"] if special_tokens else []) + words]
+
+    async def load_adapter(self, name: str, path: Path) -> None:
+        """Remember the adapter."""
+        self.adapters[name] = path
+
+    async def unload_adapter(self, name: str) -> None:
+        """Forget the adapter."""
+        self.adapters.pop(name, None)
+
+    def _id(self, word: str) -> int:
+        if word not in self._vocabulary:
+            self._vocabulary.append(word)
+        return self._vocabulary.index(word)
+
+    def _position(self, call: Call, word: str) -> PositionLogprobs:
+        """The scripted log-probabilities of the wanted tokens where `word` was said."""
+        ids = dict.fromkeys((self._id(word), *call.logprob_token_ids))
+        tokens = [
+            TokenLogprob(self._vocabulary[i], self._log_probability(call, self._vocabulary[i]), i)
+            for i in ids
+        ]
+        return PositionLogprobs(tokens[0], tuple(tokens))

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.domain.prompt import Message
+from app.engine.adapters import Adapters
 from app.engine.base import (
     Call,
     Completion,
@@ -17,10 +19,11 @@ from app.engine.base import (
 )
 from app.engine.process import EngineConfig, EngineProcess
 from app.engine.rendering import Renderer
-from app.errors import EngineError, EngineUnavailable
+from app.errors import EngineError, EngineUnavailable, InvalidRequest
 
 if TYPE_CHECKING:
     from vllm import SamplingParams
+    from vllm.lora.request import LoRARequest
     from vllm.outputs import CompletionOutput, RequestOutput
     from vllm.v1.engine.async_llm import AsyncLLM
 
@@ -32,7 +35,8 @@ class VllmEngine:
 
     def __init__(self, config: EngineConfig) -> None:
         self._process = EngineProcess(config, self._renew)
-        self._context_tokens = config.context_tokens
+        self._config = config
+        self._adapters = Adapters()
         self._renderer: Renderer | None = None
         self._numbers = count(1)
 
@@ -57,39 +61,71 @@ class VllmEngine:
     @property
     def context_tokens(self) -> int:
         """Prompt and completion together may be this long."""
-        return self._context_tokens
+        return self._config.context_tokens
 
     @property
     def unfinished(self) -> int:
         """Calls running or queued in the engine."""
         return self._process.llm.get_num_unfinished_requests() if self.ready else 0
 
+    @property
+    def max_adapter_rank(self) -> int:
+        """Highest rank an adapter may have."""
+        return self._config.adapter_rank
+
+    @property
+    def adapter_targets(self) -> frozenset[str] | None:
+        """The linear layers an adapter may change; None for all."""
+        targets = self._config.targets
+        return None if targets is None else frozenset(targets)
+
+    async def load_adapter(self, name: str, path: Path) -> None:
+        """Serve `name` with the adapter in `path`; see `AdapterEngine.load_adapter`."""
+        await self._adapters.load(self._process.llm, name, path)
+
+    async def unload_adapter(self, name: str) -> None:
+        """Free the memory of an adapter; see `AdapterEngine.unload_adapter`."""
+        await self._adapters.unload(self._process.llm, name)
+
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         """Length in tokens of the rendered conversation. Raises `EngineUnavailable`."""
         return len(await self._render.render(messages))
 
+    async def tokenize(
+        self, content: str | Sequence[Message], *, special_tokens: bool = False
+    ) -> list[int]:
+        """Token ids of a text or of the rendered conversation; see `Engine.tokenize`."""
+        if isinstance(content, str):
+            return await self._render.encode(content, special_tokens=special_tokens)
+        return await self._render.render(content)
+
     async def complete(self, call: Call, on_delta: OnDelta = ignore_delta) -> Completion:
         """Generate one completion; see `Engine.complete`."""
         from vllm import SamplingParams
+        from vllm.exceptions import VLLMValidationError
         from vllm.sampling_params import RequestOutputKind
 
         prompt = await self._render.render_within_context(call.messages)
         sampling = call.sampling
-        max_tokens = min(sampling.max_tokens, self._context_tokens - len(prompt))
+        max_tokens = min(sampling.max_tokens, self._config.context_tokens - len(prompt))
         params = SamplingParams(
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             max_tokens=max_tokens,
             seed=sampling.seed,
             stop=None if call.forced else list(sampling.stop),
-            logprobs=call.logprobs,
+            logprobs=None if call.logprob_token_ids else call.logprobs,
+            logprob_token_ids=list(call.logprob_token_ids) or None,
             ignore_eos=call.forced,
             output_kind=RequestOutputKind.DELTA,
             stream_interval=call.chunk_tokens,
             skip_clone=True,
         )
-        progress = _Progress(len(prompt), call.logprobs or 0, on_delta)
-        await self._run(prompt, params, call.priority, progress)
+        progress = _Progress(len(prompt), call.alternatives, on_delta)
+        try:
+            await self._run(prompt, params, call, progress)
+        except VLLMValidationError as error:
+            raise InvalidRequest(str(error.args[0]), field=error.parameter) from error
         return progress.completion()
 
     async def score(
@@ -110,7 +146,7 @@ class VllmEngine:
             skip_clone=True,
         )
         progress = _Progress(len(prompt), 0, on_delta)
-        output = await self._run(prompt, params, call.priority, progress)
+        output = await self._run(prompt, params, call, progress)
         assert output.logprobs is not None, "log-probabilities were asked for"
         scores = output.logprobs[0]
         return {
@@ -125,17 +161,20 @@ class VllmEngine:
         return self._renderer
 
     def _renew(self, llm: "AsyncLLM") -> None:
-        self._renderer = Renderer(llm.get_tokenizer(), self._context_tokens)
+        self._renderer = Renderer(llm.get_tokenizer(), self._config.context_tokens)
 
     async def _run(
-        self, prompt: list[int], params: "SamplingParams", priority: int, progress: "_Progress"
+        self, prompt: list[int], params: "SamplingParams", call: Call, progress: "_Progress"
     ) -> "CompletionOutput":
         """Run one request to its end; when cancelled, abort it and take what it had generated."""
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
         llm = self._process.llm
         request_id = f"call-{next(self._numbers)}"
-        work = asyncio.create_task(_consume(llm, prompt, params, request_id, priority, progress))
+        adapter = self._adapters.request(call.model)
+        work = asyncio.create_task(
+            _consume(llm, prompt, params, request_id, call.priority, adapter, progress)
+        )
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -169,12 +208,15 @@ async def _consume(
     params: "SamplingParams",
     request_id: str,
     priority: int,
+    adapter: "LoRARequest | None",
     progress: "_Progress",
 ) -> "CompletionOutput":
     """Feed every output of a request into `progress`; the last one is returned."""
     from vllm.inputs.engine import tokens_input
 
-    outputs = llm.generate(tokens_input(prompt), params, request_id, priority=priority)
+    outputs = llm.generate(
+        tokens_input(prompt), params, request_id, lora_request=adapter, priority=priority
+    )
     last: CompletionOutput | None = None
     async for output in outputs:
         progress.add(output)
@@ -224,7 +266,7 @@ def _positions(output: "CompletionOutput", alternatives: int) -> tuple[PositionL
     for token_id, scores in zip(output.token_ids, output.logprobs or (), strict=False):
         assert scores is not None, "generated tokens have log-probabilities"
         named = {
-            token: TokenLogprob(score.decoded_token or "", score.logprob)
+            token: TokenLogprob(score.decoded_token or "", score.logprob, token)
             for token, score in scores.items()
         }
         # vLLM adds the chosen token where it is not among the likeliest.

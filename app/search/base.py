@@ -10,7 +10,7 @@ from app.domain.judgment import Judgment
 from app.domain.options import Mode, SearchOptions
 from app.domain.prompt import Prompt
 from app.domain.sampling import Sampling
-from app.domain.tree import Node, Tree
+from app.domain.tree import PROMPT, Node, Tree
 
 
 class Algorithm(Protocol):
@@ -42,7 +42,8 @@ class SearchRequest:
 
     `sampling` is for the responses and rewrites; `started` is the `time.monotonic` moment of
     the request's arrival, from which `budget.deadline_ms` counts; `stream` asks for the text of
-    a greedy response as it is generated.
+    a greedy response as it is generated. `root` is where the search begins: the prompt, or a
+    judged response to repair (`given_response`).
     """
 
     id: str
@@ -55,6 +56,7 @@ class SearchRequest:
     versions: Versions = Versions()
     priority: int = 0
     stream: bool = False
+    root: Node = PROMPT
 
 
 @dataclass(slots=True)

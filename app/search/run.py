@@ -36,7 +36,7 @@ async def run_search(
     ends the search with what it had before; with nothing judged before, it raises the engine's
     error. Raises `EngineUnavailable` at once when the engine is gone.
     """
-    tree = Tree()
+    tree = Tree(request.root)
     expander = Expander(request, roles, tree, on_event)
     search = _Search(request, tree, expander)
     stop_reason = await search.run_within_limits()

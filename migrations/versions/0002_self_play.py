@@ -61,6 +61,7 @@ def upgrade() -> None:
         sa.Column("messages", sa.JSON(), nullable=False),
         sa.Column("prompt", sa.String(), nullable=False),
         sa.Column("constraints", sa.JSON(), nullable=False),
+        sa.Column("last_used", sa.String(length=26), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_prompts")),
         sa.UniqueConstraint("digest", name=op.f("uq_prompts_digest")),
     )

@@ -3,26 +3,44 @@
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import uvicorn
+from fastapi import FastAPI
 from typer.testing import CliRunner, Result
 
 from app.cli import cli
+from app.db.checkpoints import CheckpointRepository
+from app.db.recorder import Recorder
+from app.db.session import Database
+from app.db.upgrade import upgrade
+from tests.cli.doors import Door
 from tests.cli.replay import Run, Server, application
+from tests.helpers.door import admin_door
+
+
+@contextmanager
+def served(application: FastAPI) -> Iterator[str]:
+    """The address of an application that is served meanwhile."""
+    # Listening before the server runs, so that the first client may come at any time.
+    listener = socket.create_server(("127.0.0.1", 0))
+    runner = uvicorn.Server(uvicorn.Config(application, log_level="critical"))
+    thread = threading.Thread(target=runner.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        runner.should_exit = True
+        thread.join()
 
 
 @pytest.fixture(scope="session")
 def _running() -> Iterator[Server]:
-    # Listening before the server runs, so that the first client may come at any time.
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = Server(f"http://127.0.0.1:{listener.getsockname()[1]}")
-    runner = uvicorn.Server(uvicorn.Config(application(server), log_level="critical"))
-    thread = threading.Thread(target=runner.run, kwargs={"sockets": [listener]})
-    thread.start()
-    yield server
-    runner.should_exit = True
-    thread.join()
+    server = Server("")
+    with served(application(server)) as server.url:
+        yield server
 
 
 @pytest.fixture
@@ -30,6 +48,18 @@ def server(_running: Server) -> Server:
     """The server, with nothing to say yet."""
     _running.reset()
     return _running
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Iterator[Door]:
+    """A real admin door over an empty database."""
+    database_url = f"sqlite+aiosqlite:///{tmp_path}/spar.db"
+    upgrade(database_url)
+    database = Database(database_url)
+    with served(admin_door(database, Recorder(database))) as url:
+        door = Door(url, database_url)
+        door.do(lambda session: CheckpointRepository(session).ensure_base_checkpoints("base"))
+        yield door
 
 
 @pytest.fixture

@@ -65,6 +65,11 @@ def answer(**fields: Any) -> Json:
     }
 
 
+def problem_of(status: int, **problem: Any) -> Json:
+    """A problem as the server sends it."""
+    return {"type": "invalid_request", "title": "No", "status": status, **problem}
+
+
 @dataclass
 class Server:
     """What the server sends next, and what it was asked."""
@@ -75,20 +80,27 @@ class Server:
     """After the events: `close` the stream, `break` the connection, or `hang`."""
     response: Response | None = None
     """Sent instead of everything else."""
+    later: list[Event] = field(default_factory=list)
+    """What the second stream sends, where that is not the same."""
+    routes: dict[str, Json] = field(default_factory=dict)
+    """JSON or a problem by method and path, such as `GET /searches`: goes before anything else."""
+    calls: list[str] = field(default_factory=list)
+    """Method and path of every call."""
     asked: list[Json] = field(default_factory=list)
     client_gone: threading.Event = field(default_factory=threading.Event)
     may_end: threading.Event = field(default_factory=threading.Event)
-    """Cleared: the final event waits for it."""
+    """Cleared: the last event waits for it."""
 
     def refuse(self, status: int, headers: dict[str, str] | None = None, **problem: Any) -> None:
         """Answer every call with a problem."""
-        body = {"type": "invalid_request", "title": "No", "status": status, **problem}
         media = "application/problem+json"
+        body = problem_of(status, **problem)
         self.response = JSONResponse(body, status, headers=headers, media_type=media)
 
     def reset(self) -> None:
         """Forget the last test."""
         self.events, self.asked, self.response, self.ending = [], [], None, "close"
+        self.routes, self.calls, self.later = {}, [], []
         self.client_gone.clear()
         self.may_end.set()
 
@@ -97,10 +109,12 @@ def _stream(server: Server) -> Response:
     async def send() -> AsyncIterator[ServerSentEvent]:
         try:
             yield ServerSentEvent(comment="heartbeat")
-            for name, data in server.events:
-                if name == "final":
+            for number, (name, data) in enumerate(server.events, start=1):
+                if number == len(server.events):
                     await asyncio.to_thread(server.may_end.wait, 10)
                 yield ServerSentEvent(event=name, data=json.dumps(data, ensure_ascii=False))
+            if server.later:
+                server.events = server.later
             if server.ending == "hang":
                 await asyncio.Event().wait()
         finally:
@@ -116,6 +130,14 @@ def _stream(server: Server) -> Response:
     return EventSourceResponse(send())
 
 
+def _json(value: Json) -> Response:
+    """The value; one with a `status` number and a `message` is a problem."""
+    is_problem = "message" in value and isinstance(value.get("status"), int)
+    if is_problem:
+        return JSONResponse(value, value["status"], media_type="application/problem+json")
+    return JSONResponse(value)
+
+
 def application(server: Server) -> FastAPI:
     app = FastAPI()
 
@@ -124,6 +146,10 @@ def application(server: Server) -> FastAPI:
         body = await request.body()
         target = request.scope["raw_path"].decode() + "?" + request.url.query
         server.asked.append(json.loads(body) if body else {"target": target.removesuffix("?")})
+        call = f"{request.method} /{path}"
+        server.calls.append(call)
+        if call in server.routes:
+            return _json(server.routes[call])
         if server.response is not None:
             return server.response
         return _stream(server)

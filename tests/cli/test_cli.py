@@ -11,6 +11,24 @@ COMMANDS = [
     "judge",
     "searches",
     "show",
+    "feedback",
+    "iterate",
+    "iterations",
+    "iterations list",
+    "iterations show",
+    "iterations follow",
+    "iterations cancel",
+    "iterations resume",
+    "bootstrap",
+    "export",
+    "prompts",
+    "prompts import",
+    "prompts count",
+    "checkpoints",
+    "checkpoints list",
+    "checkpoints promote",
+    "checkpoints rollback",
+    "serving",
     "db upgrade",
     "model prepare",
     "version",
@@ -32,7 +50,10 @@ def test_help_lists_the_commands(spar: Run, arguments: list[str]) -> None:
     assert all(command.split()[0] in listed for command in COMMANDS)
 
 
-@pytest.mark.parametrize("arguments", [["nonsense"], ["show"], ["db", "nonsense"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["nonsense"], ["show"], ["db", "nonsense"], ["prompts", "nonsense"], ["iterations", "show"]],
+)
 def test_a_wrong_command_line_is_a_usage_error(spar: Run, arguments: list[str]) -> None:
     assert spar(*arguments).exit_code == 2
 

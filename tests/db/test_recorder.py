@@ -4,16 +4,19 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
+from app.db.prompts import PromptRepository
 from app.db.recorder import Recorder
 from app.db.searches import SearchRepository
 from app.db.session import Database
 from app.db.tables import NodeRow, SearchRow
+from app.domain.iteration import Source
 from tests.db.building import search_id, searched
 
 LOGGER = logging.getLogger("app.db.recorder")
@@ -169,6 +172,40 @@ async def test_memory_is_bounded(database: Database, caplog: pytest.LogCaptureFi
     await recorder.close(NEVER)
     assert await stored(database) == [search_id(0), search_id(1)]
     assert search_id(2) in caplog.text
+
+
+async def pooled(database: Database) -> list[tuple[str, Source]]:
+    async with database.session() as session:
+        page, _ = await PromptRepository(session).page(10)
+        return [(one.prompt.instruction, one.source) for one in page]
+
+
+async def test_prompts_join_the_pool_only_when_asked(database: Database) -> None:
+    recorder = Recorder(database)
+    recorder.submit(searched(search_id(1)))
+    await recorder.close(NEVER)
+    assert await pooled(database) == []
+
+
+async def test_a_prompt_that_comes_again_is_kept_once(database: Database) -> None:
+    recorder = Recorder(database, keep_prompts=True)
+    for number, instruction in enumerate(["Name a color.", "Name a bird.", "Name a color."]):
+        recorder.submit(searched(search_id(number), instruction=instruction))
+    await recorder.close(NEVER)
+    assert len(await stored(database)) == 3
+    assert sorted(await pooled(database)) == [
+        ("Name a bird.", Source.RECORDED),
+        ("Name a color.", Source.RECORDED),
+    ]
+
+
+async def test_the_backgrounds_own_prompts_are_not_kept(database: Database) -> None:
+    recorder = Recorder(database, keep_prompts=True)
+    result = searched(search_id(1))
+    recorder.submit(replace(result, request=replace(result.request, priority=10)))
+    await recorder.close(NEVER)
+    assert await stored(database) == [search_id(1)]
+    assert await pooled(database) == []
 
 
 class on_warning(logging.Handler):

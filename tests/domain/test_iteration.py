@@ -32,10 +32,6 @@ def test_an_unknown_preset_is_refused_with_the_names_there_are() -> None:
         options_for("huge", {})
 
 
-def test_the_repairing_search_has_the_rejected_response_as_a_level_of_its_own() -> None:
-    assert PRESETS["tiny"].data.search.depth == PRESETS["tiny"].data.depth + 1
-
-
 def test_each_role_has_its_training() -> None:
     options = PRESETS["tiny"]
     assert options.training(Role.ACTOR) is options.actor

@@ -62,9 +62,10 @@ def ends(chunks: Iterable[ChatCompletionChunk]) -> list[tuple[int, str]]:
     return [(choice.index, choice.finish_reason) for choice in choices if choice.finish_reason]
 
 
-def test_models_are_the_roles_and_the_search_modes(client: OpenAI) -> None:
+def test_models_are_the_roles_the_search_modes_and_the_served_versions(client: OpenAI) -> None:
     searched = [f"actor:{mode}" for mode in Mode]
-    assert [model.id for model in client.models.list()] == ["actor", "refiner", *searched]
+    served = ["actor@0", "refiner@0"]
+    assert [model.id for model in client.models.list()] == ["actor", "refiner", *searched, *served]
 
 
 @pytest.mark.parametrize("model", ["actor", "refiner"])

@@ -75,9 +75,11 @@ def follows_the_document(case: Case[Any]) -> bool:
 def acceptable(path: str, body: dict[str, Any]) -> dict[str, Any]:
     """A body that follows the document, made cheap, and to follow what no document can say.
 
-    A user has the last word, and of fields that exclude each other one is kept: hardly any
-    generated body would be accepted otherwise.
+    A user has the last word, of fields that exclude each other one is kept, and only versions
+    that exist are asked for: hardly any generated body would be accepted otherwise.
     """
+    if body.get("checkpoint") is not None:
+        body = body | {"checkpoint": {"actor": 0}}
     if path == CHAT:
         body = without(body, *NEEDING_OTHERS) | {"messages": [*body["messages"], USER]}
         if body.keys().isdisjoint(SEARCH_FIELDS):

@@ -1,0 +1,82 @@
+"""`/admin/prompts` and `/admin/conversations`: what iterations play on and learn from."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from app.api.admin.prompt_schemas import (
+    AddedOut,
+    ConversationsIn,
+    PooledPromptOut,
+    PromptPageOut,
+    PromptsIn,
+)
+from app.api.admin.schemas import UlidText
+from app.api.deps import Services, ServicesDep
+from app.api.schemas import ConstraintIn, MessageIn, PromptIn
+from app.db.prompts import Conversation, PooledPrompt, PromptRepository
+from app.domain.iteration import Source
+from app.domain.prompt import Constraint, Message, Prompt
+
+router = APIRouter(prefix="/admin", tags=["prompts"])
+
+
+@router.post("/prompts")
+async def add_prompts(body: PromptsIn, services: ServicesDep) -> AddedOut:
+    """Put prompts into the pool: all of them, or none if one is wrong."""
+    prompts = [_prompt(one, index, services) for index, one in enumerate(body.prompts)]
+    async with services.database.session() as session:
+        added = await PromptRepository(session).add(prompts, Source.IMPORTED)
+    return AddedOut(added=added, known=len(prompts) - added)
+
+
+@router.get("/prompts")
+async def list_prompts(
+    services: ServicesDep,
+    limit: Annotated[int, Query(ge=1, le=200, description="Prompts per page.")] = 20,
+    cursor: Annotated[
+        UlidText | None, Query(description="`next_cursor` of the page before.")
+    ] = None,
+) -> PromptPageOut:
+    """The pool of prompts, newest first."""
+    async with services.database.session() as session:
+        prompts = PromptRepository(session)
+        counts = await prompts.count()
+        page, next_cursor = await prompts.page(limit, cursor)
+    return PromptPageOut(
+        counts=dict.fromkeys(Source, 0) | counts,
+        prompts=[_pooled_out(one) for one in page],
+        next_cursor=next_cursor,
+    )
+
+
+@router.post("/conversations")
+async def add_conversations(body: ConversationsIn, services: ServicesDep) -> AddedOut:
+    """Keep conversations for a bootstrap: all of them, or none if one is wrong."""
+    conversations = [Conversation(one.role, _messages(one.messages)) for one in body.conversations]
+    async with services.database.session() as session:
+        added = await PromptRepository(session).add_conversations(conversations)
+    return AddedOut(added=added, known=len(conversations) - added)
+
+
+def _prompt(body: PromptIn, index: int, services: Services) -> Prompt:
+    constraints = tuple(Constraint(item.id, item.kwargs) for item in body.constraints)
+    services.checker.validate(constraints, f"prompts.{index}.constraints")
+    if body.prompt is not None:
+        return Prompt.from_text(body.prompt, constraints)
+    return Prompt(_messages(body.messages or []), constraints)
+
+
+def _messages(messages: list[MessageIn]) -> tuple[Message, ...]:
+    return tuple(Message(message.role, message.content) for message in messages)
+
+
+def _pooled_out(pooled: PooledPrompt) -> PooledPromptOut:
+    return PooledPromptOut(
+        id=pooled.id,
+        source=pooled.source,
+        messages=[MessageIn(role=m.role, content=m.content) for m in pooled.prompt.messages],
+        constraints=[
+            ConstraintIn(id=one.id, kwargs=dict(one.kwargs)) for one in pooled.prompt.constraints
+        ],
+    )

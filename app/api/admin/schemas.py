@@ -1,0 +1,154 @@
+"""The JSON of iterations, checkpoints and what is served."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, StringConstraints
+
+from app.api.schemas import CheckpointOut, JsonObject, Schema, Text
+from app.domain.checkpoint import CheckpointKind, CheckpointStatus, Role
+from app.domain.iteration import IterationOptions, Kind, Policy, SampleKind, Stage, Status
+
+UlidText = Annotated[str, StringConstraints(pattern=r"^[0-9A-HJKMNP-TV-Z]{26}$")]
+
+
+class IterationIn(Schema):
+    """What to do; everything has a default."""
+
+    preset: Text = Field(
+        "tiny", max_length=64, description="A ready-made size: micro, tiny, small or paper."
+    )
+    promote: Policy = Field(
+        Policy.GATE, description="Promote what measures better, or always, or never."
+    )
+    kind: Kind = Field(
+        Kind.SELF_PLAY, description="Self-play, or training on provided conversations."
+    )
+    overrides: JsonObject = Field(
+        default_factory=dict,
+        description="Values in place of the preset's, nested like an iteration's `options`.",
+        examples=[{"seed": 7, "data": {"prompts": 12}}],
+    )
+
+
+class StageOut(BaseModel):
+    """One stage. `total` is 0 until it is known; `metrics` is what the stage counted."""
+
+    name: Stage
+    status: Status
+    done: int
+    total: int
+    metrics: dict[str, Any]
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class TrainedOut(BaseModel):
+    """A checkpoint that an iteration made."""
+
+    role: Role
+    version: int
+    status: CheckpointStatus
+
+
+class IterationOut(BaseModel):
+    """An iteration: what was asked, how far it is, and what came of it."""
+
+    id: str
+    status: Status
+    stage: Stage | None = Field(description="The stage it is in, or ended in.")
+    stages: list[StageOut]
+    kind: Kind
+    preset: str
+    promote: Policy
+    options: IterationOptions
+    checkpoints: list[TrainedOut]
+    report: Any = Field(description="What was measured and decided, once it is.")
+    error: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    cancel_requested: bool
+
+
+class IterationPageOut(BaseModel):
+    """One page, newest first; pass `next_cursor` as `cursor` for the next one."""
+
+    iterations: list[IterationOut]
+    next_cursor: str | None
+
+
+class SampleOut(BaseModel):
+    """One row of training data; `content` is in TRL's format, `checkpoint` what made it."""
+
+    position: int
+    role: Role
+    kind: SampleKind
+    content: dict[str, Any]
+    checkpoint: CheckpointOut
+    search_id: str | None
+    node_id: int | None
+
+
+class SamplePageOut(BaseModel):
+    """One page, in order; pass `next_cursor` as `cursor` for the next one."""
+
+    samples: list[SampleOut]
+    next_cursor: int | None
+
+
+class StepOut(BaseModel):
+    """What the trainer reported after an optimiser step."""
+
+    role: Role
+    step: int
+    metrics: dict[str, Any]
+
+
+class StepsOut(BaseModel):
+    steps: list[StepOut]
+
+
+class VersionOut(BaseModel):
+    """One version of one role. `iteration` made it, starting from the version `parent`.
+
+    `evaluation` is how it measured against what served then; `error` is why a server could not
+    load it.
+    """
+
+    role: Role
+    version: int
+    status: CheckpointStatus
+    parent: int | None
+    iteration: str | None
+    kind: CheckpointKind
+    evaluation: Any
+    error: str | None
+    serving: bool = Field(description="Whether it is what servers are meant to serve now.")
+    created_at: datetime
+
+
+class VersionsOut(BaseModel):
+    """Every version, by role, newest first."""
+
+    checkpoints: list[VersionOut]
+
+
+class ServerOut(BaseModel):
+    """What one server serves, as it last said itself."""
+
+    id: str
+    url: str
+    actor: int
+    refiner: int
+    ready: bool
+    error: str | None = Field(description="Why it does not serve what is promoted.")
+    started_at: datetime
+    seen_at: datetime
+
+
+class ServingOut(BaseModel):
+    """What is meant to be served, and what each server seen lately does serve."""
+
+    promoted: CheckpointOut
+    servers: list[ServerOut]

@@ -1,0 +1,55 @@
+"""The queue of background calls: they use the engine as far as people do not feel it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from app.api.admission import Admission
+
+LOOK_SECONDS = 0.02
+QUIET_SECONDS = 5.0
+
+
+class Background:
+    """Lets `alone` calls run at a time, and only `beside_people` while somebody asks.
+
+    The engine's own priorities do not do this: every sequence in a batch makes each step of the
+    others slower. People count as there until `quiet_seconds` after their last request.
+    """
+
+    def __init__(
+        self,
+        people: Admission,
+        *,
+        alone: int,
+        beside_people: int,
+        quiet_seconds: float = QUIET_SECONDS,
+    ) -> None:
+        self._people = people
+        self._alone = alone
+        self._beside_people = beside_people
+        self._quiet_seconds = quiet_seconds
+        self._next = asyncio.Lock()
+        self.running = 0
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for one's turn, first come, first served."""
+        async with self._next:
+            # No event says that people have been silent for long enough.
+            while self.running >= self._limit():  # noqa: ASYNC110
+                await asyncio.sleep(LOOK_SECONDS)
+            self.running += 1
+        try:
+            yield
+        finally:
+            self.running -= 1
+
+    def leave(self) -> None:
+        """Nothing to give back: nobody is turned away here, so places are not counted."""
+
+    def _limit(self) -> int:
+        silent = time.monotonic() - self._people.last_seen
+        people = self._people.admitted > 0 or silent < self._quiet_seconds
+        return self._beside_people if people else self._alone

@@ -1,0 +1,136 @@
+"""Whether an adapter (LoRA, in PEFT's format) fits the base model and the engine."""
+
+import json
+import math
+import re
+from collections.abc import Mapping, Set
+from pathlib import Path
+from typing import Any
+
+from app.checkpoints.weights import Tensor, read_model_tensors, read_tensors
+from app.errors import CheckpointRefused
+
+CONFIG = "adapter_config.json"
+WEIGHTS = "adapter_model.safetensors"
+TENSOR = re.compile(r"base_model\.model\.(?P<layer>.+)\.lora_(?P<half>[AB])\.weight")
+NUMBER_TYPES = frozenset({"F16", "BF16", "F32"})
+UNSUPPORTED = (
+    "alora_invocation_tokens",
+    "alpha_pattern",
+    "fan_in_fan_out",
+    "layer_replication",
+    "lora_bias",
+    "modules_to_save",
+    "rank_pattern",
+    "trainable_token_indices",
+    "use_dora",
+    "use_qalora",
+)
+"""Options of PEFT that the engine refuses or would ignore; none of them may be on."""
+
+
+def check_adapter(
+    folder: Path, *, base_model: str, max_rank: int, targets: Set[str] | None
+) -> None:
+    """Raise `CheckpointRefused` with the reason unless the adapter can be served.
+
+    The shapes of a base model that is not a folder are not known here, and not compared.
+    """
+    config = _read_config(folder)
+    layers, rank = _targets(config, targets), _rank(config, max_rank)
+    _check_options(config)
+    if not (folder / WEIGHTS).is_file():
+        raise CheckpointRefused(f"{WEIGHTS} is missing")
+    pairs = _pairs(read_tensors(folder / WEIGHTS))
+    base = read_model_tensors(Path(base_model)) if Path(base_model).is_dir() else None
+    for layer, (a, b) in pairs.items():
+        if layer.rpartition(".")[2] not in layers:
+            raise CheckpointRefused(f"it changes {layer}, which {CONFIG} does not name")
+        _check_pair(layer, a, b, rank)
+        if base is not None:
+            _compare(layer, a, b, base)
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((folder / CONFIG).read_bytes())
+    except FileNotFoundError:
+        raise CheckpointRefused(f"{CONFIG} is missing") from None
+    except ValueError as error:
+        raise CheckpointRefused(f"{CONFIG} is not JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise CheckpointRefused(f"{CONFIG} is not a JSON object")
+    return config
+
+
+def _rank(config: Mapping[str, Any], max_rank: int) -> int:
+    rank = config.get("r")
+    if not isinstance(rank, int) or isinstance(rank, bool) or rank < 1:
+        raise CheckpointRefused(f"its rank is {rank!r}; it must be a number from 1 to {max_rank}")
+    if rank > max_rank:
+        raise CheckpointRefused(f"its rank is {rank}; the engine takes at most {max_rank}")
+    return rank
+
+
+def _targets(config: Mapping[str, Any], allowed: Set[str] | None) -> set[str]:
+    named = config.get("target_modules")
+    if not isinstance(named, list) or not named or not all(isinstance(n, str) for n in named):
+        raise CheckpointRefused("its target_modules are not a list of layers' names")
+    beyond = [] if allowed is None else sorted(set(named) - allowed)
+    if allowed is not None and beyond:
+        raise CheckpointRefused(
+            f"it changes the layers {', '.join(beyond)}; the engine lets adapters change only"
+            f" {', '.join(sorted(allowed))}"
+        )
+    return set(named)
+
+
+def _check_options(config: Mapping[str, Any]) -> None:
+    kind = config.get("peft_type")
+    if kind != "LORA":
+        raise CheckpointRefused(f"it is not a LoRA adapter but {kind!r}")
+    alpha = config.get("lora_alpha")
+    if not isinstance(alpha, int | float) or not math.isfinite(alpha) or alpha <= 0:
+        raise CheckpointRefused(f"its lora_alpha is {alpha!r}; it must be a number above 0")
+    if config.get("bias", "none") != "none":
+        raise CheckpointRefused(f"it has biases (bias {config['bias']!r}), which cannot be served")
+    for name in UNSUPPORTED:
+        if config.get(name):
+            raise CheckpointRefused(f"it uses {name}, which cannot be served")
+
+
+def _pairs(tensors: Mapping[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
+    """The two matrices of each changed layer. Raises `CheckpointRefused` for any other tensor."""
+    halves: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        found = TENSOR.fullmatch(name)
+        if found is None:
+            raise CheckpointRefused(f"{WEIGHTS} holds {name!r}, which is not part of an adapter")
+        if tensor.dtype not in NUMBER_TYPES:
+            raise CheckpointRefused(f"{name} has numbers of type {tensor.dtype}")
+        halves.setdefault(found["layer"], {})[found["half"]] = tensor
+    if not halves:
+        raise CheckpointRefused(f"{WEIGHTS} is empty")
+    for layer, found_halves in halves.items():
+        if len(found_halves) != 2:
+            raise CheckpointRefused(f"{layer} has only one of its two matrices")
+    return {layer: (found["A"], found["B"]) for layer, found in halves.items()}
+
+
+def _check_pair(layer: str, a: Tensor, b: Tensor, rank: int) -> None:
+    if len(a.shape) != 2 or len(b.shape) != 2 or a.shape[0] != rank or b.shape[1] != rank:
+        raise CheckpointRefused(
+            f"the matrices of {layer} have shapes {a.shape} and {b.shape}, which are not of"
+            f" rank {rank}"
+        )
+
+
+def _compare(layer: str, a: Tensor, b: Tensor, base: Mapping[str, Tensor]) -> None:
+    weight = base.get(f"{layer}.weight")
+    if weight is None:
+        raise CheckpointRefused(f"the base model has no layer {layer}")
+    if weight.shape != (b.shape[0], a.shape[1]):
+        raise CheckpointRefused(
+            f"{layer} is {weight.shape} in the base model; the adapter is for"
+            f" {(b.shape[0], a.shape[1])}"
+        )

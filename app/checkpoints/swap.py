@@ -1,0 +1,184 @@
+"""Watches which versions are promoted, and has this server serve them: the swap."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from app.checkpoints.registry import Checkpoint, Registry
+from app.checkpoints.report import ServerReport
+from app.db.checkpoints import CheckpointRepository, Promotion
+from app.db.session import Database
+from app.domain.checkpoint import Role, Versions
+from app.engine.base import Engine
+from app.errors import CheckpointRefused, NotFound, SparError
+
+log = logging.getLogger(__name__)
+
+HISTORY = 100
+"""Promotions looked back on, for the versions to keep and to fall back to."""
+
+
+FAILURES_TO_TELL = 2
+"""Failed looks in a row that are worth a line in the log; a lock held for a moment is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class SwapTimes:
+    """In seconds: between looks at the promotions, between tries after trouble that may pass,
+    between reports of what is served, and until a version nobody asked for is unloaded.
+    """
+
+    look: float = 0.5
+    retry: float = 10.0
+    report: float = 5.0
+    idle: float = 300.0
+
+
+class Swapper:
+    """Has one server follow the newest promotion, and reports what it serves.
+
+    Both roles' versions are made ready first, and then flipped together. What cannot be served
+    leaves the versions in place that serve, with the reason on the server's row. Before anything
+    serves, the newest earlier promotion that can be served stands in, at last the base models.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        registry: Registry,
+        engine: Engine,
+        *,
+        url: str,
+        keep: int,
+        times: SwapTimes = SwapTimes(),
+    ) -> None:
+        """`url` is the server's own address, `keep` how many promoted versions stay loaded."""
+        self._database = database
+        self._registry = registry
+        self._engine = engine
+        self._report = ServerReport(database, url, times.report)
+        self._keep = keep
+        self._times = times
+        self._task: asyncio.Task[None] | None = None
+        self._tried: int | None = None
+        self._retry_at: float | None = None
+        self._error: str | None = None
+        self._failures = 0
+
+    @property
+    def server_id(self) -> str:
+        """This server's id on the record of servers."""
+        return self._report.id
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._task = asyncio.create_task(self._watch(), name="swapper")
+
+    async def close(self) -> None:
+        """Stop watching, and take this server off the record."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        await self._registry.close()
+        await self._report.end()
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                await self._look()
+            except SparError as error:
+                self._failed(error)
+            except Exception:
+                # A mistake of ours. The next promotion may be followed all the same.
+                log.exception("following the promotions failed")
+                await asyncio.sleep(self._times.retry)
+            else:
+                self._succeeded()
+            await asyncio.sleep(self._times.look)
+
+    async def _look(self) -> None:
+        """One round. Raises `DatabaseError`, and `EngineUnavailable` from unloading."""
+        async with self._database.session() as session:
+            history = await CheckpointRepository(session).promotions(HISTORY)
+        # The base models serve before the first promotion.
+        history.append(Promotion())
+        if self._due(history[0]):
+            await self._follow(history)
+        ready = self._registry.ready
+        await self._report.say(
+            self._registry.versions if ready else Versions(),
+            ready=ready and self._engine.ready,
+            error=self._error,
+        )
+        if self._engine.ready:
+            await self._registry.retire(_newest(history, self._keep), self._times.idle)
+
+    def _due(self, newest: Promotion) -> bool:
+        if newest.id != self._tried:
+            return True
+        return self._retry_at is not None and _now() >= self._retry_at
+
+    async def _follow(self, history: Sequence[Promotion]) -> None:
+        """Serve the newest promotion, or what stands in for it while nothing serves yet."""
+        newest = history[0]
+        if newest.versions != Versions() and not self._engine.ready:
+            return  # it is starting, or restarting: there is nothing to load adapters into
+        self._tried, self._retry_at = newest.id, None
+        choices = history[:1] if self._registry.ready else history
+        reason: str | None = None
+        for versions in dict.fromkeys(promotion.versions for promotion in choices):
+            try:
+                await self._serve(versions)
+            except (CheckpointRefused, NotFound) as error:
+                reason = reason or error.message
+            except SparError as error:
+                pause = self._times.retry if self._registry.ready else self._times.look
+                self._retry_at = _now() + pause
+                reason = reason or error.message
+                break
+            else:
+                break
+        self._note(newest, reason)
+
+    async def _serve(self, versions: Versions) -> None:
+        for role in Role:
+            await self._registry.prepare(role, versions.of(role))
+        if not self._registry.ready or versions != self._registry.versions:
+            self._registry.flip(versions)
+            log.info("now serving %s", _names(versions))
+
+    def _note(self, newest: Promotion, reason: str | None) -> None:
+        before = self._error
+        self._error = reason and f"{_names(newest.versions)} cannot take over: {reason}"
+        if self._error is not None and self._error != before:
+            log.error("%s", self._error)
+
+    def _failed(self, error: SparError) -> None:
+        self._failures += 1
+        if self._failures == FAILURES_TO_TELL:
+            log.error("promotions cannot be followed for now: %s", error.message)
+
+    def _succeeded(self) -> None:
+        if self._failures >= FAILURES_TO_TELL:
+            log.warning("promotions can be followed again")
+        self._failures = 0
+
+
+def _newest(history: Iterable[Promotion], count: int) -> set[Checkpoint]:
+    """The last so many versions of each role, by when they were promoted."""
+    kept: set[Checkpoint] = set()
+    for role in Role:
+        versions = dict.fromkeys(promotion.versions.of(role) for promotion in history)
+        kept |= {(role, version) for version in list(versions)[:count]}
+    return kept
+
+
+def _names(versions: Versions) -> str:
+    return " and ".join(versions.served_name(role) for role in Role)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

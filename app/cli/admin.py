@@ -1,0 +1,96 @@
+"""Talking to a server's admin door."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+from urllib.parse import quote
+
+from pydantic import BaseModel
+
+from app.api.admin.prompt_schemas import AddedOut
+from app.api.admin.schemas import IterationOut, StepOut
+from app.cli.client import Client, JsonObject
+from app.cli.sse import ServerEvent
+from app.domain.checkpoint import Role
+
+Uploaded = Literal["prompts", "conversations"]
+SAMPLES_PER_PAGE = 200
+
+
+class Admin(Client):
+    """Calls to the admin door of one server; raises the errors of `Client`."""
+
+    def queue(self, request: BaseModel) -> JsonObject:
+        """Queue an iteration."""
+        return self._call("POST", "/admin/iterations", content=request.model_dump_json())
+
+    def iterations(self, limit: int) -> JsonObject:
+        """The newest iterations, at most `limit`."""
+        return self._call("GET", "/admin/iterations", params={"limit": limit})
+
+    def iteration(self, iteration_id: str) -> JsonObject:
+        """One iteration."""
+        return self._call("GET", _path(iteration_id))
+
+    def cancel(self, iteration_id: str) -> JsonObject:
+        """Have an iteration end."""
+        return self._call("POST", f"{_path(iteration_id)}/cancel")
+
+    def resume(self, iteration_id: str) -> JsonObject:
+        """Have a failed or cancelled iteration go on."""
+        return self._call("POST", f"{_path(iteration_id)}/resume")
+
+    @contextmanager
+    def follow(self, iteration_id: str) -> Iterator[Iterator[IterationOut | StepOut]]:
+        """An iteration whenever it changed, and its training steps, until it has ended."""
+        with self._follow("GET", f"{_path(iteration_id)}/events") as events:
+            yield filter(None, map(self._update, events))
+
+    def samples(self, iteration_id: str, role: Role, cursor: int | None) -> JsonObject:
+        """A page of training data."""
+        params: dict[str, Any] = {"role": role.value, "limit": SAMPLES_PER_PAGE}
+        if cursor is not None:
+            params["cursor"] = cursor
+        return self._call("GET", f"{_path(iteration_id)}/samples", params=params)
+
+    def checkpoints(self) -> JsonObject:
+        """Every version of each role."""
+        return self._call("GET", "/admin/checkpoints")
+
+    def promote(self, role: Role, version: int) -> JsonObject:
+        """Have a version served."""
+        return self._call("POST", f"/admin/checkpoints/{role}/{version}/promote")
+
+    def roll_back(self, role: Role) -> JsonObject:
+        """Have the version served that was served before."""
+        return self._call("POST", f"/admin/checkpoints/{role}/rollback")
+
+    def serving(self) -> JsonObject:
+        """What is promoted, and what each server serves."""
+        return self._call("GET", "/admin/serving")
+
+    def upload(self, what: Uploaded, rows: list[JsonObject]) -> AddedOut:
+        """Add prompts or conversations, all or none."""
+        return self.read(AddedOut, self._call("POST", f"/admin/{what}", json={what: rows}))
+
+    def pool(self) -> JsonObject:
+        """How many prompts there are of each source."""
+        return self._call("GET", "/admin/prompts", params={"limit": 1})
+
+    def feedback(self, request: BaseModel) -> JsonObject:
+        """Say what an answer is worth."""
+        return self._call("POST", "/feedback", content=request.model_dump_json())
+
+    def _update(self, event: ServerEvent) -> IterationOut | StepOut | None:
+        """None for an event that this client has no use for."""
+        match event.name:
+            case "iteration":
+                return self.read(IterationOut, self._object(event.data))
+            case "step":
+                return self.read(StepOut, self._object(event.data))
+            case _:
+                return None
+
+
+def _path(iteration_id: str) -> str:
+    return f"/admin/iterations/{quote(iteration_id, safe='')}"

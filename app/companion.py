@@ -1,0 +1,63 @@
+"""The worker beside the server: started with it, started again when it dies, ended with it."""
+
+import asyncio
+import logging
+import os
+import sys
+from asyncio.subprocess import Process
+
+from app.engine.orphans import SERVER_PID
+from app.settings import Settings
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 60.0
+GRACE_SECONDS = 10.0
+
+
+async def keep_worker(settings: Settings) -> None:
+    """Run `python -m worker` with these settings until cancelled; then end it."""
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        process = await _start(settings)
+        try:
+            code = await process.wait()
+        finally:
+            await _end(process)
+        log.error("the worker ended (exit code %d); starting it again in %.0f s", code, pause)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+
+async def _start(settings: Settings) -> Process:
+    """The worker gets the settings by its environment, as every process of ours."""
+    values = settings.model_dump(mode="json", exclude_none=True)
+    environment = {f"SPAR_{name.upper()}": _text(value) for name, value in values.items()}
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "worker",
+        # Ctrl-C in a terminal is for the server, which ends the worker in its own time.
+        start_new_session=True,
+        env=os.environ | environment | {SERVER_PID: str(os.getpid())},
+    )
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    from pydantic_core import to_json
+
+    return to_json(value).decode()
+
+
+async def _end(process: Process) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), GRACE_SECONDS)
+    except TimeoutError:
+        process.kill()
+        await process.wait()

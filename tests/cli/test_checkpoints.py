@@ -1,0 +1,128 @@
+"""Checkpoints, what is served, and feedback, through a real admin door."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db.checkpoints import CheckpointRepository
+from app.db.feedback import BetterAnswer, FeedbackRepository
+from app.db.iterations import IterationRepository, NewIteration
+from app.db.searches import SearchRepository
+from app.db.servers import ServerRepository, ServerState
+from app.domain.checkpoint import CheckpointKind, Role, Versions
+from app.domain.presets import PRESETS
+from tests.cli.doors import Door
+from tests.cli.replay import Run
+from tests.db.building import search_id, searched
+
+SEARCH = search_id(1)
+
+
+async def train_actor(session: AsyncSession) -> None:
+    """actor@1, ready to be served."""
+    iteration = await IterationRepository(session).add(NewIteration("micro", PRESETS["micro"]))
+    checkpoints = CheckpointRepository(session)
+    version = await checkpoints.begin(
+        Role.ACTOR, kind=CheckpointKind.LORA, model="base", parent=0, iteration_id=iteration
+    )
+    await checkpoints.complete(Role.ACTOR, version, "checkpoints/actor@1", "0" * 64)
+
+
+def test_a_version_is_promoted_and_rolled_back(spar: Run, door: Door) -> None:
+    door.do(train_actor)
+    promoted = spar("checkpoints", "promote", "actor@1", "--url", door.url)
+    assert promoted.stdout == "To be served: actor@1, refiner@0\n"
+    listed = spar("checkpoints", "--url", door.url).stdout
+    assert [line.split()[:3] for line in listed.splitlines()[3:-1]] == [
+        ["actor@1", "yes", "promoted"],
+        ["actor@0", "promoted", "base"],
+        ["refiner@0", "yes", "promoted"],
+    ]
+    back = spar("checkpoints", "rollback", "actor", "--url", door.url)
+    assert back.stdout == "To be served: actor@0, refiner@0\n"
+
+
+def test_what_the_server_refuses_is_said(spar: Run, door: Door) -> None:
+    unknown = spar("checkpoints", "promote", "refiner@7", "--url", door.url)
+    assert (unknown.exit_code, unknown.stderr) == (1, "error: there is no checkpoint refiner@7\n")
+    first = spar("checkpoints", "rollback", "actor", "--url", door.url)
+    assert (first.exit_code, first.stderr) == (
+        1,
+        "error: nothing was served before the first actor\n",
+    )
+
+
+@pytest.mark.parametrize("name", ["actor", "actor@x", "critic@1", "actor@-1"])
+def test_what_names_no_version_is_a_usage_error(spar: Run, door: Door, name: str) -> None:
+    assert spar("checkpoints", "promote", name, "--url", door.url).exit_code == 2
+
+
+async def break_actor(session: AsyncSession) -> None:
+    await CheckpointRepository(session).record_error(Role.ACTOR, 0, "a file is\x1b[2J missing")
+
+
+def test_why_a_version_cannot_be_loaded_is_said_below(spar: Run, door: Door) -> None:
+    door.do(break_actor)
+    listed = spar("checkpoints", "list", "--url", door.url).stdout
+    assert listed.endswith("actor@0: a file is[2J missing\n")
+
+
+async def report_server(session: AsyncSession) -> None:
+    now = datetime.now(UTC)
+    broken = "actor@1: the file is\x1b[2J truncated"
+    state = ServerState(SEARCH, "http://here:8000", Versions(0, 0), False, broken, now, now)
+    await ServerRepository(session).report(state)
+
+
+def test_serving_shows_every_server(spar: Run, door: Door) -> None:
+    door.do(report_server)
+    shown = spar("serving", "--url", door.url).stdout
+    assert shown.startswith("Promoted: actor@0, refiner@0\n")
+    assert "http://here:8000" in shown
+    assert "actor@1: the file" in shown
+    assert "\x1b" not in shown
+    raw = json.loads(spar("serving", "--json", "--url", door.url).stdout)
+    assert raw["promoted"] == {"actor": 0, "refiner": 0}
+
+
+async def add_search(session: AsyncSession) -> None:
+    await SearchRepository(session).add(searched(SEARCH))
+
+
+async def better_answers(session: AsyncSession) -> list[BetterAnswer]:
+    return await FeedbackRepository(session).better_answers("any")
+
+
+def test_a_better_answer_is_stored(spar: Run, door: Door, tmp_path: Path) -> None:
+    door.do(add_search)
+    (tmp_path / "better.txt").write_text("Green.")
+    arguments = ["--down", "--better-file", str(tmp_path / "better.txt"), "--url", door.url]
+    result = spar("feedback", SEARCH, *arguments)
+    assert result.exit_code == 0, result.stderr
+    [stored] = door.do(better_answers)
+    assert (stored.better, stored.feedback_id in result.stdout) == ("Green.", True)
+
+
+def test_a_rating_is_stored(spar: Run, door: Door) -> None:
+    door.do(add_search)
+    result = spar("feedback", SEARCH, "--up", "--json", "--url", door.url)
+    stored = json.loads(result.stdout)
+    assert (stored["rating"], stored["better"]) == (1, None)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["--up", "--down"], ["--better", "x", "--better-file", "y"], ["--better", " "]],
+)
+def test_feedback_that_says_nothing_or_too_much_is_a_usage_error(
+    spar: Run, door: Door, arguments: list[str]
+) -> None:
+    assert spar("feedback", SEARCH, *arguments, "--url", door.url).exit_code == 2
+
+
+def test_feedback_on_a_search_there_is_not(spar: Run, door: Door) -> None:
+    result = spar("feedback", SEARCH, "--up", "--url", door.url)
+    assert (result.exit_code, f"there is no search {SEARCH}" in result.stderr) == (1, True)

@@ -1,0 +1,88 @@
+"""Adapters on the real engine: each call gets its own, whatever else is in the batch."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from app.domain.prompt import Message
+from app.domain.sampling import Sampling
+from app.engine.base import Call
+from app.engine.process import EngineConfig
+from app.engine.vllm import VllmEngine
+from app.errors import CheckpointRefused, EngineError
+from app.models import resolve_model
+from tests.helpers.adapters import random_adapter
+
+pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="module")]
+
+NAMES = ("actor@1", "actor@2", "refiner@1", "refiner@2")
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def engine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[VllmEngine]:
+    engine = VllmEngine(
+        EngineConfig(
+            model=resolve_model(None),
+            dtype="float32",
+            context_tokens=512,
+            kv_cache_gib=0.5,
+            gpu_memory_utilization=0.5,
+            block_size=32,
+            max_num_seqs=32,
+            compile=False,
+        )
+    )
+    await engine.start()
+    folder = tmp_path_factory.mktemp("adapters")
+    for seed, name in enumerate(NAMES):
+        await engine.load_adapter(name, random_adapter(folder / name, seed=seed))
+    yield engine
+    await engine.close()
+
+
+async def say(engine: VllmEngine, model: str, topic: str = "rivers") -> str:
+    messages = (Message("user", f"Tell me about {topic}."),)
+    sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=16)
+    return (await engine.complete(Call(messages, model, sampling))).text
+
+
+async def test_every_version_speaks_for_itself(engine: VllmEngine) -> None:
+    texts = [await say(engine, model) for model in ("actor@0", *NAMES)]
+    assert len(set(texts)) == len(texts)
+    assert await say(engine, "refiner@0") == texts[0]
+
+
+async def test_a_mixed_batch_gives_what_each_version_says_alone(engine: VllmEngine) -> None:
+    models = ("actor@0", *NAMES, "refiner@0")
+    topics = ("rivers", "the colour blue", "bread and how it is baked")
+    calls = [(model, topic) for topic in topics for model in models]
+    alone = [await say(engine, *one) for one in calls]
+    together = await asyncio.gather(*(say(engine, *one) for one in calls))
+    assert together == alone
+
+
+async def test_an_unloaded_adapter_is_loaded_again_when_it_is_called(engine: VllmEngine) -> None:
+    before = await say(engine, "actor@1")
+    await engine.unload_adapter("actor@1")
+    assert await say(engine, "actor@1") == before
+
+
+async def test_a_name_that_was_never_loaded_is_refused(engine: VllmEngine) -> None:
+    with pytest.raises(EngineError, match="actor@9"):
+        await say(engine, "actor@9")
+
+
+async def test_a_name_stands_for_one_folder(engine: VllmEngine, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointRefused, match="already"):
+        await engine.load_adapter("actor@1", random_adapter(tmp_path, seed=9))
+
+
+async def test_an_adapter_the_engine_cannot_load_is_refused_and_it_lives_on(
+    engine: VllmEngine, tmp_path: Path
+) -> None:
+    with pytest.raises(CheckpointRefused, match="actor@7"):
+        await engine.load_adapter("actor@7", random_adapter(tmp_path, seed=7, rank=64))
+    assert await say(engine, "actor@0")

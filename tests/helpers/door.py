@@ -1,0 +1,39 @@
+"""The admin door as an application, over a real database and without an engine."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from app.api import feedback, searches
+from app.api.admin import checkpoints, iterations, prompts
+from app.api.body_limit import BodyLimit
+from app.api.deps import Services
+from app.api.problems import add_handlers
+from app.constraints.checker import Checker
+from app.db.recorder import Recorder
+from app.db.session import Database
+from app.settings import Settings
+
+
+def admin_door(database: Database, recorder: Recorder) -> FastAPI:
+    """The application; heartbeats come every 0.05 s. Stopping it closes what it works with."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await recorder.close(60)
+        await database.close()
+
+    # Only what the admin door may use: it must get by without an engine and what hangs on it.
+    services = object.__new__(Services)
+    services.settings = Settings(heartbeat_seconds=0.05)
+    services.checker = Checker(1, 1)
+    services.database, services.recorder = database, recorder
+    app = FastAPI(lifespan=lifespan)
+    app.state.services = services
+    app.add_middleware(BodyLimit, max_bytes=services.settings.max_body_bytes)
+    add_handlers(app)
+    for routes in (feedback, searches, iterations, checkpoints, prompts):
+        app.include_router(routes.router)
+    return app

@@ -1,0 +1,65 @@
+"""The OpenAI door of our server, over any engine, on a loopback port."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from app.api import openai, tokenize
+from app.api.admission import Admission
+from app.api.background import Background
+from app.api.deps import Services
+from app.api.problems import add_handlers
+from app.checkpoints.registry import Registry
+from app.constraints.checker import Checker
+from app.db.recorder import Recorder
+from app.db.session import Database
+from app.domain.checkpoint import Versions
+from app.engine.base import AdapterEngine
+from app.settings import Settings
+from tests.helpers.searching import roles
+
+
+def door(engine: AdapterEngine, *, running: int = 64, waiting: int = 64) -> FastAPI:
+    """The routes that talk to the engine directly; searches and their record stay closed."""
+    database = Database("sqlite+aiosqlite://")
+    registry = Registry(database, Path(), engine, "base")
+    registry.flip(Versions())
+    admission = Admission(running, waiting)
+    app = FastAPI()
+    add_handlers(app)
+    app.include_router(openai.router)
+    app.include_router(tokenize.router)
+    app.state.services = Services(
+        settings=Settings(_env_file=None),
+        engine=engine,
+        checker=Checker(1, 1.0),
+        roles=roles(engine),
+        database=database,
+        recorder=Recorder(database),
+        admission=admission,
+        background=Background(admission, alone=64, beside_people=64),
+        registry=registry,
+        started_at=0,
+    )
+    return app
+
+
+@asynccontextmanager
+async def served(app: Any) -> AsyncIterator[str]:
+    """Serve an application until the context ends, and say where."""
+    # Listening before the server runs, so that the first client may come at any time.
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(app, log_level="critical", lifespan="off")
+        server = uvicorn.Server(config)
+        running = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await running

@@ -1,0 +1,156 @@
+"""A server's part that serves checkpoints, over a real database and a scripted engine."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from app.checkpoints.registry import Registry, open_registry
+from app.checkpoints.swap import Swapper, SwapTimes
+from app.db.checkpoints import CheckpointRepository, StoredCheckpoint
+from app.db.servers import ServerRepository, ServerState
+from app.db.session import Database
+from app.db.tables import CheckpointRow
+from app.domain.checkpoint import (
+    CheckpointKind,
+    CheckpointStatus,
+    PromotionCause,
+    Role,
+    Versions,
+    served_name,
+)
+from app.engine.base import Call
+from app.engine.scripted import Script, ScriptedEngine
+from app.errors import SparError
+from tests.helpers.checkpoint_files import make_checkpoint
+from tests.helpers.scripts import verdict_of_critique
+
+SECONDS_UNTIL_STUCK = 20
+QUICK = SwapTimes(look=0.01, retry=0.05, report=0.05, idle=3600)
+
+
+async def silence(call: Call) -> str:
+    """A script that says nothing."""
+    return ""
+
+
+class LoadingEngine(ScriptedEngine):
+    """A scripted engine whose loading a test watches, holds up and makes fail."""
+
+    def __init__(self, script: Script = silence) -> None:
+        super().__init__(script, verdict_of_critique)
+        self.loads: list[str] = []
+        self.troubles: dict[str, SparError] = {}
+        self.held: dict[str, asyncio.Event] = {}
+
+    async def load_adapter(self, name: str, path: Path) -> None:
+        """Load, once the test lets it, unless it is to fail."""
+        self.loads.append(name)
+        if name in self.held:
+            await self.held[name].wait()
+        if name in self.troubles:
+            raise self.troubles[name]
+        await super().load_adapter(name, path)
+
+
+class World:
+    """A data folder and its database, which any number of servers may share."""
+
+    def __init__(self, database: Database, data: Path, base: Path) -> None:
+        self.database = database
+        self.data = data
+        self.base = base
+
+    def folder(self, role: Role, version: int) -> Path:
+        """Where a checkpoint's files are."""
+        return self.data / "checkpoints" / served_name(role, version)
+
+    async def add(self, role: Role, version: int, **values: Any) -> None:
+        """Make and record a checkpoint; `values` replace those of its row."""
+        digest = make_checkpoint(self.folder(role, version), self.base, role, version)
+        row = {
+            "status": CheckpointStatus.CANDIDATE,
+            "kind": CheckpointKind.LORA,
+            "model": str(self.base),
+            "path": f"checkpoints/{served_name(role, version)}",
+            "digest": digest,
+            "parent": 0,
+            "iteration_id": None,
+            "evaluation": None,
+            "error": None,
+            "created_at": datetime.now(UTC),
+        }
+        async with self.database.session() as session:
+            session.add(CheckpointRow(role=role, version=version, **(row | values)))
+
+    def damage(self, role: Role, version: int) -> None:
+        """Cut the weights of a checkpoint short."""
+        weights = self.folder(role, version) / "adapter_model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-1])
+
+    async def promote(self, actor: int, refiner: int) -> None:
+        """Have every server serve these versions."""
+        async with self.database.session() as session:
+            await CheckpointRepository(session).promote(
+                Versions(actor, refiner), PromotionCause.PROMOTE
+            )
+
+    async def row(self, role: Role, version: int) -> StoredCheckpoint:
+        """What is recorded of a checkpoint."""
+        async with self.database.session() as session:
+            found = await CheckpointRepository(session).get(role, version)
+        assert found is not None
+        return found
+
+    async def servers(self) -> list[ServerState]:
+        """What the servers have reported."""
+        async with self.database.session() as session:
+            minute_ago = datetime.now(UTC) - timedelta(minutes=1)
+            return await ServerRepository(session).seen_since(minute_ago)
+
+    async def registry(self, engine: ScriptedEngine) -> Registry:
+        """A new server's registry."""
+        return await open_registry(self.database, self.data, engine, str(self.base))
+
+    @asynccontextmanager
+    async def server(
+        self, engine: ScriptedEngine, *, times: SwapTimes = QUICK, keep: int = 3
+    ) -> AsyncIterator[tuple[Registry, Swapper]]:
+        """A server that follows the promotions."""
+        registry = await self.registry(engine)
+        swapper = Swapper(
+            self.database, registry, engine, url="http://here", keep=keep, times=times
+        )
+        swapper.start()
+        try:
+            yield registry, swapper
+        finally:
+            await swapper.close()
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Wait until the condition holds; a test that waits for ever fails."""
+    async with asyncio.timeout(SECONDS_UNTIL_STUCK):
+        while True:
+            if condition():
+                return
+            await asyncio.sleep(0.005)
+
+
+async def until_served(registry: Registry, actor: int, refiner: int) -> None:
+    """Wait until a server serves these versions."""
+    await until(lambda: registry.ready and registry.versions == Versions(actor, refiner))
+
+
+async def until_reported(
+    world: World, condition: Callable[[ServerState], Any], servers: int = 1
+) -> list[ServerState]:
+    """Wait until so many servers are on record and the condition holds for each."""
+    async with asyncio.timeout(SECONDS_UNTIL_STUCK):
+        while True:
+            states = await world.servers()
+            if len(states) == servers and all(condition(state) for state in states):
+                return states
+            await asyncio.sleep(0.01)

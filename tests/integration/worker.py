@@ -1,0 +1,91 @@
+"""A real worker of ours as a process, beside the real server."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from tests.integration.server import Server, wait_until
+
+LEASE_SECONDS = 1
+
+
+@dataclass
+class Worker:
+    """Starts and kills workers of one server."""
+
+    server: Server
+    log: Path
+    process: subprocess.Popen[bytes] | None = field(default=None)
+
+    def start(self) -> None:
+        """Start one, in a folder where it finds no settings but the given ones."""
+        settings = {
+            "data": str(self.server.data),
+            "worker_url": self.server.url,
+            "lease_seconds": str(LEASE_SECONDS),
+            "critique_tokens": "16",
+            "reflection_tokens": "12",
+        }
+        environment = os.environ | {f"SPAR_{key.upper()}": text for key, text in settings.items()}
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "worker"],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment,
+            )
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until nothing it started is left."""
+        assert self.process is not None
+        family = psutil.Process(self.process.pid).children(recursive=True)
+        self.process.kill()
+        self.process.wait()
+        wait_until(lambda: not any(map(is_running, family)), 10)
+
+    def stop(self) -> None:
+        """SIGTERM, and wait for its end."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            assert self.process.wait(30) == 0, self.log.read_text()[-3000:]
+
+    def trainers(self) -> list[psutil.Process]:
+        """The processes that train now."""
+        return [
+            process
+            for process in psutil.process_iter()
+            if is_running(process)
+            and "training" in command_of(process)
+            and str(self.server.data) in " ".join(command_of(process))
+        ]
+
+
+def is_running(process: psutil.Process) -> bool:
+    """Whether it exists and is not just waiting to be reaped."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    """Its command line; empty when it has ended."""
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return []
+
+
+def iteration(client: httpx.Client, iteration_id: str) -> dict[str, Any]:
+    """The iteration as the server tells it."""
+    answer = client.get(f"/admin/iterations/{iteration_id}")
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found

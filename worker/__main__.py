@@ -1,0 +1,28 @@
+"""`python -m worker`: run self-play iterations until told to stop."""
+
+import asyncio
+import sys
+
+from app.configure import settings_from
+from app.db.upgrade import upgrade
+from app.engine.orphans import exit_with_server
+from app.errors import SparError
+from app.models import resolve_model
+from worker.main import configure_logging, run_worker
+
+
+def main() -> None:
+    """Run the worker; errors meant for people are printed for people."""
+    configure_logging()
+    # Where a server started this process, neither outlives the other.
+    exit_with_server()
+    try:
+        settings = settings_from()
+        upgrade(settings.url)
+        asyncio.run(run_worker(settings, resolve_model(settings.model)))
+    except SparError as error:
+        sys.exit(f"error: {error.message}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""A self-play iteration, from prompts to a better checkpoint (SPaR, arXiv 2412.11605).
+
+Every stage takes what the ones before it made. What is done is in the database, so running an
+iteration again skips it: that is all there is to resuming one.
+"""
+
+from app.domain.iteration import Kind, Stage
+from worker.stages.build import build, build_from_conversations
+from worker.stages.evaluate import evaluate
+from worker.stages.judge import judge
+from worker.stages.promote import promote
+from worker.stages.prompts import choose_prompts
+from worker.stages.refine import refine
+from worker.stages.respond import respond
+from worker.stages.train import train
+from worker.work import Work
+
+
+async def run_iteration(work: Work) -> None:
+    """Run what is not done yet of an iteration.
+
+    Raises `LeaseLost` when another worker has taken over, and every other `SparError` as the
+    reason for which the iteration fails.
+    """
+    async with work.stage(Stage.PROMPTS) as stage:
+        prompts = await choose_prompts(stage)
+
+    if work.iteration.kind is Kind.BOOTSTRAP:
+        async with work.stage(Stage.BUILD) as stage:
+            data = await build_from_conversations(stage)
+    else:
+        async with work.stage(Stage.RESPOND) as stage:
+            responses = await respond(stage, prompts.training)
+        async with work.stage(Stage.JUDGE) as stage:
+            judged = await judge(stage, prompts.training, responses)
+        async with work.stage(Stage.REFINE) as stage:
+            repairs = await refine(stage, prompts.training, judged)
+        async with work.stage(Stage.BUILD) as stage:
+            data = await build(stage, prompts.training, judged, repairs)
+
+    async with work.stage(Stage.TRAIN) as stage:
+        candidates = await train(stage, data)
+    async with work.stage(Stage.EVALUATE) as stage:
+        reports = await evaluate(stage, prompts.evaluation, candidates)
+    async with work.stage(Stage.PROMOTE) as stage:
+        await promote(stage, candidates, reports)

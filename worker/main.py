@@ -1,0 +1,93 @@
+"""The worker process: everything is wired here."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from contextlib import suppress
+
+from ulid import ULID
+
+from app.constraints.checker import Checker
+from app.db.iterations import StoredIteration
+from app.db.leases import Lease
+from app.db.session import Database
+from app.domain.checkpoint import Versions
+from app.engine.remote import RemoteEngine
+from app.roles.actor import Actor
+from app.roles.judge import Judge
+from app.roles.refiner import Refiner
+from app.search.expand import Roles
+from app.settings import Settings
+from worker.iteration import run_iteration
+from worker.loop import Loop
+from worker.patience import PatientEngine
+from worker.schedule import Schedule
+from worker.work import Place, Work
+
+CALL_SECONDS = 600.0
+"""How long one model call may take, its wait behind people's calls included."""
+CONNECTIONS = 256
+
+
+async def run_worker(settings: Settings, model: str) -> None:
+    """Work until SIGTERM or SIGINT. `model` is the folder or hub name of the base model."""
+    work = asyncio.ensure_future(_work(settings, model))
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(stop, work.cancel)
+    with suppress(asyncio.CancelledError):
+        await work
+
+
+async def _work(settings: Settings, model: str) -> None:
+    remote = RemoteEngine(settings.server_url, connections=CONNECTIONS, timeout_s=CALL_SECONDS)
+    engine = PatientEngine(remote, settings.patience_seconds)
+    checker = Checker(settings.check_processes, settings.check_seconds)
+    database = Database(settings.url)
+    roles = make_roles(settings, engine, checker)
+    place = Place(
+        settings.data.absolute(), model, settings.accelerate_config, settings.training_niceness
+    )
+
+    async def run(iteration: StoredIteration, incumbents: Versions, lease: Lease) -> None:
+        await run_iteration(Work(iteration, incumbents, lease, database, roles, checker, place))
+
+    schedule = None
+    if settings.schedule is not None:
+        schedule = Schedule(settings.schedule, settings.schedule_preset)
+    loop = Loop(
+        database,
+        run,
+        owner=f"{socket.gethostname()}:{os.getpid()}:{ULID()}",
+        lease_seconds=settings.lease_seconds,
+        schedule=schedule,
+    )
+    try:
+        await checker.start()
+        await loop.work()
+    finally:
+        await checker.close()
+        await remote.close()
+        await database.close()
+
+
+def make_roles(settings: Settings, engine: PatientEngine, checker: Checker) -> Roles:
+    """The roles as the server has them."""
+    return Roles(
+        actor=Actor(engine),
+        judge=Judge(
+            engine,
+            checker,
+            temperature=settings.vote_temperature,
+            critique_tokens=settings.critique_tokens,
+        ),
+        refiner=Refiner(engine, reflection_tokens=settings.reflection_tokens),
+        refine_temperature=settings.refine_temperature,
+    )
+
+
+def configure_logging() -> None:
+    """Say what happens on standard error, for people."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s worker: %(message)s")
+    logging.getLogger("worker").setLevel(logging.INFO)

@@ -1,0 +1,1 @@
+"""The stages of an iteration, one a file."""

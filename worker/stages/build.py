@@ -1,0 +1,240 @@
+"""Turn what was played into training data: pairs for the actor, dialogues for the refiner.
+
+The caps and the balance are SPaR's (arXiv 2412.11605, data construction): repair dialogues up to
+4,000; judgments of contested rewrites, three accepted to two rejected; judgments of contested
+responses, five accepted to one rejected.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from app.db.feedback import BetterAnswer, FeedbackRepository
+from app.db.prompts import PromptRepository
+from app.db.samples import Sample, SampleRepository
+from app.domain.checkpoint import Role, Versions
+from app.domain.iteration import DataOptions, SampleKind
+from app.domain.judgment import Judgment
+from app.domain.prompt import Message, Prompt
+from app.domain.sampling import derive_seed
+from app.roles.judge import VERDICT_LINE, judge_messages
+from app.roles.refiner import CLOSE, OPEN, refine_messages
+from worker.records import message_records
+from worker.stages.judge import Judged
+from worker.stages.refine import Repair
+from worker.work import StageRun
+
+Data = Mapping[Role, Sequence[Sample]]
+"""The training samples of each role."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a judged text comes from: the versions, and the stored search's node if it has one."""
+
+    versions: Versions
+    search_id: str | None = None
+    node_id: int | None = None
+
+
+async def build(
+    stage: StageRun, prompts: Sequence[Prompt], judged: Judged, repairs: Sequence[Repair]
+) -> Data:
+    """Build and store the samples of both roles."""
+    work = stage.work
+    async with work.database.session() as session:
+        better = await FeedbackRepository(session).better_answers(work.id)
+    pairs = [
+        *(_preference(prompts[repair.prompt], repair, work.incumbents) for repair in repairs),
+        *map(_wanted, better),
+    ]
+    rng = Random(derive_seed(work.options.seed, "build"))
+    data = {
+        Role.ACTOR: _different(pair for pair in pairs if pair is not None),
+        Role.REFINER: refiner_samples(
+            prompts, judged, repairs, work.incumbents, work.options.data, rng
+        ),
+    }
+    await _store(stage, data, [answer.feedback_id for answer in better])
+    return data
+
+
+async def build_from_conversations(stage: StageRun) -> Data:
+    """The conversations that people provided, as they are."""
+    versions = stage.work.incumbents
+    async with stage.work.database.session() as session:
+        pool = PromptRepository(session)
+        data = {
+            role: [
+                Sample(role, SampleKind.CONVERSATION, _messages(one.messages), versions)
+                for one in await pool.conversations(role)
+            ]
+            for role in Role
+        }
+    await _store(stage, data, [])
+    return data
+
+
+def refiner_samples(
+    prompts: Sequence[Prompt],
+    judged: Judged,
+    repairs: Sequence[Repair],
+    versions: Versions,
+    options: DataOptions,
+    rng: Random,
+) -> list[Sample]:
+    """Repair dialogues, then judgments of rewrites and of responses, balanced; one per question."""
+    dialogues = _different(_repairs(prompts, repairs, versions))[: options.max_repairs]
+    rewrites = [
+        (prompts[repair.prompt], node.text, node.judgment, Origin(versions, repair.search_id, id))
+        for repair in repairs
+        for id, node in repair.nodes.items()
+        if node.parent is not None
+    ]
+    responses = [
+        (prompts[index], response.text, response.judgment, Origin(versions))
+        for index, some in enumerate(judged)
+        for response in some
+    ]
+    most = options.max_accepted
+    of_rewrites = _balanced(_judgments(rewrites), most, most * 2 // 3, rng)
+    of_responses = _balanced(_judgments(responses), most * 5 // 3, most // 3, rng)
+    return [*dialogues, *_different((*of_rewrites, *of_responses))]
+
+
+def judgment_answer(judgment: Judgment) -> str:
+    """What the refiner should have said: a critique that agrees with the outcome, and a verdict.
+
+    Rejection sampling: of the votes, one for the side that was right is kept. Where a program
+    found what no vote did, what it found is the critique.
+    """
+    agreeing = [vote.critique for vote in judgment.votes if vote.verdict == judgment.accepted]
+    critique = agreeing[0] if agreeing else "\n".join(judgment.failures)
+    return f"{critique}{VERDICT_LINE} {'yes' if judgment.accepted else 'no'}"
+
+
+def _preference(prompt: Prompt, repair: Repair, versions: Versions) -> Sample | None:
+    """Chosen: the accepted rewrite; rejected: the response it repairs."""
+    chosen = repair.accepted
+    if chosen is None:
+        return None
+    return Sample(
+        Role.ACTOR,
+        SampleKind.PREFERENCE,
+        _pair(prompt.messages, chosen.text, repair.negative.text),
+        versions,
+        repair.search_id,
+        chosen.id,
+    )
+
+
+def _wanted(answer: BetterAnswer) -> Sample:
+    """Chosen: what a person would rather have read; rejected: what was answered."""
+    messages = tuple(Message(**message) for message in answer.messages)
+    return Sample(
+        Role.ACTOR,
+        SampleKind.PREFERENCE,
+        _pair(messages, answer.better, answer.response),
+        answer.versions,
+        answer.search_id,
+    )
+
+
+def _repairs(
+    prompts: Sequence[Prompt], repairs: Sequence[Repair], versions: Versions
+) -> Iterator[Sample]:
+    """The dialogue that led to each accepted rewrite: question, critique, request, rewrite."""
+    for repair in repairs:
+        chosen = repair.accepted
+        if chosen is None or chosen.parent is None:
+            continue
+        parent = repair.nodes[chosen.parent]
+        dialogue = refine_messages(prompts[repair.prompt], parent.text, parent.judgment)
+        answer = Message("assistant", f"{OPEN}\n{chosen.text}\n{CLOSE}")
+        yield Sample(
+            Role.REFINER,
+            SampleKind.REPAIR,
+            _messages((*dialogue, answer)),
+            versions,
+            repair.search_id,
+            chosen.id,
+        )
+
+
+def _judgments(
+    found: Iterable[tuple[Prompt, str, Judgment, Origin]],
+) -> Iterator[tuple[bool, Sample]]:
+    """The judgments worth learning, with their outcome: contested ones."""
+    for prompt, text, judgment, origin in found:
+        if not _is_contested(judgment):
+            continue
+        answer = Message("assistant", judgment_answer(judgment))
+        yield (
+            judgment.accepted,
+            Sample(
+                Role.REFINER,
+                SampleKind.JUDGMENT,
+                _messages((*judge_messages(prompt, text), answer)),
+                origin.versions,
+                origin.search_id,
+                origin.node_id,
+            ),
+        )
+
+
+def _is_contested(judgment: Judgment) -> bool:
+    """Some vote was on the losing side: either the votes disagree, or a program overruled them."""
+    return any(vote.verdict != judgment.accepted for vote in judgment.votes)
+
+
+def _balanced(
+    judgments: Iterable[tuple[bool, Sample]], most_accepted: int, most_rejected: int, rng: Random
+) -> list[Sample]:
+    """As many of each outcome as their caps allow, in the caps' proportion at most.
+
+    Without this a judge of mostly bad responses would learn to say no to everything.
+    """
+    sides: dict[bool, list[Sample]] = {True: [], False: []}
+    for accepted, sample in judgments:
+        sides[accepted].append(sample)
+    scale = min(1.0, len(sides[True]) / most_accepted, len(sides[False]) / most_rejected)
+    chosen = []
+    for accepted, most in ((True, most_accepted), (False, most_rejected)):
+        # At least as many as the rarer side has, so that few samples are not made fewer.
+        count = max(round(scale * most), min(len(sides[True]), len(sides[False])))
+        rng.shuffle(sides[accepted])
+        chosen += sides[accepted][: min(most, count)]
+    return chosen
+
+
+def _different(samples: Iterable[Sample]) -> list[Sample]:
+    """The first of the samples that ask the same question."""
+    first: dict[str, Sample] = {}
+    for sample in samples:
+        content = sample.content
+        asked = content["prompt"] if "prompt" in content else content["messages"][:-1]
+        first.setdefault(repr(asked), sample)
+    return list(first.values())
+
+
+def _pair(messages: Sequence[Message], chosen: str, rejected: str) -> dict[str, object]:
+    return {
+        "prompt": message_records(messages),
+        "chosen": message_records([Message("assistant", chosen)]),
+        "rejected": message_records([Message("assistant", rejected)]),
+    }
+
+
+def _messages(messages: Sequence[Message]) -> dict[str, object]:
+    return {"messages": message_records(messages)}
+
+
+async def _store(stage: StageRun, data: Data, feedback_ids: list[str]) -> None:
+    async with stage.work.lease.session() as session:
+        samples = SampleRepository(session, stage.work.id)
+        for role, some in data.items():
+            await samples.replace_samples(role, some)
+        await FeedbackRepository(session).mark_used(feedback_ids, stage.work.id)
+        stage.metrics |= {kind.value: n for kind, n in (await samples.count_samples()).items()}
+    total = sum(map(len, data.values()))
+    await stage.progress(total, total)

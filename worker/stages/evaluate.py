@@ -1,0 +1,224 @@
+"""Measure each candidate against the incumbent on the same held-out prompts.
+
+The actor answers greedily; the checkers say which constraints are met (strict, a copy of the
+prompt meets none), and on some prompts the incumbent refiner votes as well. The refiner judges
+the incumbent actor's answers; the checkers know which of them meet every constraint.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from app.constraints.checker import COPY_ID
+from app.domain.checkpoint import Role, served_name
+from app.domain.prompt import Prompt
+from app.domain.sampling import Sampling, derive_seed
+from app.engine.base import ignore_delta
+from app.roles.judge import JudgeCall
+from app.search.meter import WHOLE_CALL
+from worker.evaluation.paired import compare
+from worker.evaluation.report import Comparison, RoleReport
+from worker.records import Record
+from worker.stages.prompts import HeldOutPrompt
+from worker.stages.train import Candidates
+from worker.work import BACKGROUND_PRIORITY, ItemResult, StageRun
+
+Answers = Sequence[Record]
+"""One version's record for every held-out prompt, in their order."""
+
+
+async def evaluate(
+    stage: StageRun, prompts: Sequence[HeldOutPrompt], candidates: Candidates
+) -> Mapping[Role, RoleReport]:
+    """A report for each role that was trained."""
+    if not candidates or not prompts:
+        await stage.progress(0, 0)
+        return {}
+    results = await _Measuring(stage, prompts).run(candidates)
+    incumbents = stage.work.incumbents
+
+    def of(role: Role, version: int) -> Answers:
+        return [results[_key(role, version, index)] for index in range(len(prompts))]
+
+    reports = {}
+    for role, version in candidates.items():
+        report = _REPORTS[role]
+        reports[role] = report(of(role, version), of(role, incumbents.of(role)), prompts)
+        stage.metrics |= _shown(role, reports[role].primary)
+    return reports
+
+
+def actor_report(
+    candidate: Answers, incumbent: Answers, prompts: Sequence[HeldOutPrompt]
+) -> RoleReport:
+    """Constraints met: the share of all of them is the primary metric."""
+    everything = range(len(prompts))
+    seen = [index for index in everything if not prompts[index].held_out]
+    unseen = [index for index in everything if prompts[index].held_out]
+    judged = [index for index in everything if incumbent[index]["passed"] is not None]
+
+    def instructions(name: str, some: Sequence[int]) -> Comparison:
+        return compare(
+            name,
+            [candidate[index]["met"] for index in some],
+            [incumbent[index]["met"] for index in some],
+            [candidate[index]["asked"] for index in some],
+        )
+
+    def whole_prompts(name: str, some: Sequence[int]) -> Comparison:
+        return compare(name, _all_met(candidate, some), _all_met(incumbent, some))
+
+    others = [whole_prompts("prompts", everything)]
+    for name, some in (("seen types", seen), ("held-out types", unseen)):
+        if some:
+            others.append(instructions(f"constraints, {name}", some))
+    if judged:
+        others.append(
+            compare("judge's pass rate", _passed(candidate, judged), _passed(incumbent, judged))
+        )
+    return RoleReport(
+        Role.ACTOR, instructions("constraints", everything), tuple(others), len(prompts)
+    )
+
+
+def refiner_report(
+    candidate: Answers, incumbent: Answers, prompts: Sequence[HeldOutPrompt]
+) -> RoleReport:
+    """Agreement with the checkers, both outcomes weighing the same.
+
+    Most answers of a small model fail; unweighted, a refiner that always says no would shine.
+    """
+    truth = [record["satisfied"] for record in incumbent]
+    counts = {outcome: truth.count(outcome) for outcome in (True, False)}
+    # Each answer weighs as much as there are answers of the other kind.
+    weights = [max(1, counts[not outcome]) for outcome in truth]
+
+    def agreement(side: Answers) -> list[float]:
+        return [weight * agrees for agrees, weight in zip(_agrees(side), weights, strict=True)]
+
+    primary = compare(
+        "balanced agreement with the checkers", agreement(candidate), agreement(incumbent), weights
+    )
+    plain = compare("agreement with the checkers", _agrees(candidate), _agrees(incumbent))
+    return RoleReport(Role.REFINER, primary, (plain,), len(prompts))
+
+
+class _Measuring:
+    """Makes the records of every version on every prompt."""
+
+    def __init__(self, stage: StageRun, prompts: Sequence[HeldOutPrompt]) -> None:
+        self._stage = stage
+        self._work = stage.work
+        self._prompts = prompts
+        self._judged = _spread(len(prompts), stage.work.options.evaluation.judged)
+        self._answers: Mapping[str, Any] = {}
+
+    async def run(self, candidates: Candidates) -> Mapping[str, Any]:
+        """Every record by its key. The refiner is measured on the incumbent actor's answers."""
+        incumbents = self._work.incumbents
+        versions = {
+            role: [incumbents.of(role), *([candidates[role]] if role in candidates else [])]
+            for role in Role
+        }
+        answers = self._keys(Role.ACTOR, versions[Role.ACTOR])
+        verdicts = self._keys(Role.REFINER, versions[Role.REFINER])
+        if Role.REFINER not in candidates:
+            verdicts = []
+        self._answers = await self._stage.each(answers, self._answer)
+        return {**self._answers, **await self._stage.each(verdicts, self._verdict)}
+
+    def _keys(self, role: Role, versions: Sequence[int]) -> list[str]:
+        indices = range(len(self._prompts))
+        return [_key(role, version, index) for version in versions for index in indices]
+
+    async def _answer(self, key: str) -> ItemResult:
+        """One version's greedy answer to one prompt, checked, and maybe judged."""
+        name, index = _read_key(key)
+        prompt = self._prompts[index].prompt
+        completion = await self._work.roles.actor.respond(
+            prompt,
+            model=name,
+            sampling=Sampling(0.0, 1.0, self._work.options.evaluation.max_tokens),
+            priority=BACKGROUND_PRIORITY,
+            chunk_tokens=WHOLE_CALL,
+            on_delta=ignore_delta,
+        )
+        text = completion.text.strip()
+        results = await self._work.checker.check(prompt, text)
+        copied = any(result.id == COPY_ID for result in results)
+        met = 0 if copied else sum(result.satisfied for result in results)
+        passed = None
+        if index in self._judged:
+            passed = await self._passes(prompt, text)
+        asked = len(prompt.constraints)
+        return {"text": text, "asked": asked, "met": met, "passed": passed}, None
+
+    async def _passes(self, prompt: Prompt, text: str) -> bool:
+        """Whether the incumbent refiner's votes alone accept an answer."""
+        value = await self._value(prompt, text, self._incumbent_refiner, early_stop=True)
+        return value > self._work.options.data.gate
+
+    async def _verdict(self, key: str) -> ItemResult:
+        """One version's verdict on the incumbent actor's answer to one prompt."""
+        name, index = _read_key(key)
+        answer = self._answers[_key(Role.ACTOR, self._work.incumbents.actor, index)]
+        value = await self._value(
+            self._prompts[index].prompt, answer["text"], name, early_stop=False
+        )
+        satisfied = answer["met"] == answer["asked"]
+        return {"verdict": value > 0.5, "satisfied": satisfied}, None
+
+    async def _value(self, prompt: Prompt, text: str, refiner: str, *, early_stop: bool) -> float:
+        """The share of the refiner's votes for an answer, whatever the checkers say."""
+        how = JudgeCall(
+            model=refiner,
+            votes=self._work.options.data.votes,
+            gate=self._work.options.data.gate,
+            early_stop=early_stop,
+            seed=derive_seed(self._work.options.seed, "evaluate", prompt.instruction, text),
+            priority=BACKGROUND_PRIORITY,
+        )
+        judgment = await self._work.roles.judge.judge(Prompt(prompt.messages), text, how)
+        return judgment.value or 0.0
+
+    @property
+    def _incumbent_refiner(self) -> str:
+        return self._work.incumbents.served_name(Role.REFINER)
+
+
+def _spread(prompts: int, judged: int) -> frozenset[int]:
+    """`judged` of the positions, evenly spread over all kinds of prompts."""
+    judged = min(judged, prompts)
+    return frozenset(number * prompts // judged for number in range(judged))
+
+
+def _all_met(side: Answers, some: Sequence[int]) -> list[float]:
+    return [float(side[index]["met"] == side[index]["asked"]) for index in some]
+
+
+def _passed(side: Answers, some: Sequence[int]) -> list[float]:
+    return [float(side[index]["passed"]) for index in some]
+
+
+def _agrees(side: Answers) -> list[float]:
+    return [float(record["verdict"] == record["satisfied"]) for record in side]
+
+
+def _key(role: Role, version: int, index: int) -> str:
+    return f"{served_name(role, version)}:{index}"
+
+
+def _read_key(key: str) -> tuple[str, int]:
+    name, _, index = key.partition(":")
+    return name, int(index)
+
+
+def _shown(role: Role, comparison: Comparison) -> dict[str, str]:
+    """The primary metric in a few words; the report has all of them."""
+    figures = f"{comparison.incumbent:.3f} -> {comparison.candidate:.3f} (n={comparison.n})"
+    return {role.value: f"{comparison.name} {figures}"}
+
+
+_REPORTS: Mapping[Role, Callable[[Answers, Answers, Sequence[HeldOutPrompt]], RoleReport]] = {
+    Role.ACTOR: actor_report,
+    Role.REFINER: refiner_report,
+}

@@ -1,0 +1,49 @@
+"""Decide by the gate's rule, and have every server serve what is better."""
+
+from collections.abc import Mapping
+
+from app.db.checkpoints import CheckpointRepository
+from app.db.iterations import IterationRepository
+from app.domain.checkpoint import CheckpointStatus, PromotionCause, Role, served_name
+from worker.evaluation.gate import GateRule, decide
+from worker.evaluation.report import RoleReport
+from worker.stages.train import Candidates
+from worker.work import StageRun
+
+
+async def promote(
+    stage: StageRun, candidates: Candidates, reports: Mapping[Role, RoleReport]
+) -> None:
+    """Promote the candidates that measure better, both roles at once; record the others.
+
+    Everything happens in one transaction, and an iteration promotes at most once.
+    """
+    work = stage.work
+    limits = work.options.evaluation
+    rule = GateRule(limits.min_gain, limits.confidence, limits.margin)
+    decision = decide(reports, rule, work.iteration.promote)
+    async with work.lease.session() as session:
+        checkpoints = CheckpointRepository(session)
+        await checkpoints.lock_serving()
+        if not await checkpoints.promoted_by(work.id):
+            # Not the incumbents: meanwhile a person may have promoted the other role.
+            versions = (await checkpoints.serving()).versions
+            for role, version in candidates.items():
+                evaluation = reports[role].to_dict() | {"decision": decision.reasons[role]}
+                promoted = role in decision.promoted
+                status = CheckpointStatus.PROMOTED if promoted else CheckpointStatus.REJECTED
+                await checkpoints.decide(role, version, status, evaluation)
+                if promoted:
+                    versions = versions.with_version(role, version)
+            if decision.promoted:
+                await checkpoints.promote(versions, PromotionCause.ITERATION, work.id)
+        report = {
+            "promoted": sorted(decision.promoted),
+            "reasons": {role.value: reason for role, reason in decision.reasons.items()},
+            "reports": {role.value: one.to_dict() for role, one in reports.items()},
+        }
+        await IterationRepository(session).record_report(work.id, report)
+    for role, version in candidates.items():
+        promoted = role in decision.promoted
+        stage.metrics[served_name(role, version)] = "promoted" if promoted else "rejected"
+    await stage.progress(len(candidates), len(candidates))

@@ -1,0 +1,93 @@
+"""Choose the prompts to play on, and those to be measured on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db.prompts import PromptRepository
+from app.domain.iteration import Kind, Source
+from app.domain.prompt import Prompt
+from worker.prompts.generator import generate
+from worker.records import Record, prompt_record, read_prompt
+from worker.work import ItemResult, StageRun
+
+TRAINING, EVALUATION = "training", "evaluation"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutPrompt:
+    """A prompt for evaluation; `held_out` if it has a constraint type no training prompt has."""
+
+    prompt: Prompt
+    held_out: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """The prompts of an iteration: no instruction is in both lists."""
+
+    training: tuple[Prompt, ...]
+    evaluation: tuple[HeldOutPrompt, ...]
+
+
+async def choose_prompts(stage: StageRun) -> Prompts:
+    """The pool's least used prompts, filled up with generated ones; the same again on resuming."""
+
+    async def choose(key: str) -> ItemResult:
+        if key == EVALUATION:
+            return _evaluation_prompts(stage), None
+        if stage.work.iteration.kind is Kind.BOOTSTRAP:
+            return [], None
+        return await _choose_training(stage)
+
+    chosen = await stage.each((TRAINING, EVALUATION), choose)
+    stage.metrics |= {key: len(records) for key, records in chosen.items()}
+    return Prompts(
+        tuple(map(read_prompt, chosen[TRAINING])),
+        tuple(
+            HeldOutPrompt(read_prompt(record["prompt"]), record["held_out"])
+            for record in chosen[EVALUATION]
+        ),
+    )
+
+
+def _evaluation_prompts(stage: StageRun) -> list[Record]:
+    """Half with constraint types that are trained on, half with types that never are.
+
+    They depend on the seed alone, so iterations of the same seed are measured on the same.
+    """
+    options = stage.work.options
+    held_out = options.evaluation.prompts // 2
+    return [
+        {"prompt": prompt_record(generated.prompt), "held_out": kind}
+        for kind, count in ((False, options.evaluation.prompts - held_out), (True, held_out))
+        for generated in generate(count, seed=options.seed, held_out=kind, seeds="evaluation")
+    ]
+
+
+async def _choose_training(stage: StageRun) -> ItemResult:
+    options = stage.work.options
+    chosen: list[Prompt] = []
+    fresh: list[Prompt] = []
+    async with stage.work.database.session() as session:
+        pool = PromptRepository(session)
+        for source in options.data.sources:
+            missing = options.data.prompts - len(chosen)
+            if source is Source.GENERATED:
+                used = await pool.texts(Source.GENERATED)
+                fresh = [one.prompt for one in generate(missing, seed=options.seed, exclude=used)]
+                chosen += fresh
+            else:
+                chosen += [one.prompt for one in await pool.least_used(source, missing)]
+
+    async def keep(session: AsyncSession) -> None:
+        pool = PromptRepository(session)
+        await pool.add(fresh, Source.GENERATED)
+        await pool.mark_used(chosen, stage.work.id)
+
+    return _records(chosen), keep
+
+
+def _records(prompts: Sequence[Prompt]) -> list[Record]:
+    return [prompt_record(prompt) for prompt in prompts]

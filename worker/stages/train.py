@@ -1,0 +1,166 @@
+"""Train a candidate checkpoint of each role, in a process of its own."""
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from app.checkpoints.manifest import fingerprint, seal
+from app.db.checkpoints import BASE_VERSION, CheckpointRepository, StoredCheckpoint
+from app.db.samples import Sample, SampleRepository
+from app.domain.checkpoint import CheckpointKind, Role, served_name
+from app.domain.iteration import Kind, TrainOptions
+from training.config import Kind as TrainingKind
+from training.config import Method, TrainingConfig
+from training.step import TrainingStep
+from worker.stages.build import Data
+from worker.trainer import run_training
+from worker.work import StageRun, Work
+
+log = logging.getLogger(__name__)
+
+FEWEST_SAMPLES = 2
+CHECKPOINTS = "checkpoints"
+
+Candidates = Mapping[Role, int]
+"""The new version of each role that was trained."""
+
+
+async def train(stage: StageRun, data: Data) -> Candidates:
+    """Train the roles asked for that there is data for, one after the other.
+
+    Each starts from its incumbent. What is trained already is not trained again. Raises
+    `TrainingFailed`.
+    """
+    roles = [
+        role
+        for role in Role
+        if role in stage.work.options.roles and len(data[role]) >= FEWEST_SAMPLES
+    ]
+    await stage.progress(0, len(roles))
+    candidates = {}
+    for done, role in enumerate(roles, start=1):
+        candidates[role] = await _train(stage.work, role, data[role])
+        await stage.progress(done, len(roles))
+    await _summarise(stage, candidates)
+    return candidates
+
+
+async def _train(work: Work, role: Role, samples: Sequence[Sample]) -> int:
+    options = work.options.training(role)
+    async with work.lease.session() as session:
+        checkpoints = CheckpointRepository(session)
+        parent = await checkpoints.get(role, work.incumbents.of(role))
+        assert parent is not None, "what serves is recorded"
+        kind = CheckpointKind.LORA if options.method == "lora" else CheckpointKind.FULL
+        version = await checkpoints.begin(
+            role,
+            kind=kind,
+            model=work.place.model,
+            parent=parent.version,
+            iteration_id=work.id,
+        )
+        begun = await checkpoints.get(role, version)
+    if begun is not None and begun.digest is not None:
+        return version
+    config = await asyncio.to_thread(_prepare, work, role, version, parent, options, samples)
+    await _run(work, role, config)
+    base = await asyncio.to_thread(fingerprint, Path(work.place.model))
+    digest = await asyncio.to_thread(seal, config.output, role, version, kind, base)
+    path = config.output.relative_to(work.place.data.absolute())
+    async with work.lease.session() as session:
+        await CheckpointRepository(session).complete(role, version, str(path), digest)
+    return version
+
+
+def _prepare(
+    work: Work,
+    role: Role,
+    version: int,
+    parent: StoredCheckpoint,
+    options: TrainOptions,
+    samples: Sequence[Sample],
+) -> TrainingConfig:
+    """Write the data of a training, and say how to train."""
+    work.folder.mkdir(parents=True, exist_ok=True)
+    file = work.folder / f"{role}.jsonl"
+    lines = (json.dumps(sample.content, ensure_ascii=False) for sample in samples)
+    file.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    data = work.place.data.absolute()
+    sft = role is Role.REFINER or work.iteration.kind is Kind.BOOTSTRAP
+    adapter = None
+    if parent.version != BASE_VERSION and parent.path is not None:
+        adapter = data / parent.path
+    return TrainingConfig(
+        role=role,
+        method=Method.SFT if sft else Method.DPO,
+        kind=TrainingKind(options.method),
+        model=work.place.model,
+        adapter=adapter if options.method == "lora" else None,
+        data=file,
+        output=data / CHECKPOINTS / served_name(role, version),
+        progress=work.folder / f"{role}.progress.jsonl",
+        lora_rank=options.rank,
+        lora_alpha=options.alpha,
+        lora_targets=options.targets,
+        learning_rate=options.learning_rate,
+        epochs=options.epochs,
+        max_steps=options.max_steps,
+        batch_size=options.micro_batch,
+        gradient_accumulation=max(1, options.batch_size // options.micro_batch),
+        max_length=options.max_length,
+        seed=work.options.seed,
+        save_steps=options.save_steps,
+        warmup_ratio=options.warmup,
+        threads=_threads(),
+    )
+
+
+def _threads() -> int:
+    """CPU threads of a training: half of them.
+
+    The engine's threads wait for each other at every layer, and so do a training's: with more
+    threads than cores both crawl (measured on two cores: a fourth of the speed).
+    """
+    return max(1, (os.cpu_count() or 1) // 2)
+
+
+async def _run(work: Work, role: Role, config: TrainingConfig) -> None:
+    """Run the training; every step it reports is recorded while it runs."""
+    steps: asyncio.Queue[TrainingStep | None] = asyncio.Queue()
+
+    async def record() -> None:
+        while (step := await steps.get()) is not None:
+            metrics = {
+                "loss": step.loss,
+                "margin": step.margin,
+                "accuracy": step.accuracy,
+                "learning_rate": step.learning_rate,
+                "total_steps": step.total_steps,
+                "elapsed": step.elapsed,
+            }
+            async with work.lease.session() as session:
+                await SampleRepository(session, work.id).record_step(role, step.step, metrics)
+
+    recording = asyncio.create_task(record())
+    try:
+        await run_training(config, steps.put_nowait, accelerate_config=work.place.accelerate_config)
+        steps.put_nowait(None)
+        await recording
+    finally:
+        recording.cancel()
+        await asyncio.gather(recording, return_exceptions=True)
+
+
+async def _summarise(stage: StageRun, candidates: Candidates) -> None:
+    """What the last step of each training showed."""
+    async with stage.work.database.session() as session:
+        samples = SampleRepository(session, stage.work.id)
+        for role, version in candidates.items():
+            steps = await samples.steps(role)
+            last = steps[-1][1] if steps else {}
+            shown = {name: last.get(name) for name in ("loss", "margin", "accuracy")}
+            figures = [f"{name} {value:.3g}" for name, value in shown.items() if value is not None]
+            stage.metrics[served_name(role, version)] = ", ".join([f"{len(steps)} steps", *figures])
