@@ -1,11 +1,13 @@
 """One real server for all integration tests."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.integration.server import Server, start_server
+from tests.integration.worker import Worker
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +22,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         kv_cache_gib="1",
         max_running="16",
         max_waiting="16",
+        worker="false",
     )
     try:
         server.wait_ready()
@@ -33,3 +36,11 @@ def client(server: Server) -> Iterator[httpx.Client]:
     """A client of the server."""
     with server.client as client:
         yield client
+
+
+@pytest.fixture
+def worker(server: Server, tmp_path: Path) -> Iterator[Worker]:
+    """A worker of the server that is not started yet; the server has none of its own."""
+    worker = Worker(server, tmp_path / "worker.log")
+    yield worker
+    worker.stop()

@@ -2,40 +2,22 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from app.domain.iteration import Stage
-from tests.integration.server import Server, wait_until
-from tests.integration.worker import Worker, iteration
+from tests.integration.server import Server, start_server, wait_until
+from tests.integration.worker import (
+    ITERATION_SECONDS,
+    Worker,
+    iteration,
+    start_iteration,
+    wait_for_end,
+)
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
-
-STAGE_SECONDS = 240
-TOPICS = ("rivers", "bread", "the moon", "bicycles", "winter", "tea", "old maps", "bees")
-
-
-@pytest.fixture
-def worker(server: Server, tmp_path: Path) -> Iterator[Worker]:
-    """A worker that is not started yet."""
-    worker = Worker(server, tmp_path / "worker.log")
-    yield worker
-    worker.stop()
-
-
-def start_iteration(client: httpx.Client, **body: Any) -> str:
-    """Queue a small iteration on prompts without constraints: the votes alone decide there.
-
-    So some responses are accepted and some are not, and there is something to train on.
-    """
-    prompts = [{"prompt": f"Tell me something about {topic}."} for topic in TOPICS]
-    assert client.post("/admin/prompts", json={"prompts": prompts}).status_code == 200
-    answer = client.post("/admin/iterations", json={"preset": "micro", **body})
-    assert answer.status_code == 202, answer.text
-    identifier: str = answer.json()["id"]
-    return identifier
 
 
 def test_an_iteration_that_is_killed_at_every_stage_trains_and_promotes_once(
@@ -45,13 +27,11 @@ def test_an_iteration_that_is_killed_at_every_stage_trains_and_promotes_once(
     started = start_iteration(client, promote="always")
     for stage in Stage:
         worker.start()
-        wait_until(lambda stage=stage: has_begun(client, started, stage), STAGE_SECONDS)
+        wait_until(lambda stage=stage: has_begun(client, started, stage), ITERATION_SECONDS)
         worker.kill()
     worker.start()
-    wait_until(lambda: iteration(client, started)["status"] != "running", STAGE_SECONDS)
 
-    found = iteration(client, started)
-    assert found["status"] == "succeeded", found["error"]
+    found = wait_for_end(client, started)
     assert [stage["status"] for stage in found["stages"]] == ["succeeded"] * len(Stage)
     trained = {one["role"]: one["version"] for one in found["checkpoints"]}
     assert set(trained) == {"actor", "refiner"}
@@ -63,9 +43,48 @@ def test_an_iteration_that_is_killed_at_every_stage_trains_and_promotes_once(
         "/generate", json={"prompt": "Name a river.", "mode": "bfs", "sampling": {"max_tokens": 8}}
     ).json()
     assert answer["checkpoint"] == trained
-    rolled_back = client.post("/admin/checkpoints/actor/rollback")
-    assert rolled_back.status_code == 200, rolled_back.text
+    assert client.post("/admin/checkpoints/actor/rollback").status_code == 200
     wait_until(lambda: served(client) == trained | {"actor": before["actor"]}, 30)
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[Server]:
+    """A server with a worker of its own, which a test may kill."""
+    server = start(tmp_path)
+    yield server
+    server.stop()
+
+
+def start(folder: Path) -> Server:
+    server = start_server(
+        folder,
+        context_tokens="2048",
+        kv_cache_gib="1",
+        critique_tokens="16",
+        reflection_tokens="12",
+        lease_seconds="1",
+    )
+    server.wait_ready()
+    return server
+
+
+def test_an_iteration_outlives_its_server(own_server: Server, tmp_path: Path) -> None:
+    with own_server.client as client:
+        started = start_iteration(client, promote="never")
+        wait_until(lambda: has_begun(client, started, Stage.JUDGE), ITERATION_SECONDS)
+    family = psutil.Process(own_server.process.pid).children(recursive=True)
+    own_server.process.kill()
+    own_server.process.wait()
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert not alive
+    server = start(tmp_path)
+    try:
+        with server.client as client:
+            found = wait_for_end(client, started)
+            assert {one["status"] for one in found["checkpoints"]} == {"rejected"}
+            assert client.get("/admin/serving").json()["promoted"] == {"actor": 0, "refiner": 0}
+    finally:
+        server.stop()
 
 
 def has_begun(client: httpx.Client, iteration_id: str, stage: Stage) -> bool:
