@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from asyncio.subprocess import Process
+from collections.abc import Sequence
 
 from app.engine.orphans import SERVER_PID
 from app.settings import Settings
@@ -15,12 +16,14 @@ FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
 GRACE_SECONDS = 10.0
 
+COMMAND = (sys.executable, "-m", "worker")
 
-async def keep_worker(settings: Settings) -> None:
-    """Run `python -m worker` with these settings until cancelled; then end it."""
+
+async def keep_worker(settings: Settings, command: Sequence[str] = COMMAND) -> None:
+    """Run the worker with these settings until cancelled; then end it."""
     pause = FIRST_PAUSE_SECONDS
     while True:
-        process = await _start(settings)
+        process = await _start(settings, command)
         try:
             code = await process.wait()
         finally:
@@ -30,14 +33,12 @@ async def keep_worker(settings: Settings) -> None:
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
 
-async def _start(settings: Settings) -> Process:
+async def _start(settings: Settings, command: Sequence[str]) -> Process:
     """The worker gets the settings by its environment, as every process of ours."""
     values = settings.model_dump(mode="json", exclude_none=True)
     environment = {f"SPAR_{name.upper()}": _text(value) for name, value in values.items()}
     return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "worker",
+        *command,
         # Ctrl-C in a terminal is for the server, which ends the worker in its own time.
         start_new_session=True,
         env=os.environ | environment | {SERVER_PID: str(os.getpid())},

@@ -20,6 +20,7 @@ from app.api.admission import Admission
 from app.api.background import Background
 from app.api.body_limit import BodyLimit
 from app.api.deps import Services
+from app.api.gate import Gate
 from app.api.problems import RESPONSE, add_handlers
 from app.checkpoints.registry import Registry, open_registry
 from app.checkpoints.swap import Swapper, SwapTimes
@@ -27,7 +28,8 @@ from app.companion import keep_worker
 from app.constraints.checker import Checker
 from app.db.recorder import Recorder
 from app.db.session import Database
-from app.engine.process import EngineConfig
+from app.engine.by_role import EnginesByRole, OwnEngine, shared_out
+from app.engine.process import EngineConfig, usable_cores
 from app.engine.vllm import VllmEngine
 from app.errors import ConfigurationError
 from app.roles.actor import Actor
@@ -73,16 +75,16 @@ def create_app(settings: Settings, model: str, on_engine: OnEngine = lambda _: N
 @asynccontextmanager
 async def _services(settings: Settings, model: str, on_engine: OnEngine) -> AsyncIterator[Services]:
     """Open everything, and close it in the reverse order, pending records first."""
-    engine = VllmEngine(_engine_config(settings, model))
+    engine = _engine(settings, model)
     checker = Checker(settings.check_processes, settings.check_seconds)
     database = Database(settings.url)
     recorder = Recorder(database, keep_prompts=settings.record_prompts)
     await checker.start()
     registry = await open_registry(database, settings.data, engine, model)
-    swapper = _swapper(settings, database, registry, engine)
+    admission = Admission(settings.max_running, settings.max_waiting)
+    swapper = _swapper(settings, database, registry, engine, admission.gate)
     swapper.start()
     loading = asyncio.create_task(_load(settings, engine, registry, on_engine))
-    admission = Admission(settings.max_running, settings.max_waiting)
     try:
         yield Services(
             settings=settings,
@@ -111,7 +113,7 @@ async def _services(settings: Settings, model: str, on_engine: OnEngine) -> Asyn
 
 
 async def _load(
-    settings: Settings, engine: VllmEngine, registry: Registry, on_engine: OnEngine
+    settings: Settings, engine: OwnEngine, registry: Registry, on_engine: OnEngine
 ) -> None:
     """Start the engine, and the worker as soon as there is something to work with."""
     try:
@@ -126,19 +128,20 @@ async def _load(
 
 
 def _swapper(
-    settings: Settings, database: Database, registry: Registry, engine: VllmEngine
+    settings: Settings, database: Database, registry: Registry, engine: OwnEngine, gate: Gate
 ) -> Swapper:
     return Swapper(
         database,
         registry,
         engine,
+        drain=gate,
         url=f"http://{settings.host}:{settings.port}",
         keep=settings.keep_versions,
-        times=SwapTimes(look=settings.swap_seconds),
+        times=SwapTimes(look=settings.swap_seconds, drain=settings.drain_seconds),
     )
 
 
-def _roles(settings: Settings, engine: VllmEngine, checker: Checker) -> Roles:
+def _roles(settings: Settings, engine: OwnEngine, checker: Checker) -> Roles:
     return Roles(
         actor=Actor(engine),
         judge=Judge(
@@ -150,6 +153,14 @@ def _roles(settings: Settings, engine: VllmEngine, checker: Checker) -> Roles:
         refiner=Refiner(engine, reflection_tokens=settings.reflection_tokens),
         refine_temperature=settings.refine_temperature,
     )
+
+
+def _engine(settings: Settings, model: str) -> OwnEngine:
+    config = _engine_config(settings, model)
+    if not settings.separate_engines:
+        return VllmEngine(config)
+    shares = shared_out(config, usable_cores())
+    return EnginesByRole({role: VllmEngine(share) for role, share in shares.items()})
 
 
 def _engine_config(settings: Settings, model: str) -> EngineConfig:

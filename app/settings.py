@@ -85,6 +85,11 @@ class Settings(BaseSettings):
         False, description="Compile the model at start (slower start; a GPU gains from it)."
     )
 
+    separate_engines: bool = Field(
+        False,
+        description="Run one engine for each role: needed for full checkpoints, and twice the"
+        " memory.",
+    )
     adapters: int = Field(
         4,
         ge=0,
@@ -102,6 +107,12 @@ class Settings(BaseSettings):
 
     swap_seconds: float = Field(
         0.5, gt=0, description="Pause between looks at which checkpoints are promoted."
+    )
+    drain_seconds: float = Field(
+        60.0,
+        ge=0,
+        description="How long running requests may finish before full weights are replaced; new"
+        " ones wait meanwhile.",
     )
     keep_versions: PositiveInt = Field(
         3,
@@ -171,6 +182,11 @@ class Settings(BaseSettings):
     accelerate_config: Path | None = Field(
         None,
         description="File of `accelerate config` for training; empty means one process.",
+    )
+    labelled_pairs: Path | None = Field(
+        None,
+        description="File of labelled pairs (JSON lines with instruction, output_1, output_2 and"
+        " label) that refiners are measured on as well.",
     )
     training_niceness: int = Field(
         10, ge=0, le=19, description="How far training steps back behind serving, as `nice`."

@@ -1,6 +1,8 @@
-"""`python -m benchmarks serve`: measure, print tables, write a JSON file."""
+"""`python -m benchmarks NAME`: measure, print tables, write a JSON file."""
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -8,30 +10,46 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from app.errors import SparError
+from app.errors import ConfigurationError, SparError
 from app.models import resolve_model
 from app.settings import Settings
+from benchmarks.adapter_files import Choice
+from benchmarks.adapters import CHOICES, Adapters
+from benchmarks.beside import Beside
 from benchmarks.bound import Bound
 from benchmarks.context import Context, Section
 from benchmarks.early_stop import EarlyStop
+from benchmarks.ifeval import measure, read_prompts, scores_table
+from benchmarks.kernels import Kernel
 from benchmarks.over_http import OverHttp
+from benchmarks.phases import Phase
 from benchmarks.progress import progress_bar
 from benchmarks.report import Row, print_table, write_json
+from benchmarks.swap import Swap
 
 console = Console()
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-DEFAULT_JSON = Path(__file__).parent / "out" / "serve.json"
+OUT = Path(__file__).parent / "out"
+
+Model = Annotated[str | None, typer.Option(help="Model folder or hub name.")]
+Rounds = Annotated[int, typer.Option(min=1, help="Alternated rounds per comparison.")]
+AtOnce = Annotated[list[int] | None, typer.Option(help="Measure only this load.")]
+Quick = Annotated[bool, typer.Option(help="Short texts, one round: does it work?")]
+Json = Annotated[Path, typer.Option(help="Where to write the figures.")]
+
+Titled = tuple[str, Section]
+"""A section and its title."""
 
 
 class Part(StrEnum):
-    """The sections of the benchmark."""
+    """The sections of `serve`."""
 
     HTTP = "http"
     BOUND = "bound"
     EARLY_STOP = "early_stop"
 
 
-SECTIONS: dict[Part, tuple[str, Section]] = {
+SECTIONS: dict[Part, Titled] = {
     Part.HTTP: (
         "Greedy answers over HTTP, ours / vllm serve (latency: ours - vllm serve)",
         OverHttp(),
@@ -51,39 +69,126 @@ def benchmarks() -> None:
 
 @cli.command()
 def serve(
-    model: Annotated[str | None, typer.Option(help="Model folder or hub name.")] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Alternated rounds per comparison.")] = 3,
+    model: Model = None,
+    rounds: Rounds = 3,
     only: Annotated[list[Part] | None, typer.Option(help="Measure only this section.")] = None,
-    at_once: Annotated[list[int] | None, typer.Option(help="Measure only this load.")] = None,
-    quick: Annotated[bool, typer.Option(help="Short texts, one round: does it work?")] = False,
-    json: Annotated[Path, typer.Option(help="Where to write the figures.")] = DEFAULT_JSON,
+    at_once: AtOnce = None,
+    quick: Quick = False,
+    json: Json = OUT / "serve.json",
 ) -> None:
     """Measure serving; every setting is read from the environment, as by the server."""
+    sections = {part.value: SECTIONS[part] for part in only or list(Part)}
+    _run(sections, model, rounds, at_once or [], quick, json)
+
+
+@cli.command()
+def adapters(
+    model: Model = None,
+    rounds: Rounds = 3,
+    choice: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LAYERS:RANK", help="Such as o_proj,down_proj:16. Repeatable."),
+    ] = None,
+    kernel: Annotated[
+        list[Kernel] | None, typer.Option(help="Only this code for adapters on a CPU.")
+    ] = None,
+    at_once: AtOnce = None,
+    quick: Quick = False,
+    json: Json = OUT / "adapters.json",
+) -> None:
+    """Measure what an adapter costs per token, for choices of layers and rank."""
+    try:
+        choices = [Choice.parse(text) for text in choice or []] or CHOICES
+    except ConfigurationError as error:
+        raise typer.BadParameter(error.message, param_hint="--choice") from error
+    section = Adapters(choices, kernel or list(Kernel))
+    titled = {"adapters": ("Answers with an adapter / of the base model, on one engine", section)}
+    _run(titled, model, rounds, at_once or [], quick, json)
+
+
+@cli.command()
+def beside(
+    model: Model = None,
+    rounds: Rounds = 3,
+    phase: Annotated[
+        list[Phase] | None, typer.Option(help="Only with an iteration in this phase.")
+    ] = None,
+    pause: Annotated[
+        float, typer.Option(min=0, help="Seconds the user waits between two questions.")
+    ] = 0,
+    quick: Quick = False,
+    json: Json = OUT / "beside.json",
+) -> None:
+    """Measure how much longer one user waits while an iteration runs in the background."""
+    section = Beside(phase or list(Phase), pause)
+    titled = {"beside": ("One user's wait, beside an iteration / without one", section)}
+    _run(titled, model, rounds, [], quick, json, pause_seconds=pause)
+
+
+@cli.command()
+def swap(
+    model: Model = None, rounds: Rounds = 3, quick: Quick = False, json: Json = OUT / "swap.json"
+) -> None:
+    """Measure how much longer searches take while checkpoints are swapped under them."""
+    titled = {"swap": ("Searches of every mode, during swaps / without", Swap())}
+    _run(titled, model, rounds, [], quick, json)
+
+
+@cli.command()
+def ifeval(
+    data: Annotated[Path, typer.Option(help="IFEval's rows, as JSON lines.")],
+    model: Annotated[
+        list[str] | None, typer.Option(help="Such as actor@0; the first is compared with.")
+    ] = None,
+    url: Annotated[str, typer.Option(help="The running server.")] = "http://127.0.0.1:8000",
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first prompts.")] = None,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Length of an answer.")] = 512,
+) -> None:
+    """Measure versions of a running server's actor on IFEval, greedily."""
+    prompts = read_prompts(data, limit)
+    try:
+        scores = asyncio.run(measure(url, model or ["actor"], prompts, max_tokens))
+    except SparError as error:
+        console.print(f"error: {error.message}", style="red", markup=False)
+        raise typer.Exit(1) from error
+    console.print(scores_table(scores, prompts))
+
+
+def _run(
+    sections: Mapping[str, Titled],
+    model: str | None,
+    rounds: int,
+    at_once: list[int],
+    quick: bool,
+    json: Path,
+    **conditions: object,
+) -> None:
+    """Measure the sections; errors meant for people are printed for people."""
+    rounds = 1 if quick else rounds
     try:
         folder = resolve_model(model, lambda step, _share: console.print(step))
-        asyncio.run(
-            _measure(folder, 1 if quick else rounds, only or list(Part), at_once or [], quick, json)
-        )
+        context = Context(Settings(), folder, rounds, quick, at_once, lambda _label, _tokens: None)
+        conditions |= {
+            "model": Path(folder).name,
+            "rounds": rounds,
+            "quick": quick,
+            "settings": context.settings.model_dump(mode="json", exclude={"data", "database_url"}),
+        }
+        asyncio.run(_measure(context, sections, json, conditions))
     except SparError as error:
         console.print(f"error: {error.message}", style="red", markup=False)
         raise typer.Exit(1) from error
 
 
 async def _measure(
-    model: str, rounds: int, parts: list[Part], at_once: list[int], quick: bool, json: Path
+    context: Context, sections: Mapping[str, Titled], json: Path, conditions: Mapping[str, object]
 ) -> None:
-    settings = Settings()
     found: dict[str, list[Row]] = {}
-    for part in parts:
-        title, section = SECTIONS[part]
-        plan = Context(settings, model, rounds, quick, at_once, lambda _label, _tokens: None)
-        with progress_bar(console, section.expected_tokens(plan)) as advance:
-            context = Context(settings, model, rounds, quick, at_once, advance)
-            found[part] = await section.run(context)
-        print_table(console, title, found[part])
-        conditions = {"model": Path(model).name, "rounds": rounds, "quick": quick}
-        engine = settings.model_dump(mode="json", exclude={"data", "database_url"})
-        write_json(json, {**conditions, "settings": engine}, found)
+    for name, (title, section) in sections.items():
+        with progress_bar(console, section.expected_tokens(context)) as advance:
+            found[name] = await section.run(replace(context, advance=advance))
+        print_table(console, title, found[name])
+        write_json(json, conditions, found)
     console.print(f"Figures: {json}", markup=False)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def write_adapter(folder: Path, model: Path, choice: Choice) -> Path:
     return folder
 
 
-def _chosen_layers(model: Path, choice: Choice) -> dict[str, tuple[int, ...]]:
+def _chosen_layers(model: Path, choice: Choice) -> Mapping[str, tuple[int, ...]]:
     """The shape of every chosen layer's weight, by the layer's name."""
     if not model.is_dir():
         raise ConfigurationError(f"{model} is not a folder: its layers' shapes are not known")

@@ -1,7 +1,7 @@
 """What an adapter costs per token, for several choices of layers and rank."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
@@ -109,13 +109,13 @@ async def _decoding(context: Context, local: Local, name: str, load: int) -> Row
 
 async def _prefilling(context: Context, local: Local, name: str) -> Row:
     """Long prompts, one after the other, of which only the first token is generated."""
-    texts = [f"Story {number}. {'river lake sea ' * (PREFILL_WORDS // 3)}" for number in range(3)]
+    texts = [f"Story {n}. {'river lake sea ' * (PREFILL_WORDS // 3)}" for n in range(PREFILLS)]
 
     async def prefill(model: str) -> Work:
         context.advance(f"{name}: {model}, long prompts", 0)
         await local.forget()
         watch = Stopwatch()
-        completions = [await _complete(local, model, text, 1) for text in texts[:PREFILLS]]
+        completions = [await _complete(local, model, text, 1) for text in texts]
         seconds = watch.seconds
         context.advance("", PREFILLS * _answer_tokens(context))
         return Work(seconds, sum(completion.prompt_tokens for completion in completions))
@@ -123,3 +123,41 @@ async def _prefilling(context: Context, local: Local, name: str) -> Row:
     works = await _both(prefill, context.rounds)
     prompts = {"prompts": PREFILLS, "prompt_tokens": works[BASE][0].tokens}
     return _row(f"time of a long prompt, {name}", 1, works, prompts)
+
+
+async def _both(
+    contender: Callable[[str], Awaitable[Work]], rounds: int
+) -> Mapping[str, list[Work]]:
+    return await alternate({model: partial(contender, model) for model in (BASE, ADAPTER)}, rounds)
+
+
+def _row(
+    name: str, load: int, works: Mapping[str, list[Work]], detail: Mapping[str, object]
+) -> Row:
+    """The adapter's time divided by the base model's; both do the same work."""
+    seconds = {model: [work.seconds for work in found] for model, found in works.items()}
+    return Row(
+        name,
+        load,
+        Spread.of_ratios(seconds[ADAPTER], seconds[BASE]),
+        target=Target(LIMIT, at_least=False),
+        detail={"seconds": seconds, **detail},
+    )
+
+
+async def _warm_up(local: Local) -> None:
+    """A few answers of each, so that neither side pays for first times."""
+    for model in (BASE, ADAPTER):
+        texts = LONG_INSTRUCTIONS[:4]
+        await asyncio.gather(*(_complete(local, model, text, 8) for text in texts))
+
+
+async def _complete(local: Local, model: str, text: str, tokens: int) -> Completion:
+    sampling = Sampling(temperature=0.9, top_p=1.0, max_tokens=tokens)
+    return await local.engine.complete(
+        Call((Message("user", text),), model, sampling, chunk_tokens=tokens, forced=True)
+    )
+
+
+def _answer_tokens(context: Context) -> int:
+    return ANSWER_TOKENS // 4 if context.quick else ANSWER_TOKENS

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from app.db.checkpoints import CheckpointRepository
 from app.db.iterations import IterationRepository, StoredIteration
@@ -75,44 +75,42 @@ class Loop:
     async def _run_one(self, iteration: StoredIteration, lease: Lease) -> None:
         async with lease.session() as session:
             serving = (await CheckpointRepository(session).serving()).versions
-            await IterationRepository(session).start(iteration.id, serving)
+            if not await IterationRepository(session).start(iteration.id, serving):
+                return  # Cancelled since it was found.
         log.info("iteration %s begins", iteration.id)
         status, reason = Status.SUCCEEDED, None
         try:
-            async with self._watched(iteration.id, lease):
-                await self._run(iteration, iteration.incumbents or serving, lease)
+            await self._run_watched(iteration, iteration.incumbents or serving, lease)
         except _Cancelled:
             status = Status.CANCELLED
-        except (LeaseLost, DatabaseError):
-            raise  # Not this iteration's fault: whoever holds the lease next goes on with it.
-        except SparError as error:
-            status, reason = Status.FAILED, error.message
-        except OSError as error:
-            status, reason = Status.FAILED, f"{error.filename or 'a file'}: {error.strerror}"
+        except LeaseLost:
+            raise  # Whoever holds the lease now goes on with it.
+        except Exception as error:
+            if isinstance(error, DatabaseError) and error.retry_after is not None:
+                raise  # It may pass, and then the iteration goes on.
+            status, reason = Status.FAILED, _explain(error)
         async with lease.session() as session:
             await IterationRepository(session).finish(iteration.id, status, error=reason)
         log.info("iteration %s has %s%s", iteration.id, status, f": {reason}" if reason else "")
 
-    @asynccontextmanager
-    async def _watched(self, iteration_id: str, lease: Lease) -> AsyncIterator[None]:
-        """Keep the lease and look for a wish to cancel, while the block runs.
+    async def _run_watched(
+        self, iteration: StoredIteration, incumbents: Versions, lease: Lease
+    ) -> None:
+        """Run an iteration, keep the lease, and look for a wish to cancel.
 
-        Either ends the block: with `_Cancelled`, or with the error that keeping the lease met.
+        The first of them to end ends the other: raises what it raised.
         """
-        block = asyncio.current_task()
-        assert block is not None, "a coroutine runs in a task"
-        watch = asyncio.create_task(self._watch(iteration_id, lease))
-        watch.add_done_callback(lambda ended: None if ended.cancelled() else block.cancel())
+        running = asyncio.ensure_future(self._run(iteration, incumbents, lease))
+        watch = asyncio.create_task(self._watch(iteration.id, lease))
+        both = {running, watch}
         try:
-            yield
-        except asyncio.CancelledError:
-            if watch.done() and not watch.cancelled():
-                block.uncancel()
-                watch.result()
-            raise
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            first = running if running.done() else watch
         finally:
-            watch.cancel()
-            await asyncio.wait({watch})
+            for task in both:
+                task.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
+        first.result()
 
     async def _watch(self, iteration_id: str, lease: Lease) -> None:
         while True:
@@ -127,3 +125,14 @@ class Loop:
 
 class _Cancelled(Exception):
     """Somebody asked for the end of the iteration."""
+
+
+def _explain(error: Exception) -> str:
+    """Why an iteration fails, for people; what nobody foresaw is logged in full."""
+    match error:
+        case SparError():
+            return error.message
+        case OSError(strerror=str(strerror)):
+            return f"{error.filename or 'a file'}: {strerror}"
+    log.error("an iteration met an unexpected error", exc_info=error)
+    return f"unexpected error: {type(error).__name__}: {error}"

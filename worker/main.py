@@ -47,7 +47,11 @@ async def _work(settings: Settings, model: str) -> None:
     database = Database(settings.url)
     roles = make_roles(settings, engine, checker)
     place = Place(
-        settings.data.absolute(), model, settings.accelerate_config, settings.training_niceness
+        data=settings.data.absolute(),
+        model=model,
+        accelerate_config=settings.accelerate_config,
+        niceness=settings.training_niceness,
+        labelled_pairs=settings.labelled_pairs,
     )
 
     async def run(iteration: StoredIteration, incumbents: Versions, lease: Lease) -> None:

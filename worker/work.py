@@ -37,13 +37,16 @@ class Place:
 
     data: the folder of the database and the checkpoints. model: the base model's folder.
     accelerate_config: a file for `accelerate launch`; None for one process. niceness: how far
-    training steps back behind serving. train: what makes an adapter of a configuration.
+    training steps back behind serving. labelled_pairs: a file of pairs that refiners are
+    measured on as well (`worker.evaluation.labelled`). train: what makes an adapter of a
+    configuration.
     """
 
     data: Path
     model: str
     accelerate_config: Path | None = None
     niceness: int = 0
+    labelled_pairs: Path | None = None
     train: Train = run_training
 
     def iteration(self, iteration_id: str) -> Path:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
+from app.api.gate import Gate
 from app.errors import Overloaded
 
 RETRY_AFTER_SECONDS = 5
@@ -15,22 +16,45 @@ RETRY_AFTER_SECONDS = 5
 class Place(Protocol):
     """A place in a queue, held until `leave` is called."""
 
+    async def settle(self) -> None:
+        """Wait while models are replaced. From then on they stay what they are, until `leave`.
+
+        Pin versions after this, not before.
+        """
+        ...
+
     def leave(self) -> None:
         """Give the place back."""
         ...
 
     def turn(self) -> AbstractAsyncContextManager[None]:
-        """Wait for one's turn, which lasts as long as the block."""
+        """Wait for one's turn, which lasts as long as the block.
+
+        Raises `EngineUnavailable` when a model is replaced and the block takes too long for it.
+        """
         ...
+
+
+@asynccontextmanager
+async def settled(place: Place) -> AsyncIterator[None]:
+    """Settle, and prepare in the block what the turn needs; if that fails, the place is left."""
+    try:
+        await place.settle()
+        yield
+    except BaseException:
+        place.leave()
+        raise
 
 
 class Admission:
     """Lets `running` requests in at a time and `waiting` more wait for their turn.
 
-    `last_seen` is the `time.monotonic` moment when a request last came or went.
+    `last_seen` is the `time.monotonic` moment when a request last came or went; `gate` is what
+    every request passes, those of the background too.
     """
 
     def __init__(self, running: int, waiting: int) -> None:
+        self.gate = Gate()
         self._slots = asyncio.Semaphore(running)
         self._places = running + waiting
         self.admitted = 0
@@ -52,10 +76,16 @@ class Ticket:
     def __init__(self, admission: Admission, slots: asyncio.Semaphore) -> None:
         self._admission = admission
         self._slots = slots
+        self._passage = admission.gate.passage()
         self._count(1)
+
+    async def settle(self) -> None:
+        """See `Place.settle`."""
+        await self._passage.enter()
 
     def leave(self) -> None:
         """Give the place back."""
+        self._passage.leave()
         self._count(-1)
 
     def _count(self, change: int) -> None:
@@ -65,6 +95,11 @@ class Ticket:
     @asynccontextmanager
     async def turn(self, seconds: float | None = None) -> AsyncIterator[None]:
         """Wait for one's turn, at most so long: who has run out of time goes in to be told so."""
+        async with self._passage.working(), self._slot(seconds):
+            yield
+
+    @asynccontextmanager
+    async def _slot(self, seconds: float | None) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(seconds):
                 await self._slots.acquire()

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from app.api.admission import Admission
+from app.api.gate import Passage
 
 LOOK_SECONDS = 0.02
 QUIET_SECONDS = 5.0
@@ -46,10 +47,33 @@ class Background:
         finally:
             self.running -= 1
 
-    def leave(self) -> None:
-        """Nothing to give back: nobody is turned away here, so places are not counted."""
+    def enter(self) -> "BackgroundPlace":
+        """Take a place; nobody is turned away here, so places are not counted."""
+        return BackgroundPlace(self, self._people.gate.passage())
 
     def _limit(self) -> int:
         silent = time.monotonic() - self._people.last_seen
         people = self._people.admitted > 0 or silent < self._quiet_seconds
         return self._beside_people if people else self._alone
+
+
+class BackgroundPlace:
+    """A background call's place in the queue; see `app.api.admission.Place`."""
+
+    def __init__(self, queue: Background, passage: Passage) -> None:
+        self._queue = queue
+        self._passage = passage
+
+    async def settle(self) -> None:
+        """See `Place.settle`."""
+        await self._passage.enter()
+
+    def leave(self) -> None:
+        """Give the place back."""
+        self._passage.leave()
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """See `Place.turn`."""
+        async with self._passage.working(), self._queue.turn():
+            yield

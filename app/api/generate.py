@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
-from app.api.admission import Ticket
+from app.api.admission import Ticket, settled
 from app.api.deps import Services, ServicesDep
 from app.api.disconnect import while_connected
 from app.api.events import LiveSearch, event_source, search_events
@@ -28,8 +28,9 @@ async def generate(
     With `stream` the answer comes as server-sent events: `start`, `node`, `judged`, `accepted`,
     `delta` (text of a greedy answer), then `final` with the whole answer, or `error`.
     """
-    search = await search_request(body, services)
     ticket = services.admission.enter()
+    async with settled(ticket):
+        search = await search_request(body, services)
 
     async def run(on_event: OnEvent) -> SearchResult:
         return await answer(search, services, ticket, on_event)

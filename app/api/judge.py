@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Request
 
+from app.api.admission import settled
 from app.api.deps import Services, ServicesDep
 from app.api.disconnect import while_connected
 from app.api.render import judge_out
@@ -22,10 +23,11 @@ router = APIRouter(tags=["answer"])
 @router.post("/judge")
 async def judge(body: JudgeIn, request: Request, services: ServicesDep) -> JudgeOut:
     """Judge a response: every vote with its critique, and every constraint's result."""
-    prompt = prompt_from(body, services)
-    await _fits(prompt, body.response, services)
-    versions, usage = await pinned(body.checkpoint, services), Usage()
-    ticket = services.admission.enter()
+    ticket, usage = services.admission.enter(), Usage()
+    async with settled(ticket):
+        prompt = prompt_from(body, services)
+        await _fits(prompt, body.response, services)
+        versions = await pinned(body.checkpoint, services)
 
     def count_vote() -> None:
         usage.votes += 1

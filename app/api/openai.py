@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from sse_starlette import ServerSentEvent
 from ulid import ULID
 
-from app.api.admission import Place
+from app.api.admission import Place, settled
 from app.api.deps import Services, ServicesDep
 from app.api.disconnect import while_connected
 from app.api.events import LiveSearch, event_source
@@ -72,15 +72,17 @@ async def _plain(
             )
     if body.include_tree:
         raise InvalidRequest("`include_tree` needs a search mode", field="include_tree")
-    versions = await pinned(checkpoint, services)
-    calls = plain_calls(body, versions.served_name(role), services.settings.max_tokens)
-    head = _head(body, versions, f"chatcmpl-{ULID()}")
+    ticket = _place(body, services)
+    async with settled(ticket):
+        versions = await pinned(checkpoint, services)
+        calls = plain_calls(body, versions.served_name(role), services.settings.max_tokens)
+        head = _head(body, versions, f"chatcmpl-{ULID()}")
+        if body.stream:
+            await check_length(calls[0], services.engine)
     if not body.stream:
-        work = complete_all(calls, services.engine, _place(body, services))
+        work = complete_all(calls, services.engine, ticket)
         completions = await while_connected(request, work)
         return chat_out(head, completions, as_ids=body.return_tokens_as_token_ids)
-    await check_length(calls[0], services.engine)
-    ticket = _place(body, services)
 
     async def run(report: Callable[[tuple[int, Delta]], None]) -> list[Completion]:
         return await complete_all(calls, services.engine, ticket, report)
@@ -98,9 +100,10 @@ async def _plain(
 async def _searched(
     body: ChatIn, mode: Mode, checkpoint: CheckpointIn, request: Request, services: Services
 ) -> Response | ChatOut:
-    search = await chat_search(body, mode, checkpoint, services)
-    head = _head(body, search.versions, search.id)
     ticket = services.admission.enter()
+    async with settled(ticket):
+        search = await chat_search(body, mode, checkpoint, services)
+    head = _head(body, search.versions, search.id)
 
     async def run(on_event: Callable[[SearchEvent], None]) -> SearchResult:
         return await answer(search, services, ticket, on_event)
@@ -113,7 +116,8 @@ async def _searched(
 
 def _place(body: ChatIn, services: Services) -> Place:
     """Whoever gives way by a priority above 0 waits in the background, as the worker does."""
-    return services.background if body.priority > 0 else services.admission.enter()
+    queue = services.background if body.priority > 0 else services.admission
+    return queue.enter()
 
 
 def _head(body: ChatIn, versions: Versions, answer_id: str) -> Head:

@@ -35,7 +35,12 @@ class FileEntry(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What a checkpoint folder holds. `base` is the `fingerprint` of the model it was made on."""
+    """What a checkpoint folder holds.
+
+    `base` is a `fingerprint`: of the weights that an adapter is for, whether the base model's or
+    a full checkpoint's; of the base model that full weights go back to, over any number of
+    trainings.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

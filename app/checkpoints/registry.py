@@ -2,26 +2,35 @@
 
 import asyncio
 import logging
-from collections.abc import Set
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
 from pathlib import Path
 
-from app.checkpoints.verify import verify
-from app.db.checkpoints import BASE_VERSION, CheckpointRepository, StoredCheckpoint
+from app.checkpoints.store import CheckpointStore
+from app.db.checkpoints import BASE_VERSION, CheckpointRepository
 from app.db.session import Database
 from app.domain.checkpoint import (
-    CheckpointKind,
     Role,
     Versions,
     parse_served_name,
     served_name,
 )
 from app.engine.base import AdapterEngine
-from app.errors import CheckpointRefused, DatabaseError, EngineUnavailable, NotFound
+from app.errors import Conflict, EngineUnavailable, NotFound, SparError
 
 log = logging.getLogger(__name__)
 
 Checkpoint = tuple[Role, int]
 """A role and its version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Whole weights for the engine of a role: those of a version, in a folder, checked."""
+
+    role: Role
+    version: int
+    folder: Path
 
 
 async def open_registry(
@@ -38,13 +47,18 @@ async def open_registry(
 
 
 class Registry:
-    """The checkpoints of one server. Belongs to one event loop."""
+    """The checkpoints of one server. Belongs to one event loop.
+
+    The engine of a role holds whole weights, the base model's or a full checkpoint's, and any
+    number of adapters for them. Adapters come and go beside each other; other weights need
+    `replace`.
+    """
 
     def __init__(self, database: Database, data: Path, engine: AdapterEngine, model: str) -> None:
-        self._database = database
-        self._data = data
         self._engine = engine
-        self._model = model
+        self._store = CheckpointStore(database, data, model, engine)
+        self._weights = {role: Weights(role, BASE_VERSION, self._store.model) for role in Role}
+        self._locks = {role: asyncio.Lock() for role in Role}
         self._versions: Versions | None = None
         self._opened = asyncio.Event()
         self._loading: dict[Checkpoint, asyncio.Task[None]] = {}
@@ -67,8 +81,14 @@ class Registry:
 
     @property
     def loaded(self) -> frozenset[Checkpoint]:
-        """The checkpoints that the engine holds; base models are not among them."""
+        """The adapters that the engine holds."""
         return frozenset(self._loaded)
+
+    @property
+    def intact(self) -> bool:
+        """Whether the engine holds what new requests are pinned to."""
+        served = self._versions
+        return served is not None and all(self._holds(role, served.of(role)) for role in Role)
 
     async def wait_ready(self) -> None:
         """Wait for the first versions."""
@@ -106,11 +126,12 @@ class Registry:
         """Verify and load a checkpoint, unless that is done already.
 
         Several callers at once wait for the same work, which goes on when one of them is
-        cancelled. Raises `NotFound`, `CheckpointRefused` (also kept on the checkpoint's row),
-        `EngineUnavailable` and `DatabaseError`.
+        cancelled. Raises `NotFound`, `CheckpointRefused` (also kept on the checkpoint's row, if
+        it is the checkpoint's fault), `Conflict` when it needs other weights than the engine
+        holds, `EngineUnavailable` and `DatabaseError`.
         """
         checkpoint = (role, version)
-        if version == BASE_VERSION or checkpoint in self._loaded:
+        if self._holds(role, version):
             self._touch(checkpoint)
             return
         work = self._loading.get(checkpoint)
@@ -119,6 +140,40 @@ class Registry:
             self._loading[checkpoint] = work
             work.add_done_callback(lambda done: self._forget(checkpoint, done))
         await asyncio.shield(work)
+
+    async def needed(self, versions: Versions) -> list[Weights]:
+        """The weights to `replace` before these versions can be prepared; mostly none.
+
+        They have been checked. Raises as `prepare` does.
+        """
+        found = []
+        for role in Role:
+            if self._holds(role, versions.of(role)):
+                continue
+            stored = await self._store.get(role, versions.of(role))
+            ground = await self._store.ground(stored)
+            if ground.version != self._weights[role].version:
+                async with self._store.recorded(ground):
+                    folder = await self._store.weights_folder(ground)
+                found.append(Weights(role, ground.version, folder))
+        return found
+
+    async def replace(self, needed: Sequence[Weights], versions: Versions) -> None:
+        """Exchange weights, and flip to these versions: all of it, or what served serves on.
+
+        Nobody may be using the engine meanwhile. Raises as `prepare` does; when the engine cannot
+        even go back, `intact` is false afterwards.
+        """
+        before = [self._weights[weights.role] for weights in needed]
+        try:
+            for weights in needed:
+                await self._load_weights(weights)
+            for role in Role:
+                await self.prepare(role, versions.of(role))
+        except SparError:
+            await self._go_back(before)
+            raise
+        self.flip(versions)
 
     async def retire(self, kept: Set[Checkpoint], idle_seconds: float) -> None:
         """Unload what is neither kept, nor served, nor was asked for in so many seconds."""
@@ -145,53 +200,42 @@ class Registry:
         if not work.cancelled():
             work.exception()  # whoever waits gets it; perhaps nobody does any more
 
+    def _holds(self, role: Role, version: int) -> bool:
+        return version == self._weights[role].version or (role, version) in self._loaded
+
     async def _load(self, role: Role, version: int) -> None:
-        name = served_name(role, version)
-        async with self._database.session() as session:
-            stored = await CheckpointRepository(session).get(role, version)
-        if stored is None:
-            raise NotFound(f"there is no checkpoint {name}")
-        try:
-            folder = await self._verified(stored)
-            await self._engine.load_adapter(name, folder)
-        except CheckpointRefused as error:
-            refusal = f"{name} cannot be served: {error.message}"
-            await self._record(stored, refusal)
-            raise CheckpointRefused(refusal) from error
-        self._loaded[role, version] = asyncio.get_running_loop().time()
-        await self._record(stored, None)
+        async with self._locks[role]:
+            stored = await self._store.get(role, version)
+            held = self._weights[role]
+            async with self._store.recorded(stored):
+                self._store.check_kind(stored)
+                ground = await self._store.ground(stored)
+                if ground.version != held.version:
+                    raise Conflict(
+                        f"{served_name(role, version)} cannot be asked for now: it needs the"
+                        f" weights of {served_name(role, ground.version)}, and the engine holds"
+                        f" those of {served_name(role, held.version)}"
+                    )
+                folder = await self._store.adapter_folder(stored, held.folder)
+                await self._engine.load_adapter(served_name(role, version), folder)
+            self._loaded[role, version] = asyncio.get_running_loop().time()
 
-    async def _verified(self, stored: StoredCheckpoint) -> Path:
-        """The folder of a checkpoint, its content checked. Raises `CheckpointRefused`."""
-        if stored.kind is not CheckpointKind.LORA:
-            raise CheckpointRefused(
-                f"it is of kind {stored.kind}, and this server loads adapters (lora) only"
-            )
-        if stored.path is None or stored.digest is None:
-            raise CheckpointRefused("its training has not finished")
-        data = self._data.resolve()
-        folder = (data / stored.path).resolve()
-        if not folder.is_relative_to(data):
-            raise CheckpointRefused(f"its folder {stored.path} lies outside the data folder")
-        await asyncio.to_thread(
-            verify,
-            folder,
-            stored.digest,
-            role=stored.role,
-            version=stored.version,
-            base_model=self._model,
-            max_rank=self._engine.max_adapter_rank,
-            targets=self._engine.adapter_targets,
-        )
-        return folder
+    async def _load_weights(self, weights: Weights) -> None:
+        # An adapter that is just being loaded must not come to lie on the new weights.
+        async with self._locks[weights.role]:
+            name = served_name(weights.role, weights.version)
+            await self._engine.load_weights(name, weights.folder)
+            self._weights[weights.role] = weights
+            for checkpoint in [one for one in self._loaded if one[0] is weights.role]:
+                del self._loaded[checkpoint]
 
-    async def _record(self, stored: StoredCheckpoint, error: str | None) -> None:
-        """Keep on the row what is wrong with a checkpoint, or that nothing is."""
-        if stored.error == error:
-            return
+    async def _go_back(self, before: Sequence[Weights]) -> None:
+        """Have the engine hold again what it held before; a failure is only logged."""
         try:
-            async with self._database.session() as session:
-                await CheckpointRepository(session).record_error(stored.role, stored.version, error)
-        except DatabaseError as trouble:
-            # The row is for people to read; what the caller gets does not depend on it.
-            log.warning("%s could not be recorded: %s", error, trouble.message)
+            for weights in before:
+                if self._weights[weights.role] != weights:
+                    await self._load_weights(weights)
+                    if self._versions is not None:
+                        await self.prepare(weights.role, self._versions.of(weights.role))
+        except SparError as error:
+            log.error("the engine cannot go back to what it served: %s", error.message)

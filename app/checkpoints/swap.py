@@ -3,8 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 from app.checkpoints.registry import Checkpoint, Registry
 from app.checkpoints.report import ServerReport
@@ -27,19 +28,33 @@ FAILURES_TO_TELL = 2
 @dataclass(frozen=True, slots=True)
 class SwapTimes:
     """In seconds: between looks at the promotions, between tries after trouble that may pass,
-    between reports of what is served, and until a version nobody asked for is unloaded.
+    between reports of what is served, until a version nobody asked for is unloaded, and how long
+    requests may run on while others wait for full weights to be replaced.
     """
 
     look: float = 0.5
     retry: float = 10.0
     report: float = 5.0
     idle: float = 300.0
+    drain: float = 60.0
+
+
+class Drain(Protocol):
+    """Keeps everybody away from the engine for a while."""
+
+    def drained(self, seconds: float) -> AbstractAsyncContextManager[None]:
+        """While the block runs nobody uses the engine, and whoever comes waits.
+
+        Who uses it when the block begins may finish within so many seconds.
+        """
+        ...
 
 
 class Swapper:
     """Has one server follow the newest promotion, and reports what it serves.
 
-    Both roles' versions are made ready first, and then flipped together. What cannot be served
+    Both roles' versions are made ready first, and then flipped together; full weights, which
+    cannot lie beside others, are loaded while nobody uses the engine. What cannot be served
     leaves the versions in place that serve, with the reason on the server's row. Before anything
     serves, the newest earlier promotion that can be served stands in, at last the base models.
     """
@@ -50,6 +65,7 @@ class Swapper:
         registry: Registry,
         engine: Engine,
         *,
+        drain: Drain,
         url: str,
         keep: int,
         times: SwapTimes = SwapTimes(),
@@ -58,6 +74,7 @@ class Swapper:
         self._database = database
         self._registry = registry
         self._engine = engine
+        self._drain = drain
         self._report = ServerReport(database, url, times.report)
         self._keep = keep
         self._times = times
@@ -127,15 +144,16 @@ class Swapper:
         if newest.versions != Versions() and not self._engine.ready:
             return  # it is starting, or restarting: there is nothing to load adapters into
         self._tried, self._retry_at = newest.id, None
-        choices = history[:1] if self._registry.ready else history
         reason: str | None = None
-        for versions in dict.fromkeys(promotion.versions for promotion in choices):
+        for versions in dict.fromkeys(promotion.versions for promotion in history):
+            if reason is not None and self._registry.intact:
+                break
             try:
                 await self._serve(versions)
             except (CheckpointRefused, NotFound) as error:
                 reason = reason or error.message
             except SparError as error:
-                pause = self._times.retry if self._registry.ready else self._times.look
+                pause = self._times.retry if self._registry.intact else self._times.look
                 self._retry_at = _now() + pause
                 reason = reason or error.message
                 break
@@ -144,11 +162,17 @@ class Swapper:
         self._note(newest, reason)
 
     async def _serve(self, versions: Versions) -> None:
-        for role in Role:
-            await self._registry.prepare(role, versions.of(role))
-        if not self._registry.ready or versions != self._registry.versions:
+        needed = await self._registry.needed(versions)
+        if needed:
+            async with self._drain.drained(self._times.drain):
+                await self._registry.replace(needed, versions)
+        else:
+            for role in Role:
+                await self._registry.prepare(role, versions.of(role))
+            if self._registry.ready and versions == self._registry.versions:
+                return
             self._registry.flip(versions)
-            log.info("now serving %s", _names(versions))
+        log.info("now serving %s", _names(versions))
 
     def _note(self, newest: Promotion, reason: str | None) -> None:
         before = self._error

@@ -1,6 +1,7 @@
 """Whether a checkpoint folder is what was recorded, whole, and safe to load."""
 
-from collections.abc import Set
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
 from pathlib import Path, PurePath
 
 from app.checkpoints.adapter import check_adapter
@@ -12,6 +13,7 @@ from app.checkpoints.manifest import (
     hash_file,
     read_manifest,
 )
+from app.checkpoints.model import check_model
 from app.domain.checkpoint import CheckpointKind, Role, served_name
 from app.errors import CheckpointRefused
 
@@ -33,31 +35,58 @@ def verify(
     """Raise `CheckpointRefused` with the reason unless an adapter's folder can be served.
 
     digest: the recorded hash of the manifest.
-    base_model: the folder or hub name of the model that is served.
+    base_model: the folder or hub name of the weights that are served under it.
     max_rank: the highest rank the engine takes.
     targets: the layers it lets adapters change, such as `down_proj`; None for all.
 
     Reads every byte of the folder, so call it in a thread.
     """
-    try:
+    with _readable():
         manifest = read_manifest(folder, digest)
-        _check_identity(manifest, role, version, base_model)
-        _check_names(folder, manifest)
-        for name, entry in manifest.files.items():
-            _check_content(folder / name, entry)
+        _check_identity(manifest, CheckpointKind.LORA, role, version, base_model)
+        _check_files(folder, manifest)
         check_adapter(folder, base_model=base_model, max_rank=max_rank, targets=targets)
+
+
+def verify_full(folder: Path, digest: str, *, role: Role, version: int, base_model: str) -> None:
+    """Raise `CheckpointRefused` with the reason unless a folder of full weights can be served.
+
+    See `verify`. `base_model` is what the engine was started with at first: the weights may have
+    been trained over any number of full checkpoints since.
+    """
+    with _readable():
+        manifest = read_manifest(folder, digest)
+        _check_identity(manifest, CheckpointKind.FULL, role, version, base_model)
+        _check_files(folder, manifest)
+        check_model(folder, base_model=base_model)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise CheckpointRefused(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
-def _check_identity(manifest: Manifest, role: Role, version: int, base_model: str) -> None:
+def _check_identity(
+    manifest: Manifest, kind: CheckpointKind, role: Role, version: int, base_model: str
+) -> None:
     if (manifest.role, manifest.version) != (role, version):
         found = served_name(manifest.role, manifest.version)
         raise CheckpointRefused(f"the folder holds {found}, not {served_name(role, version)}")
-    if manifest.kind is not CheckpointKind.LORA:
-        raise CheckpointRefused(f"the folder holds a checkpoint of kind {manifest.kind}, not lora")
+    if manifest.kind is not kind:
+        raise CheckpointRefused(
+            f"the folder holds a checkpoint of kind {manifest.kind}, not {kind}"
+        )
     if manifest.base != fingerprint(base_model):
         raise CheckpointRefused(f"it was made for another base model than {base_model}")
+
+
+def _check_files(folder: Path, manifest: Manifest) -> None:
+    _check_names(folder, manifest)
+    for name, entry in manifest.files.items():
+        _check_content(folder / name, entry)
 
 
 def _check_names(folder: Path, manifest: Manifest) -> None:

@@ -131,6 +131,18 @@ class CheckpointRepository:
         row = await self._session.get(CheckpointRow, (role, version))
         return None if row is None else _stored(row)
 
+    async def ground(self, stored: StoredCheckpoint) -> StoredCheckpoint | None:
+        """The checkpoint whose whole weights a checkpoint needs: itself, unless it is an adapter.
+
+        An adapter goes back, over those it continues, to full weights or the base model; None
+        where what is recorded leads to neither.
+        """
+        found: StoredCheckpoint | None = stored
+        while found is not None and found.kind is CheckpointKind.LORA:
+            parent = BASE_VERSION if found.parent is None else found.parent
+            found = await self.get(found.role, parent) if parent < found.version else None
+        return found
+
     async def all(self) -> list[StoredCheckpoint]:
         """Every checkpoint, by role, newest first."""
         query = select(CheckpointRow).order_by(CheckpointRow.role, CheckpointRow.version.desc())

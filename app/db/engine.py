@@ -1,6 +1,8 @@
 """Opening a database: what SQLite needs to be told, and nothing that another needs."""
 
+import asyncio
 import sqlite3
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import URL, Connection, Dialect, event, make_url
@@ -38,6 +40,7 @@ def _open_sqlite(url: URL, migrating: bool) -> AsyncEngine:
     engine = create_async_engine(url)
     foreign_keys = "OFF" if migrating else "ON"
     begin = "BEGIN IMMEDIATE" if migrating else "BEGIN"
+    rolling_back: set[asyncio.Future[None]] = set()
 
     @event.listens_for(engine.sync_engine, "do_connect")
     def probe(
@@ -55,6 +58,14 @@ def _open_sqlite(url: URL, migrating: bool) -> AsyncEngine:
         cursor.execute("PRAGMA synchronous=NORMAL")
         cursor.close()
 
+    @event.listens_for(engine.sync_engine, "invalidate")
+    def roll_back(connection: Any, *_: object) -> None:
+        # A cancelled statement may keep its rows, and SQLite its lock as long as they are kept,
+        # even when the connection is closed. This comes before that, and is not waited for.
+        task = asyncio.ensure_future(_roll_back(connection.driver_connection))
+        rolling_back.add(task)
+        task.add_done_callback(rolling_back.discard)
+
     @event.listens_for(engine.sync_engine, "begin")
     def begin_transaction(connection: Connection) -> None:
         # Left alone, sqlite3 begins one only at the first INSERT or the like: savepoints, changes
@@ -62,3 +73,8 @@ def _open_sqlite(url: URL, migrating: bool) -> AsyncEngine:
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+async def _roll_back(connection: Any) -> None:
+    with suppress(ValueError, sqlite3.Error):  # It may be closed already.
+        await connection.rollback()

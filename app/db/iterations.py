@@ -174,13 +174,19 @@ class IterationRepository:
             finished_at=None,
         )
 
-    async def start(self, iteration_id: str, incumbents: Versions) -> None:
-        """An iteration begins, or goes on: incumbents and start are those of the first time."""
+    async def start(self, iteration_id: str, incumbents: Versions) -> bool:
+        """An iteration begins, or goes on; False if somebody has cancelled it meanwhile.
+
+        Its incumbents and its start are those of the first time.
+        """
+        begins = (IterationRow.status.in_([Status.QUEUED, Status.RUNNING]),)
+        if not await self._change(iteration_id, begins, status=Status.RUNNING):
+            return False
         row = await self._row(iteration_id)
-        row.status = Status.RUNNING
         row.started_at = row.started_at or datetime.now(UTC)
         if row.actor_version is None:
             row.actor_version, row.refiner_version = incumbents.actor, incumbents.refiner
+        return True
 
     async def finish(self, iteration_id: str, status: Status, *, error: str | None = None) -> None:
         """An iteration ends; the stage it was in ends with it."""

@@ -70,9 +70,9 @@ class PromptRepository:
                 "digest": digest,
                 "messages": _messages(one.messages),
             }
-            for one in conversations
+            for one in reversed(conversations)
         }
-        return await self._add_new(ConversationRow, rows)
+        return await self._add_new(ConversationRow, dict(reversed(rows.items())))
 
     async def count(self) -> dict[Source, int]:
         """How many prompts there are of each source."""

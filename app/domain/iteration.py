@@ -168,6 +168,9 @@ class EvaluationOptions(_Options):
     judged: int = Field(
         50, ge=0, description="How many of them the refiner also judges; 0 for none."
     )
+    pairs: int = Field(
+        100, ge=0, description="Most labelled pairs to measure refiners on, where a file is given."
+    )
     max_tokens: PositiveInt = Field(512, description="Length limit of one response, in tokens.")
     min_gain: float = Field(0.01, ge=0, description="Least gain of the primary metric.")
     confidence: Fraction = Field(0.8, description="Certainty that there is a gain.")

@@ -148,7 +148,10 @@ class Engine(Protocol):
 
 
 class AdapterEngine(Engine, Protocol):
-    """An engine that serves adapters (LoRA) on top of its base model, each under a name."""
+    """An engine that serves adapters (LoRA) on top of its base model, each under a name.
+
+    Names are those of `app.domain.checkpoint.served_name`.
+    """
 
     async def load_adapter(self, name: str, path: Path) -> None:
         """Serve calls whose `model` is `name` (such as `actor@12`) with the adapter in `path`.
@@ -160,6 +163,23 @@ class AdapterEngine(Engine, Protocol):
 
     async def unload_adapter(self, name: str) -> None:
         """Free the memory of an adapter; a later call under its name loads it again."""
+        ...
+
+    async def load_weights(self, name: str, folder: Path) -> None:
+        """Replace the weights of the model that serves the role of `name` by those in `folder`.
+
+        From then on calls under `name` use them; the names that the old weights served under,
+        and those of adapters made for them, are refused. Calls under way are waited for, so
+        nobody should be at it. An engine that dies comes back with the weights it had last.
+
+        Raises `CheckpointRefused` where the engine cannot load them, and `EngineUnavailable`;
+        the old weights serve on then.
+        """
+        ...
+
+    @property
+    def separate_roles(self) -> bool:
+        """Whether the weights of one role can be replaced without the other's."""
         ...
 
     @property

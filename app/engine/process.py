@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,13 +23,19 @@ log = logging.getLogger(__name__)
 WATCH_SECONDS = 0.2
 MIN_BATCH_TOKENS = 2048
 LONGEST_PAUSE_SECONDS = 30.0
+CORES = "VLLM_CPU_OMP_THREADS_BIND"
 CPU_TARGETS = ("o_proj", "down_proj")
 """Adapters of more layers cost a CPU too much: docs/performance.md."""
+
+_starting = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """What the engine is started with; the names are `app.settings`' own."""
+    """What the engine is started with; the names are `app.settings`' own.
+
+    cores: the CPU cores its threads are bound to; None leaves it to the environment, else all.
+    """
 
     model: str
     dtype: str
@@ -42,6 +48,7 @@ class EngineConfig:
     adapters: int = 4
     adapter_rank: int = 16
     adapter_targets: tuple[str, ...] | None = None
+    cores: tuple[int, ...] | None = None
 
     @property
     def targets(self) -> tuple[str, ...] | None:
@@ -52,7 +59,8 @@ class EngineConfig:
 class EngineProcess:
     """Keeps one vLLM engine running.
 
-    `on_start` is called with every new engine, the first one and each restarted one.
+    `on_start` is called with every new engine, the first one and each restarted one. `weights`
+    is the folder (or hub name) of the weights that the next one starts with.
     """
 
     def __init__(self, config: EngineConfig, on_start: Callable[["AsyncLLM"], None]) -> None:
@@ -60,17 +68,19 @@ class EngineProcess:
         self._on_start = on_start
         self._llm: AsyncLLM | None = None
         self._watcher: asyncio.Task[None] | None = None
+        self._spoilt = False
         self.restarts = 0
+        self.weights = config.model
 
     @property
     def ready(self) -> bool:
         """Whether the engine takes calls right now."""
-        return self._llm is not None and not self._llm.errored
+        return self._llm is not None and not self._llm.errored and not self._spoilt
 
     @property
     def llm(self) -> "AsyncLLM":
         """The running engine. Raises `EngineUnavailable` while there is none."""
-        if self._llm is None or self._llm.errored:
+        if self._llm is None or not self.ready:
             state = "restarting" if self.restarts else "starting"
             raise EngineUnavailable(f"the engine is {state}; try again soon", retry_after=10)
         return self._llm
@@ -79,6 +89,10 @@ class EngineProcess:
         """Start the engine and watch over it. Raises `ConfigurationError` when it cannot start."""
         await self._launch()
         self._watcher = asyncio.create_task(self._restart_when_dead())
+
+    def spoil(self) -> None:
+        """Have the running engine ended and a new one started: its weights are not to be used."""
+        self._spoilt = True
 
     async def close(self) -> None:
         """Stop watching, then stop the engine's processes."""
@@ -97,21 +111,21 @@ class EngineProcess:
 
     async def _launch(self) -> None:
         try:
-            self._llm = await _build_in_thread(self._config)
+            self._llm = await _build_in_thread(self._config, self.weights)
         except (RuntimeError, ValueError, OSError) as error:
             raise ConfigurationError(
-                f"the engine cannot start with model {self._config.model}: {error}"
+                f"the engine cannot start with model {self.weights}: {error}"
             ) from error
         self._on_start(self._llm)
 
     async def _restart_when_dead(self) -> None:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            if self._llm is not None and self._llm.errored:
+            if self._llm is not None and not self.ready:
                 self.restarts += 1
                 log.error("the engine died; restarting it (restart %d)", self.restarts)
                 self._llm.shutdown()
-                self._llm = None
+                self._llm, self._spoilt = None, False
                 await self._relaunch()
 
     async def _relaunch(self) -> None:
@@ -133,7 +147,7 @@ def _kill_half_started() -> None:
             child.kill()
 
 
-async def _build_in_thread(config: EngineConfig) -> "AsyncLLM":
+async def _build_in_thread(config: EngineConfig, weights: str) -> "AsyncLLM":
     """Start the engine's process, which blocks until the model is loaded.
 
     The thread is a daemon: a server that is told to stop meanwhile does not wait for it.
@@ -145,7 +159,7 @@ async def _build_in_thread(config: EngineConfig) -> "AsyncLLM":
 
     def build() -> None:
         try:
-            built.append(_build(config))
+            built.append(_build(config, weights))
         except Exception as error:  # raised again below, where somebody waits
             failed.append(error)
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
@@ -158,8 +172,14 @@ async def _build_in_thread(config: EngineConfig) -> "AsyncLLM":
     return built.pop()
 
 
-def _build(config: EngineConfig) -> "AsyncLLM":
-    _prepare_environment(config)
+def _build(config: EngineConfig, weights: str) -> "AsyncLLM":
+    # The environment, which says on which cores, is the process's: one engine after the other.
+    with _starting:
+        _prepare_environment(config)
+        return _start(config, weights)
+
+
+def _start(config: EngineConfig, weights: str) -> "AsyncLLM":
     # A Ctrl-C in the terminal reaches every process of its group. The engine must outlive it
     # until running requests are done, and a child inherits the signals its starter blocks.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -167,7 +187,10 @@ def _build(config: EngineConfig) -> "AsyncLLM":
     from vllm.v1.engine.async_llm import AsyncLLM
 
     arguments: dict[str, Any] = {
-        "model": config.model,
+        "model": weights,
+        # Whatever weights were trained since, this is the model they are for.
+        "tokenizer": config.model,
+        "hf_config_path": config.model,
         "dtype": config.dtype,
         "max_model_len": config.context_tokens,
         "max_num_seqs": config.max_num_seqs,
@@ -205,11 +228,19 @@ def on_cpu() -> bool:
     return bool(current_platform.is_cpu())
 
 
+def usable_cores() -> tuple[int, ...]:
+    """The numbers of the CPU cores that this process may use."""
+    return tuple(sorted(os.sched_getaffinity(0)))
+
+
+def _listed(cores: Sequence[int]) -> str:
+    return ",".join(map(str, cores))
+
+
 def _prepare_environment(config: EngineConfig) -> None:
     """Defaults for what vLLM reads from the environment; what is set already stays."""
-    cores = sorted(os.sched_getaffinity(0))
     defaults = {
-        "VLLM_CPU_OMP_THREADS_BIND": ",".join(map(str, cores)),
+        CORES: _listed(usable_cores()),
         "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
         "VLLM_NO_USAGE_STATS": "1",
         # Its warnings are about choices made here; its errors also come as ours.
@@ -223,4 +254,6 @@ def _prepare_environment(config: EngineConfig) -> None:
         defaults["TORCHDYNAMO_DISABLE"] = "1"
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+    if config.cores is not None:
+        os.environ[CORES] = _listed(config.cores)
     os.environ[SERVER_PID] = str(os.getpid())

@@ -4,6 +4,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
+from app.domain.checkpoint import Role, parse_served_name
 from app.domain.prompt import Message
 from app.engine.base import (
     Call,
@@ -14,6 +15,7 @@ from app.engine.base import (
     TokenLogprob,
     ignore_delta,
 )
+from app.errors import EngineError
 
 Script = Callable[[Call], Awaitable[str]]
 """Given a call, the text to generate; awaiting inside it decides when the call ends."""
@@ -26,6 +28,7 @@ class ScriptedEngine:
     ready = True
     restarts = 0
     max_adapter_rank = 16
+    separate_roles = True
     adapter_targets: frozenset[str] | None = None
 
     def __init__(self, script: Script, log_probability: Callable[[Call, str], float]) -> None:
@@ -35,6 +38,7 @@ class ScriptedEngine:
         self.aborted: list[Call] = []
         self.running = 0
         self.adapters: dict[str, Path] = {}
+        self.weights: dict[Role, tuple[str, Path]] = {}
         self._vocabulary: list[str] = []
 
     @property
@@ -44,6 +48,7 @@ class ScriptedEngine:
 
     async def complete(self, call: Call, on_delta: OnDelta = ignore_delta) -> Completion:
         """The scripted text, cut to `max_tokens` words and before the first stop string."""
+        self._check_served(call.model)
         prompt_tokens = await self.count_tokens(call.messages)
         on_delta(Delta(prompt_tokens=prompt_tokens))
         self.started.append(call)
@@ -74,6 +79,7 @@ class ScriptedEngine:
         self, call: Call, options: Sequence[str], on_delta: OnDelta = ignore_delta
     ) -> Mapping[str, float]:
         """The scripted log-probability of each option."""
+        self._check_served(call.model)
         on_delta(Delta(prompt_tokens=await self.count_tokens(call.messages)))
         on_delta(Delta(completion_tokens=1))
         return {option: self._log_probability(call, option) for option in options}
@@ -97,6 +103,25 @@ class ScriptedEngine:
     async def unload_adapter(self, name: str) -> None:
         """Forget the adapter."""
         self.adapters.pop(name, None)
+
+    async def load_weights(self, name: str, folder: Path) -> None:
+        """Remember whose weights serve the role and where they are; forget its adapters."""
+        served = parse_served_name(name)
+        assert served is not None, "weights have a name such as actor@3"
+        self.weights[served[0]] = (name, folder)
+        self.adapters = {
+            adapter: path
+            for adapter, path in self.adapters.items()
+            if not adapter.startswith(f"{served[0]}@")
+        }
+
+    def _check_served(self, name: str) -> None:
+        """Refuse what other weights served, once some were replaced."""
+        served = parse_served_name(name)
+        if served is None or name in self.adapters:
+            return
+        if served[0] in self.weights and self.weights[served[0]][0] != name:
+            raise EngineError(f"the engine does not serve {name}")
 
     def _id(self, word: str) -> int:
         if word not in self._vocabulary:

@@ -19,6 +19,7 @@ from app.engine.base import (
 )
 from app.engine.process import EngineConfig, EngineProcess
 from app.engine.rendering import Renderer
+from app.engine.weights import Weights
 from app.errors import EngineError, EngineUnavailable, InvalidRequest
 
 if TYPE_CHECKING:
@@ -33,10 +34,13 @@ ABORT_AGAIN_SECONDS = 0.01
 class VllmEngine:
     """An `Engine` over vLLM's AsyncLLM, whose model runs in a process of its own."""
 
+    separate_roles = False
+
     def __init__(self, config: EngineConfig) -> None:
         self._process = EngineProcess(config, self._renew)
         self._config = config
         self._adapters = Adapters()
+        self._weights = Weights(self._process, self._adapters)
         self._renderer: Renderer | None = None
         self._numbers = count(1)
 
@@ -86,6 +90,10 @@ class VllmEngine:
     async def unload_adapter(self, name: str) -> None:
         """Free the memory of an adapter; see `AdapterEngine.unload_adapter`."""
         await self._adapters.unload(self._process.llm, name)
+
+    async def load_weights(self, name: str, folder: Path) -> None:
+        """Replace the model's weights, for every role; see `AdapterEngine.load_weights`."""
+        await self._weights.load(name, folder)
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         """Length in tokens of the rendered conversation. Raises `EngineUnavailable`."""

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from app.domain.checkpoint import CheckpointKind, Role, Versions
+from app.domain.checkpoint import Role, Versions
 from app.errors import CheckpointRefused, EngineUnavailable, NotFound
 from tests.helpers.swapping import LoadingEngine, World, until
 
@@ -134,13 +134,6 @@ async def test_an_unfinished_checkpoint_is_refused(world: World, engine: Loading
     await world.add(Role.ACTOR, 1, digest=None, path=None)
     registry = await world.registry(engine)
     with pytest.raises(CheckpointRefused, match="training has not finished"):
-        await registry.resolve("actor@1")
-
-
-async def test_full_weights_are_refused(world: World, engine: LoadingEngine) -> None:
-    await world.add(Role.ACTOR, 1, kind=CheckpointKind.FULL)
-    registry = await world.registry(engine)
-    with pytest.raises(CheckpointRefused, match="of kind full"):
         await registry.resolve("actor@1")
 
 

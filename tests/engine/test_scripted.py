@@ -1,6 +1,7 @@
 import asyncio
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -90,3 +91,18 @@ async def test_scores_by_script() -> None:
     assert scores == {" yes": 0.0, " no": -math.inf}
     assert sum(delta.completion_tokens for delta in deltas) == 1
     assert sum(delta.prompt_tokens for delta in deltas) == 4
+
+
+async def test_replaced_weights_serve_under_their_name_only(tmp_path: Path) -> None:
+    engine = ScriptedEngine(four_words, sure_of_yes)
+    await engine.load_adapter("actor@1", tmp_path)
+    await engine.load_adapter("refiner@1", tmp_path)
+    await engine.load_weights("actor@2", tmp_path)
+    assert engine.adapters == {"refiner@1": tmp_path}
+    for refused in ("actor@0", "actor@1"):
+        with pytest.raises(EngineError, match=refused):
+            await engine.complete(replace(CALL, model=refused))
+        with pytest.raises(EngineError, match=refused):
+            await engine.score(replace(CALL, model=refused), (" yes",))
+    for served in ("actor@2", "refiner@0", "refiner@1"):
+        assert (await engine.complete(replace(CALL, model=served))).text

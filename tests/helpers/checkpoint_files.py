@@ -59,3 +59,11 @@ def make_checkpoint(folder: Path, base: Path, role: Role = Role.ACTOR, version: 
     """A sealed adapter for the base model; the hash of its manifest."""
     make_adapter(folder)
     return seal(folder, role, version, CheckpointKind.LORA, fingerprint(base))
+
+
+def make_full(
+    folder: Path, base: Path, role: Role = Role.ACTOR, version: int = 1, *, scale: float = 2.0
+) -> str:
+    """Sealed full weights in place of the base model's; the hash of their manifest."""
+    make_base(folder, scale=scale)
+    return seal(folder, role, version, CheckpointKind.FULL, fingerprint(base))

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from app.api.gate import Gate
 from app.checkpoints.registry import Registry, open_registry
 from app.checkpoints.swap import Swapper, SwapTimes
 from app.db.checkpoints import CheckpointRepository, StoredCheckpoint
@@ -24,7 +25,7 @@ from app.domain.checkpoint import (
 from app.engine.base import Call
 from app.engine.scripted import Script, ScriptedEngine
 from app.errors import SparError
-from tests.helpers.checkpoint_files import make_checkpoint
+from tests.helpers.checkpoint_files import make_checkpoint, make_full
 from tests.helpers.scripts import verdict_of_critique
 
 SECONDS_UNTIL_STUCK = 20
@@ -54,6 +55,15 @@ class LoadingEngine(ScriptedEngine):
             raise self.troubles[name]
         await super().load_adapter(name, path)
 
+    async def load_weights(self, name: str, folder: Path) -> None:
+        """Replace the weights, unless it is to fail."""
+        self.loads.append(name)
+        if name in self.held:
+            await self.held[name].wait()
+        if name in self.troubles:
+            raise self.troubles[name]
+        await super().load_weights(name, folder)
+
 
 class World:
     """A data folder and its database, which any number of servers may share."""
@@ -68,14 +78,28 @@ class World:
         return self.data / "checkpoints" / served_name(role, version)
 
     async def add(self, role: Role, version: int, **values: Any) -> None:
-        """Make and record a checkpoint; `values` replace those of its row."""
+        """Make and record an adapter; `values` replace those of its row."""
         digest = make_checkpoint(self.folder(role, version), self.base, role, version)
+        await self._record(role, version, {"kind": CheckpointKind.LORA, "digest": digest} | values)
+
+    async def add_full(self, role: Role, version: int, **values: Any) -> None:
+        """Make and record full weights."""
+        digest = make_full(self.folder(role, version), self.base, role, version, scale=1 + version)
+        await self._record(role, version, {"kind": CheckpointKind.FULL, "digest": digest} | values)
+
+    async def add_on(self, ground: int, role: Role, version: int) -> None:
+        """Make and record an adapter for the full weights of another version."""
+        digest = make_checkpoint(
+            self.folder(role, version), self.folder(role, ground), role, version
+        )
+        values = {"kind": CheckpointKind.LORA, "digest": digest, "parent": ground}
+        await self._record(role, version, values)
+
+    async def _record(self, role: Role, version: int, values: dict[str, Any]) -> None:
         row = {
             "status": CheckpointStatus.CANDIDATE,
-            "kind": CheckpointKind.LORA,
             "model": str(self.base),
             "path": f"checkpoints/{served_name(role, version)}",
-            "digest": digest,
             "parent": 0,
             "iteration_id": None,
             "evaluation": None,
@@ -116,12 +140,23 @@ class World:
 
     @asynccontextmanager
     async def server(
-        self, engine: ScriptedEngine, *, times: SwapTimes = QUICK, keep: int = 3
+        self,
+        engine: ScriptedEngine,
+        *,
+        times: SwapTimes = QUICK,
+        keep: int = 3,
+        gate: Gate | None = None,
     ) -> AsyncIterator[tuple[Registry, Swapper]]:
-        """A server that follows the promotions."""
+        """A server that follows the promotions; its requests pass the gate."""
         registry = await self.registry(engine)
         swapper = Swapper(
-            self.database, registry, engine, url="http://here", keep=keep, times=times
+            self.database,
+            registry,
+            engine,
+            drain=gate or Gate(),
+            url="http://here",
+            keep=keep,
+            times=times,
         )
         swapper.start()
         try:

@@ -17,7 +17,7 @@ SPaR (arXiv 2412.11605) has no such gate: each of its iterations simply goes on 
 trained.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from app.domain.checkpoint import Role
@@ -47,12 +47,34 @@ class Decision:
     reasons: Mapping[Role, str]
 
 
-def decide(reports: Mapping[Role, RoleReport], rule: GateRule, policy: Policy) -> Decision:
-    """Decide every role from its candidate's report; a role without a report stays as it is."""
-    outcomes = {role: _decide(reports.get(role), rule, policy) for role in Role}
+def decide(
+    reports: Mapping[Role, RoleReport],
+    rule: GateRule,
+    policy: Policy,
+    unmeasured: Collection[Role] = (),
+) -> Decision:
+    """Decide every role from its candidate's report; a role without a report stays as it is.
+
+    `unmeasured` roles have a candidate that could not be measured: no rule promotes those.
+    """
+    outcomes = {
+        role: _decide_unmeasured(policy)
+        if role in unmeasured
+        else _decide(reports.get(role), rule, policy)
+        for role in Role
+    }
     return Decision(
         promoted=frozenset(role for role, (promoted, _) in outcomes.items() if promoted),
         reasons={role: reason for role, (_, reason) in outcomes.items()},
+    )
+
+
+def _decide_unmeasured(policy: Policy) -> tuple[bool, str]:
+    if policy is Policy.ALWAYS:
+        return True, "promoted in any case, as asked; it was not measured"
+    return False, (
+        "not measured: an engine holds one set of whole weights, so a full checkpoint cannot answer"
+        " beside its incumbent. Promote it by hand, or with the policy `always`"
     )
 
 

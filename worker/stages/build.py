@@ -5,9 +5,11 @@ The caps and the balance are SPaR's (arXiv 2412.11605, data construction): repai
 responses, five accepted to one rejected.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.feedback import BetterAnswer, FeedbackRepository
 from app.db.prompts import PromptRepository
@@ -22,10 +24,13 @@ from app.roles.refiner import CLOSE, OPEN, refine_messages
 from worker.records import message_records
 from worker.stages.judge import Judged
 from worker.stages.refine import Repair
-from worker.work import StageRun
+from worker.work import ItemResult, StageRun
 
 Data = Mapping[Role, Sequence[Sample]]
 """The training samples of each role."""
+
+SAMPLES = "samples"
+"""The key of the stage's only item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,39 +45,45 @@ class Origin:
 async def build(
     stage: StageRun, prompts: Sequence[Prompt], judged: Judged, repairs: Sequence[Repair]
 ) -> Data:
-    """Build and store the samples of both roles."""
+    """The samples of both roles."""
     work = stage.work
-    async with work.database.session() as session:
-        better = await FeedbackRepository(session).better_answers(work.id)
-    pairs = [
-        *(_preference(prompts[repair.prompt], repair, work.incumbents) for repair in repairs),
-        *map(_wanted, better),
-    ]
-    rng = Random(derive_seed(work.options.seed, "build"))
-    data = {
-        Role.ACTOR: _different(pair for pair in pairs if pair is not None),
-        Role.REFINER: refiner_samples(
-            prompts, judged, repairs, work.incumbents, work.options.data, rng
-        ),
-    }
-    await _store(stage, data, [answer.feedback_id for answer in better])
-    return data
+
+    async def make(_: str) -> ItemResult:
+        async with work.database.session() as session:
+            better = await FeedbackRepository(session).better_answers(work.id)
+        pairs = [
+            *(_preference(prompts[repair.prompt], repair, work.incumbents) for repair in repairs),
+            *map(_wanted, better),
+        ]
+        rng = Random(derive_seed(work.options.seed, "build"))
+        data = {
+            Role.ACTOR: _different(pair for pair in pairs if pair is not None),
+            Role.REFINER: refiner_samples(
+                prompts, judged, repairs, work.incumbents, work.options.data, rng
+            ),
+        }
+        return _kept(stage, data, [answer.feedback_id for answer in better])
+
+    return await _once(stage, make)
 
 
 async def build_from_conversations(stage: StageRun) -> Data:
     """The conversations that people provided, as they are."""
     versions = stage.work.incumbents
-    async with stage.work.database.session() as session:
-        pool = PromptRepository(session)
-        data = {
-            role: [
-                Sample(role, SampleKind.CONVERSATION, _messages(one.messages), versions)
-                for one in await pool.conversations(role)
-            ]
-            for role in Role
-        }
-    await _store(stage, data, [])
-    return data
+
+    async def make(_: str) -> ItemResult:
+        async with stage.work.database.session() as session:
+            pool = PromptRepository(session)
+            data = {
+                role: [
+                    Sample(role, SampleKind.CONVERSATION, _messages(one.messages), versions)
+                    for one in await pool.conversations(role)
+                ]
+                for role in Role
+            }
+        return _kept(stage, data, [])
+
+    return await _once(stage, make)
 
 
 def refiner_samples(
@@ -197,9 +208,10 @@ def _balanced(
     sides: dict[bool, list[Sample]] = {True: [], False: []}
     for accepted, sample in judgments:
         sides[accepted].append(sample)
-    scale = min(1.0, len(sides[True]) / most_accepted, len(sides[False]) / most_rejected)
+    caps = ((True, most_accepted), (False, most_rejected))
+    scale = min(1.0, *(len(sides[accepted]) / most for accepted, most in caps if most))
     chosen = []
-    for accepted, most in ((True, most_accepted), (False, most_rejected)):
+    for accepted, most in caps:
         # At least as many as the rarer side has, so that few samples are not made fewer.
         count = max(round(scale * most), min(len(sides[True]), len(sides[False])))
         rng.shuffle(sides[accepted])
@@ -229,12 +241,28 @@ def _messages(messages: Sequence[Message]) -> dict[str, object]:
     return {"messages": message_records(messages)}
 
 
-async def _store(stage: StageRun, data: Data, feedback_ids: list[str]) -> None:
-    async with stage.work.lease.session() as session:
+def _kept(stage: StageRun, data: Data, feedback_ids: list[str]) -> ItemResult:
+    """How many samples each role has, and what stores them."""
+
+    async def store(session: AsyncSession) -> None:
         samples = SampleRepository(session, stage.work.id)
         for role, some in data.items():
             await samples.replace_samples(role, some)
         await FeedbackRepository(session).mark_used(feedback_ids, stage.work.id)
+
+    return {role.value: len(some) for role, some in data.items()}, store
+
+
+async def _once(stage: StageRun, make: Callable[[str], Awaitable[ItemResult]]) -> Data:
+    """The samples as they were made the first time.
+
+    On resuming there may be more feedback, or more conversations; what was trained on stays.
+    """
+    await stage.each((SAMPLES,), make)
+    async with stage.work.database.session() as session:
+        samples = SampleRepository(session, stage.work.id)
+        data = {role: await samples.samples(role) for role in Role}
         stage.metrics |= {kind.value: n for kind, n in (await samples.count_samples()).items()}
     total = sum(map(len, data.values()))
     await stage.progress(total, total)
+    return data

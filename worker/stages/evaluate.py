@@ -2,10 +2,12 @@
 
 The actor answers greedily; the checkers say which constraints are met (strict, a copy of the
 prompt meets none), and on some prompts the incumbent refiner votes as well. The refiner judges
-the incumbent actor's answers; the checkers know which of them meet every constraint.
+the incumbent actor's answers; the checkers know which of them meet every constraint. Where
+people have labelled pairs of responses, it also has to prefer the better one.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.constraints.checker import COPY_ID
@@ -15,12 +17,15 @@ from app.domain.sampling import Sampling, derive_seed
 from app.engine.base import ignore_delta
 from app.roles.judge import JudgeCall
 from app.search.meter import WHOLE_CALL
+from worker.evaluation.labelled import LabelledPair, read_pairs, score
 from worker.evaluation.paired import compare
 from worker.evaluation.report import Comparison, RoleReport
 from worker.records import Record
 from worker.stages.prompts import HeldOutPrompt
 from worker.stages.train import Candidates
-from worker.work import BACKGROUND_PRIORITY, ItemResult, StageRun
+from worker.work import BACKGROUND_PRIORITY, ItemResult, StageRun, Work
+
+PAIRS = "pairs"
 
 Answers = Sequence[Record]
 """One version's record for every held-out prompt, in their order."""
@@ -29,22 +34,42 @@ Answers = Sequence[Record]
 async def evaluate(
     stage: StageRun, prompts: Sequence[HeldOutPrompt], candidates: Candidates
 ) -> Mapping[Role, RoleReport]:
-    """A report for each role that was trained."""
+    """A report for each role that was trained, except for full checkpoints.
+
+    Those cannot answer beside their incumbent: an engine holds one set of whole weights.
+    """
+    options = stage.work.options
+    candidates = {
+        role: version
+        for role, version in candidates.items()
+        if options.training(role).method == "lora"
+    }
     if not candidates or not prompts:
         await stage.progress(0, 0)
         return {}
-    results = await _Measuring(stage, prompts).run(candidates)
+    pairs = await _pairs(stage.work) if Role.REFINER in candidates else []
+    results = await _Measuring(stage, prompts, pairs).run(candidates)
     incumbents = stage.work.incumbents
 
-    def of(role: Role, version: int) -> Answers:
-        return [results[_key(role, version, index)] for index in range(len(prompts))]
+    def of(name: str, count: int) -> Answers:
+        return [results[f"{name}:{index}"] for index in range(count)]
 
-    reports = {}
+    reports: dict[Role, RoleReport] = {}
     for role, version in candidates.items():
-        report = _REPORTS[role]
-        reports[role] = report(of(role, version), of(role, incumbents.of(role)), prompts)
+        names = (served_name(role, version), incumbents.served_name(role))
+        candidate, incumbent = (of(name, len(prompts)) for name in names)
+        if role is Role.ACTOR:
+            reports[role] = actor_report(candidate, incumbent, prompts)
+        else:
+            preferences = tuple(of(f"{PAIRS}:{name}", len(pairs)) for name in names)
+            reports[role] = refiner_report(candidate, incumbent, *preferences)
         stage.metrics |= _shown(role, reports[role].primary)
     return reports
+
+
+async def _pairs(work: Work) -> list[LabelledPair]:
+    file, limit = work.place.labelled_pairs, work.options.evaluation.pairs
+    return await asyncio.to_thread(read_pairs, file, limit) if file is not None else []
 
 
 def actor_report(
@@ -81,9 +106,12 @@ def actor_report(
 
 
 def refiner_report(
-    candidate: Answers, incumbent: Answers, prompts: Sequence[HeldOutPrompt]
+    candidate: Answers,
+    incumbent: Answers,
+    candidate_pairs: Answers = (),
+    incumbent_pairs: Answers = (),
 ) -> RoleReport:
-    """Agreement with the checkers, both outcomes weighing the same.
+    """Agreement with the checkers, both outcomes weighing the same; and with people's labels.
 
     Most answers of a small model fail; unweighted, a refiner that always says no would shine.
     """
@@ -99,36 +127,42 @@ def refiner_report(
         "balanced agreement with the checkers", agreement(candidate), agreement(incumbent), weights
     )
     plain = compare("agreement with the checkers", _agrees(candidate), _agrees(incumbent))
-    return RoleReport(Role.REFINER, primary, (plain,), len(prompts))
+    others = [plain]
+    if candidate_pairs:
+        scores = ([pair["score"] for pair in side] for side in (candidate_pairs, incumbent_pairs))
+        others.append(compare("labelled pairs", next(scores), next(scores)))
+    return RoleReport(Role.REFINER, primary, tuple(others), len(incumbent))
 
 
 class _Measuring:
     """Makes the records of every version on every prompt."""
 
-    def __init__(self, stage: StageRun, prompts: Sequence[HeldOutPrompt]) -> None:
+    def __init__(
+        self, stage: StageRun, prompts: Sequence[HeldOutPrompt], pairs: Sequence[LabelledPair]
+    ) -> None:
         self._stage = stage
         self._work = stage.work
         self._prompts = prompts
+        self._pairs = pairs
         self._judged = _spread(len(prompts), stage.work.options.evaluation.judged)
         self._answers: Mapping[str, Any] = {}
 
     async def run(self, candidates: Candidates) -> Mapping[str, Any]:
         """Every record by its key. The refiner is measured on the incumbent actor's answers."""
-        incumbents = self._work.incumbents
-        versions = {
-            role: [incumbents.of(role), *([candidates[role]] if role in candidates else [])]
+        names = {
+            role: [self._work.incumbents.served_name(role)]
+            + [served_name(role, candidates[role])] * (role in candidates)
             for role in Role
         }
-        answers = self._keys(Role.ACTOR, versions[Role.ACTOR])
-        verdicts = self._keys(Role.REFINER, versions[Role.REFINER])
+        self._answers = await self._stage.each(
+            _keys(names[Role.ACTOR], len(self._prompts)), self._answer
+        )
         if Role.REFINER not in candidates:
-            verdicts = []
-        self._answers = await self._stage.each(answers, self._answer)
-        return {**self._answers, **await self._stage.each(verdicts, self._verdict)}
-
-    def _keys(self, role: Role, versions: Sequence[int]) -> list[str]:
-        indices = range(len(self._prompts))
-        return [_key(role, version, index) for version in versions for index in indices]
+            return self._answers
+        refiners = names[Role.REFINER]
+        verdicts = await self._stage.each(_keys(refiners, len(self._prompts)), self._verdict)
+        pairs = [f"{PAIRS}:{key}" for key in _keys(refiners, len(self._pairs))]
+        return {**self._answers, **verdicts, **await self._stage.each(pairs, self._preference)}
 
     async def _answer(self, key: str) -> ItemResult:
         """One version's greedy answer to one prompt, checked, and maybe judged."""
@@ -160,12 +194,26 @@ class _Measuring:
     async def _verdict(self, key: str) -> ItemResult:
         """One version's verdict on the incumbent actor's answer to one prompt."""
         name, index = _read_key(key)
-        answer = self._answers[_key(Role.ACTOR, self._work.incumbents.actor, index)]
+        actor = self._work.incumbents.served_name(Role.ACTOR)
+        answer = self._answers[f"{actor}:{index}"]
         value = await self._value(
             self._prompts[index].prompt, answer["text"], name, early_stop=False
         )
         satisfied = answer["met"] == answer["asked"]
         return {"verdict": value > 0.5, "satisfied": satisfied}, None
+
+    async def _preference(self, key: str) -> ItemResult:
+        """Whether one version values the better response of a labelled pair more."""
+        name, index = _read_key(key.removeprefix(f"{PAIRS}:"))
+        pair = self._pairs[index]
+        prompt = Prompt.from_text(pair.instruction)
+        better, worse = await asyncio.gather(
+            *(
+                self._value(prompt, text, name, early_stop=False)
+                for text in (pair.better, pair.worse)
+            )
+        )
+        return {"score": score(better, worse)}, None
 
     async def _value(self, prompt: Prompt, text: str, refiner: str, *, early_stop: bool) -> float:
         """The share of the refiner's votes for an answer, whatever the checkers say."""
@@ -203,8 +251,8 @@ def _agrees(side: Answers) -> list[float]:
     return [float(record["verdict"] == record["satisfied"]) for record in side]
 
 
-def _key(role: Role, version: int, index: int) -> str:
-    return f"{served_name(role, version)}:{index}"
+def _keys(names: Sequence[str], count: int) -> list[str]:
+    return [f"{name}:{index}" for name in names for index in range(count)]
 
 
 def _read_key(key: str) -> tuple[str, int]:
@@ -216,9 +264,3 @@ def _shown(role: Role, comparison: Comparison) -> dict[str, str]:
     """The primary metric in a few words; the report has all of them."""
     figures = f"{comparison.incumbent:.3f} -> {comparison.candidate:.3f} (n={comparison.n})"
     return {role.value: f"{comparison.name} {figures}"}
-
-
-_REPORTS: Mapping[Role, Callable[[Answers, Answers, Sequence[HeldOutPrompt]], RoleReport]] = {
-    Role.ACTOR: actor_report,
-    Role.REFINER: refiner_report,
-}

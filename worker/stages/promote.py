@@ -21,7 +21,8 @@ async def promote(
     work = stage.work
     limits = work.options.evaluation
     rule = GateRule(limits.min_gain, limits.confidence, limits.margin)
-    decision = decide(reports, rule, work.iteration.promote)
+    unmeasured = candidates.keys() - reports.keys()
+    decision = decide(reports, rule, work.iteration.promote, unmeasured)
     async with work.lease.session() as session:
         checkpoints = CheckpointRepository(session)
         await checkpoints.lock_serving()
@@ -29,12 +30,16 @@ async def promote(
             # Not the incumbents: meanwhile a person may have promoted the other role.
             versions = (await checkpoints.serving()).versions
             for role, version in candidates.items():
-                evaluation = reports[role].to_dict() | {"decision": decision.reasons[role]}
-                promoted = role in decision.promoted
-                status = CheckpointStatus.PROMOTED if promoted else CheckpointStatus.REJECTED
-                await checkpoints.decide(role, version, status, evaluation)
-                if promoted:
+                measured = reports[role].to_dict() if role in reports else {}
+                evaluation = measured | {"decision": decision.reasons[role]}
+                status = CheckpointStatus.REJECTED
+                if role in decision.promoted:
                     versions = versions.with_version(role, version)
+                    status = CheckpointStatus.PROMOTED
+                elif await _is_promoted(checkpoints, role, version):
+                    # A person was quicker than the gate.
+                    status = CheckpointStatus.PROMOTED
+                await checkpoints.decide(role, version, status, evaluation)
             if decision.promoted:
                 await checkpoints.promote(versions, PromotionCause.ITERATION, work.id)
         report = {
@@ -47,3 +52,8 @@ async def promote(
         promoted = role in decision.promoted
         stage.metrics[served_name(role, version)] = "promoted" if promoted else "rejected"
     await stage.progress(len(candidates), len(candidates))
+
+
+async def _is_promoted(checkpoints: CheckpointRepository, role: Role, version: int) -> bool:
+    stored = await checkpoints.get(role, version)
+    return stored is not None and stored.status is CheckpointStatus.PROMOTED

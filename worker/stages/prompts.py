@@ -76,7 +76,9 @@ async def _choose_training(stage: StageRun) -> ItemResult:
             missing = options.data.prompts - len(chosen)
             if source is Source.GENERATED:
                 used = await pool.texts(Source.GENERATED)
-                fresh = [one.prompt for one in generate(missing, seed=options.seed, exclude=used)]
+                # From the same seed again it would draw, and throw away, what is used already.
+                seed = options.seed + len(used)
+                fresh = [one.prompt for one in generate(missing, seed=seed, exclude=used)]
                 chosen += fresh
             else:
                 chosen += [one.prompt for one in await pool.least_used(source, missing)]

@@ -5,18 +5,19 @@ import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from app.checkpoints.manifest import fingerprint, seal
-from app.db.checkpoints import BASE_VERSION, CheckpointRepository, StoredCheckpoint
+from app.db.checkpoints import CheckpointRepository, StoredCheckpoint
 from app.db.samples import Sample, SampleRepository
 from app.domain.checkpoint import CheckpointKind, Role, served_name
 from app.domain.iteration import Kind, TrainOptions
 from training.config import Kind as TrainingKind
 from training.config import Method, TrainingConfig
 from training.step import TrainingStep
+from worker.errors import TrainingFailed
 from worker.stages.build import Data
-from worker.trainer import run_training
 from worker.work import StageRun, Work
 
 log = logging.getLogger(__name__)
@@ -28,10 +29,19 @@ Candidates = Mapping[Role, int]
 """The new version of each role that was trained."""
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a training goes on from: whole weights, and an adapter on them if there is one."""
+
+    model: str
+    adapter: Path | None
+
+
 async def train(stage: StageRun, data: Data) -> Candidates:
     """Train the roles asked for that there is data for, one after the other.
 
-    Each starts from its incumbent. What is trained already is not trained again. Raises
+    Each starts from its incumbent: an adapter goes on from an adapter, or begins on whole weights;
+    whole weights go on from whole weights. What is trained already is not trained again. Raises
     `TrainingFailed`.
     """
     roles = [
@@ -54,6 +64,9 @@ async def _train(work: Work, role: Role, samples: Sequence[Sample]) -> int:
         checkpoints = CheckpointRepository(session)
         parent = await checkpoints.get(role, work.incumbents.of(role))
         assert parent is not None, "what serves is recorded"
+        ground = await checkpoints.ground(parent)
+        assert ground is not None, "so is what it was trained on"
+        _check_method(options.method, parent)
         kind = CheckpointKind.LORA if options.method == "lora" else CheckpointKind.FULL
         version = await checkpoints.begin(
             role,
@@ -65,9 +78,12 @@ async def _train(work: Work, role: Role, samples: Sequence[Sample]) -> int:
         begun = await checkpoints.get(role, version)
     if begun is not None and begun.digest is not None:
         return version
-    config = await asyncio.to_thread(_prepare, work, role, version, parent, options, samples)
+    start = _start(work, parent, ground)
+    config = await asyncio.to_thread(_prepare, work, role, version, start, options, samples)
     await _run(work, role, config)
-    base = await asyncio.to_thread(fingerprint, Path(work.place.model))
+    # Full weights go back to the first of all models, over any number of trainings.
+    base_model = start.model if kind is CheckpointKind.LORA else work.place.model
+    base = await asyncio.to_thread(fingerprint, Path(base_model))
     digest = await asyncio.to_thread(seal, config.output, role, version, kind, base)
     path = config.output.relative_to(work.place.data.absolute())
     async with work.lease.session() as session:
@@ -75,11 +91,28 @@ async def _train(work: Work, role: Role, samples: Sequence[Sample]) -> int:
     return version
 
 
+def _check_method(method: str, parent: StoredCheckpoint) -> None:
+    if method == "full" and parent.kind is CheckpointKind.LORA:
+        name = served_name(parent.role, parent.version)
+        raise TrainingFailed(
+            f"full training cannot go on from {name}, which is an adapter: train it further with"
+            f" method lora, or roll the {parent.role} back to whole weights and bootstrap again"
+        )
+
+
+def _start(work: Work, parent: StoredCheckpoint, ground: StoredCheckpoint) -> Start:
+    """What a training goes on from: the parent, and the whole weights it needs."""
+    data = work.place.data.absolute()
+    model = work.place.model if ground.path is None else str(data / ground.path)
+    is_adapter = parent.kind is CheckpointKind.LORA and parent.path is not None
+    return Start(model, data / str(parent.path) if is_adapter else None)
+
+
 def _prepare(
     work: Work,
     role: Role,
     version: int,
-    parent: StoredCheckpoint,
+    start: Start,
     options: TrainOptions,
     samples: Sequence[Sample],
 ) -> TrainingConfig:
@@ -90,15 +123,12 @@ def _prepare(
     file.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     data = work.place.data.absolute()
     sft = role is Role.REFINER or work.iteration.kind is Kind.BOOTSTRAP
-    adapter = None
-    if parent.version != BASE_VERSION and parent.path is not None:
-        adapter = data / parent.path
     return TrainingConfig(
         role=role,
         method=Method.SFT if sft else Method.DPO,
         kind=TrainingKind(options.method),
-        model=work.place.model,
-        adapter=adapter if options.method == "lora" else None,
+        model=start.model,
+        adapter=start.adapter,
         data=file,
         output=data / CHECKPOINTS / served_name(role, version),
         progress=work.folder / f"{role}.progress.jsonl",
@@ -146,7 +176,12 @@ async def _run(work: Work, role: Role, config: TrainingConfig) -> None:
 
     recording = asyncio.create_task(record())
     try:
-        await run_training(config, steps.put_nowait, accelerate_config=work.place.accelerate_config)
+        await work.place.train(
+            config,
+            steps.put_nowait,
+            accelerate_config=work.place.accelerate_config,
+            niceness=work.place.niceness,
+        )
         steps.put_nowait(None)
         await recording
     finally:

@@ -133,3 +133,14 @@ def test_the_same_report_gets_the_same_decision(
     pairs: list[tuple[int, int]], rule: GateRule
 ) -> None:
     assert gate(measured(pairs), rule=rule) == gate(measured(pairs), rule=rule)
+
+
+@pytest.mark.parametrize(
+    ("policy", "promoted"), [(Policy.ALWAYS, True), (Policy.GATE, False), (Policy.NEVER, False)]
+)
+def test_a_candidate_that_could_not_be_measured_is_promoted_only_in_any_case(
+    policy: Policy, promoted: bool
+) -> None:
+    decision = decide({}, GateRule(), policy, unmeasured={Role.ACTOR})
+    assert decision.promoted == ({Role.ACTOR} if promoted else set())
+    assert "not measured" in decision.reasons[Role.ACTOR]

@@ -1,0 +1,133 @@
+"""An engine for each role, so that the weights of one can be replaced without the other's."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from app.domain.checkpoint import Role, parse_served_name
+from app.domain.prompt import Message
+from app.engine.base import AdapterEngine, Call, Completion, OnDelta, ignore_delta
+from app.engine.process import EngineConfig
+from app.errors import EngineError
+
+
+class OwnEngine(AdapterEngine, Protocol):
+    """An engine that this process starts and stops."""
+
+    async def start(self) -> None:
+        """Load the model. Raises `ConfigurationError`."""
+        ...
+
+    async def close(self) -> None:
+        """Stop the engine and its processes."""
+        ...
+
+
+class EnginesByRole:
+    """Serves each name by the engine of its role; both hold the same model at first."""
+
+    separate_roles = True
+
+    def __init__(self, engines: Mapping[Role, OwnEngine]) -> None:
+        self._engines = engines
+
+    async def start(self) -> None:
+        """Start one engine after the other. Raises `ConfigurationError`."""
+        for engine in self._engines.values():
+            await engine.start()
+
+    async def close(self) -> None:
+        """Stop all engines; the first error is raised when all have been tried."""
+        closing = (engine.close() for engine in self._engines.values())
+        for ended in await asyncio.gather(*closing, return_exceptions=True):
+            if isinstance(ended, BaseException):
+                raise ended
+
+    @property
+    def ready(self) -> bool:
+        """Whether every engine takes calls."""
+        return all(engine.ready for engine in self._engines.values())
+
+    @property
+    def unfinished(self) -> int:
+        """Calls running or queued in any engine."""
+        return sum(engine.unfinished for engine in self._engines.values())
+
+    @property
+    def restarts(self) -> int:
+        """How often an engine died and was started again."""
+        return sum(engine.restarts for engine in self._engines.values())
+
+    @property
+    def context_tokens(self) -> int:
+        """Prompt and completion together may be this long."""
+        return self._any.context_tokens
+
+    @property
+    def max_adapter_rank(self) -> int:
+        """Highest rank an adapter may have."""
+        return self._any.max_adapter_rank
+
+    @property
+    def adapter_targets(self) -> frozenset[str] | None:
+        """The linear layers an adapter may change; None for all."""
+        return self._any.adapter_targets
+
+    async def complete(self, call: Call, on_delta: OnDelta = ignore_delta) -> Completion:
+        """See `Engine.complete`."""
+        return await self._of(call.model).complete(call, on_delta)
+
+    async def score(
+        self, call: Call, options: Sequence[str], on_delta: OnDelta = ignore_delta
+    ) -> Mapping[str, float]:
+        """See `Engine.score`."""
+        return await self._of(call.model).score(call, options, on_delta)
+
+    async def count_tokens(self, messages: Sequence[Message]) -> int:
+        """See `Engine.count_tokens`; the engines' tokenizers are the same."""
+        return await self._any.count_tokens(messages)
+
+    async def tokenize(
+        self, content: str | Sequence[Message], *, special_tokens: bool = False
+    ) -> list[int]:
+        """See `Engine.tokenize`."""
+        return await self._any.tokenize(content, special_tokens=special_tokens)
+
+    async def load_adapter(self, name: str, path: Path) -> None:
+        """See `AdapterEngine.load_adapter`."""
+        await self._of(name).load_adapter(name, path)
+
+    async def unload_adapter(self, name: str) -> None:
+        """See `AdapterEngine.unload_adapter`."""
+        await self._of(name).unload_adapter(name)
+
+    async def load_weights(self, name: str, folder: Path) -> None:
+        """See `AdapterEngine.load_weights`; other roles are not touched."""
+        await self._of(name).load_weights(name, folder)
+
+    @property
+    def _any(self) -> OwnEngine:
+        return next(iter(self._engines.values()))
+
+    def _of(self, name: str) -> OwnEngine:
+        served = parse_served_name(name)
+        if served is None:
+            raise EngineError(f"the engine does not serve {name}")
+        return self._engines[served[0]]
+
+
+def shared_out(config: EngineConfig, cores: Sequence[int]) -> dict[Role, EngineConfig]:
+    """Each role's share of the machine: its own cores, and as much of the GPU's memory.
+
+    Two engines bound to the same cores starve each other, so only a single core is shared.
+    """
+    return {
+        role: replace(
+            config,
+            cores=tuple(cores[number :: len(Role)] or cores),
+            gpu_memory_utilization=config.gpu_memory_utilization / len(Role),
+        )
+        for number, role in enumerate(Role)
+    }

@@ -1,0 +1,180 @@
+"""Whole iterations over a scripted engine, real files and a real database; training is instant."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from zlib import crc32
+
+from app.db.checkpoints import CheckpointRepository
+from app.db.iterations import IterationRepository, NewIteration, StoredIteration
+from app.db.leases import Lease, acquire
+from app.db.prompts import PromptRepository
+from app.db.samples import Sample, SampleRepository
+from app.db.session import Database
+from app.domain.checkpoint import Role
+from app.domain.iteration import (
+    DataOptions,
+    EvaluationOptions,
+    IterationOptions,
+    Kind,
+    Policy,
+    Source,
+    Stage,
+    TrainOptions,
+)
+from app.domain.judgment import ConstraintResult
+from app.domain.prompt import Prompt
+from app.engine.base import Call, Engine
+from app.engine.scripted import ScriptedEngine
+from tests.helpers.checkpoint_files import make_adapter
+from tests.helpers.scripts import FINE, SHORT, Part, judged_text, part_of, verdict_of_critique
+from tests.helpers.searching import Checks, roles
+from training.config import TrainingConfig
+from training.step import TrainingStep
+from worker.iteration import run_iteration
+from worker.trainer import OnProgress
+from worker.work import Place, StageRun, Work
+
+STEPS = 2
+HOUR = 3600.0
+PROMPTS = tuple(
+    Prompt.from_text(f"Say something about {topic}.") for topic in ("tea", "snow", "maps", "bees")
+)
+OPTIONS = IterationOptions(
+    data=DataOptions(
+        prompts=len(PROMPTS), responses=3, votes=3, branch=2, beam=1, depth=2, in_flight=4
+    ),
+    actor=TrainOptions(learning_rate=1e-4),
+    refiner=TrainOptions(learning_rate=1e-4),
+    evaluation=EvaluationOptions(prompts=2, judged=1),
+)
+
+
+async def by_content(call: Call) -> str:
+    """What is said depends on nothing but the call, so that it is the same when asked again.
+
+    Of the judged texts a third is accepted by every vote, a third by none, a third is contested.
+    """
+    text, part = judged_text(call) or "", part_of(call)
+    number = _hash(call.model, call.sampling.seed, call.messages[0].content)
+    if part is Part.CRITIQUE:
+        fate = _hash(text) % 3
+        fine = number % 2 if fate == 2 else fate
+        return f"{FINE if fine else SHORT} {number % 10}"
+    return f"{part} {number % 1000}"
+
+
+def _hash(*values: object) -> int:
+    return crc32(repr(values).encode())
+
+
+def meets_most(text: str) -> tuple[ConstraintResult, ...]:
+    """A constraint that one of six texts does not meet."""
+    met = _hash("check", text) % 6 > 0
+    return (ConstraintResult("some:constraint", {}, met, "" if met else "too long"),)
+
+
+def engine_by_content() -> ScriptedEngine:
+    """An engine that is the same to everybody who asks the same."""
+    return ScriptedEngine(by_content, verdict_of_critique)
+
+
+class Trainer:
+    """Writes an adapter in its real form; `trained` has the configurations, in order."""
+
+    def __init__(self) -> None:
+        self.trained: list[TrainingConfig] = []
+        self.niceness: int | None = None
+
+    async def __call__(
+        self,
+        config: TrainingConfig,
+        on_progress: OnProgress,
+        *,
+        accelerate_config: Path | None = None,
+        niceness: int = 0,
+    ) -> None:
+        """Two steps and a result, unless it is there."""
+        self.niceness = niceness
+        if config.finished:
+            return
+        self.trained.append(config)
+        for step in range(1, STEPS + 1):
+            on_progress(TrainingStep(step, STEPS, 1 / step, 1e-4, float(step)))
+        make_adapter(config.output)
+
+
+@dataclass
+class World:
+    """A data folder with its database and base model, and what plays there."""
+
+    database: Database
+    data: Path
+    model: Path
+    engine: Engine = field(default_factory=engine_by_content)
+    trainer: Trainer = field(default_factory=Trainer)
+    checks: Checks = field(default_factory=lambda: Checks(meets_most))
+
+    async def queue(
+        self,
+        options: IterationOptions = OPTIONS,
+        *,
+        promote: Policy = Policy.ALWAYS,
+        kind: Kind = Kind.SELF_PLAY,
+    ) -> str:
+        """Queue an iteration, on prompts that are imported for it."""
+        async with self.database.session() as session:
+            await CheckpointRepository(session).ensure_base_checkpoints(str(self.model))
+            await PromptRepository(session).add(PROMPTS, Source.IMPORTED)
+            new = NewIteration("own", options, promote, kind)
+            return await IterationRepository(session).add(new)
+
+    async def lease(self) -> Lease:
+        """The lease, in place of any that was taken here before."""
+        lease = await acquire(self.database, "iterations", "the test", HOUR)
+        assert lease is not None
+        return lease
+
+    async def work(self, iteration_id: str, lease: Lease | None = None) -> Work:
+        """An iteration that begins, or goes on."""
+        lease = lease or await self.lease()
+        async with self.database.session() as session:
+            serving = (await CheckpointRepository(session).serving()).versions
+            await IterationRepository(session).start(iteration_id, serving)
+        iteration = await self.iteration(iteration_id)
+        assert iteration.incumbents is not None
+        place = Place(self.data, str(self.model), niceness=7, train=self.trainer)
+        return Work(
+            iteration,
+            iteration.incumbents,
+            lease,
+            self.database,
+            roles(self.engine, self.checks),
+            self.checks,
+            place,
+        )
+
+    async def run(self, iteration_id: str, lease: Lease | None = None) -> None:
+        """Run what is not done yet of an iteration."""
+        await run_iteration(await self.work(iteration_id, lease))
+
+    async def stage(self, stage: Stage, options: IterationOptions = OPTIONS) -> StageRun:
+        """A stage of a new iteration, under way."""
+        return StageRun(await self.work(await self.queue(options)), stage)
+
+    async def iteration(self, iteration_id: str) -> StoredIteration:
+        """What is stored of an iteration."""
+        async with self.database.session() as session:
+            found = await IterationRepository(session).get(iteration_id)
+        assert found is not None
+        return found
+
+    async def samples(self, iteration_id: str, role: Role) -> list[Sample]:
+        """The training data of a role."""
+        async with self.database.session() as session:
+            return await SampleRepository(session, iteration_id).samples(role)
+
+    async def items(self, iteration_id: str) -> dict[Stage, int]:
+        """How many items of each stage are stored."""
+        async with self.database.session() as session:
+            samples = SampleRepository(session, iteration_id)
+            return {stage: len(await samples.items(stage)) for stage in Stage}

@@ -1,0 +1,105 @@
+"""The worker beside the server is kept alive, and ended with it."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from app import companion
+from app.companion import COMMAND, keep_worker
+from app.settings import Settings
+
+SECONDS_UNTIL_STUCK = 60
+NOTE = "import os, sys, time; open(sys.argv[1], 'a').write(f'{os.getpid()}\\n');"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short pauses."""
+    monkeypatch.setattr(companion, "FIRST_PAUSE_SECONDS", 0.01)
+
+
+@asynccontextmanager
+async def kept(code: str, notes: Path, settings: Settings | None = None) -> AsyncIterator[None]:
+    """A stand-in for the worker, beside the test."""
+    command = (sys.executable, "-S", "-c", code, str(notes))
+    keeping = asyncio.create_task(keep_worker(settings or Settings(), command))
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.wait({keeping})
+
+
+async def noted(notes: Path, lines: int) -> list[int]:
+    """The process ids that the stand-ins have left, once there are so many."""
+    return [int(line) for line in (await text_of(notes, lines)).splitlines()]
+
+
+async def text_of(notes: Path, lines: int = 1) -> str:
+    """What stand-ins have written, once it has so many lines."""
+
+    def read() -> str:
+        return notes.read_text() if notes.exists() else ""
+
+    async with asyncio.timeout(SECONDS_UNTIL_STUCK):
+        while read().count("\n") < lines:  # noqa: ASYNC110 - another process writes it
+            await asyncio.sleep(0.01)
+    return read()
+
+
+async def test_a_worker_that_dies_is_started_again(tmp_path: Path) -> None:
+    async with kept(NOTE + "sys.exit(1)", tmp_path / "notes"):
+        processes = await noted(tmp_path / "notes", 3)
+    assert len(set(processes)) == len(processes)
+
+
+async def test_the_worker_ends_with_the_server(tmp_path: Path) -> None:
+    async with kept(NOTE + "time.sleep(3600)", tmp_path / "notes"):
+        (process,) = await noted(tmp_path / "notes", 1)
+        assert psutil.pid_exists(process)
+    assert not psutil.pid_exists(process)
+
+
+async def test_a_worker_that_does_not_listen_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(companion, "GRACE_SECONDS", 0.1)
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + NOTE
+    async with kept(deaf + "time.sleep(3600)", tmp_path / "notes"):
+        (process,) = await noted(tmp_path / "notes", 1)
+    assert not psutil.pid_exists(process)
+
+
+async def test_the_worker_has_the_settings_of_the_server(tmp_path: Path) -> None:
+    code = (
+        "import json, os, sys; open(sys.argv[1], 'w').write(json.dumps(dict(os.environ)) + '\\n')"
+    )
+    settings = Settings(
+        data=tmp_path, lease_seconds=7.5, adapter_targets=("o_proj",), record_prompts=True
+    )
+    async with kept(code + "; import time; time.sleep(3600)", tmp_path / "notes", settings):
+        environment = json.loads(await text_of(tmp_path / "notes"))
+    assert environment["SPAR_SERVER_PID"] == str(os.getpid())
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            if name.startswith("SPAR_"):
+                patch.setenv(name, value)
+        assert Settings(_env_file=None) == settings
+
+
+async def test_the_real_worker_says_why_it_cannot_start(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND,
+        stderr=asyncio.subprocess.PIPE,
+        env=os.environ | {"SPAR_DATABASE_URL": "nonsense", "SPAR_DATA": str(tmp_path)},
+    )
+    _, errors = await process.communicate()
+    assert process.returncode == 1
+    assert b"error: The database URL cannot be used" in errors

@@ -1,0 +1,119 @@
+"""A training goes on from what serves, whichever kind of checkpoint that is."""
+
+import shutil
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from app.checkpoints.manifest import MANIFEST, fingerprint, read_manifest
+from app.db.checkpoints import CheckpointRepository, StoredCheckpoint
+from app.db.samples import Sample
+from app.domain.checkpoint import PromotionCause, Role, Versions
+from app.domain.iteration import SampleKind, Stage, TrainOptions
+from tests.helpers.checkpoint_files import make_base
+from tests.helpers.iterating import OPTIONS, Trainer, World
+from training.config import Kind, TrainingConfig
+from worker.errors import TrainingFailed
+from worker.stages.train import train
+from worker.trainer import OnProgress
+
+PAIR: dict[str, list[str]] = {"prompt": [], "chosen": [], "rejected": []}
+DATA = {
+    Role.ACTOR: [Sample(Role.ACTOR, SampleKind.PREFERENCE, PAIR, Versions())] * 2,
+    Role.REFINER: [],
+}
+
+
+class TrainerOfBoth(Trainer):
+    """Also writes full weights, in their real form, others each time."""
+
+    async def __call__(
+        self,
+        config: TrainingConfig,
+        on_progress: OnProgress,
+        *,
+        accelerate_config: Path | None = None,
+        niceness: int = 0,
+    ) -> None:
+        await super().__call__(config, on_progress)
+        if config.kind is Kind.FULL:
+            shutil.rmtree(config.output)
+            make_base(config.output, scale=1.0 + len(self.trained))
+
+
+@pytest.fixture
+def trainer(world: World) -> TrainerOfBoth:
+    world.trainer = TrainerOfBoth()
+    return world.trainer
+
+
+async def trained(world: World, method: Literal["lora", "full"]) -> StoredCheckpoint:
+    """Train the actor on from what serves, and promote the result."""
+    options = OPTIONS.model_copy(
+        update={"actor": TrainOptions(method=method, learning_rate=1e-4), "roles": (Role.ACTOR,)}
+    )
+    version = (await train(await world.stage(Stage.TRAIN, options), DATA))[Role.ACTOR]
+    async with world.database.session() as session:
+        checkpoints = CheckpointRepository(session)
+        await checkpoints.promote(Versions(version, 0), PromotionCause.PROMOTE)
+        stored = await checkpoints.get(Role.ACTOR, version)
+    assert stored is not None
+    return stored
+
+
+def folder(world: World, stored: StoredCheckpoint) -> Path:
+    assert stored.path is not None
+    return world.data.absolute() / stored.path
+
+
+def made_for(world: World, stored: StoredCheckpoint) -> str:
+    """The fingerprint in a checkpoint's manifest."""
+    assert stored.digest is not None
+    assert (folder(world, stored) / MANIFEST).exists()
+    return read_manifest(folder(world, stored), stored.digest).base
+
+
+async def test_full_weights_go_on_from_full_weights(world: World, trainer: TrainerOfBoth) -> None:
+    first, second = await trained(world, "full"), await trained(world, "full")
+    assert [(config.model, config.adapter) for config in trainer.trained] == [
+        (str(world.model), None),
+        (str(folder(world, first)), None),
+    ]
+    assert made_for(world, first) == made_for(world, second) == fingerprint(world.model)
+
+
+async def test_an_adapter_begins_on_full_weights_and_goes_on_there(
+    world: World, trainer: TrainerOfBoth
+) -> None:
+    full = await trained(world, "full")
+    first, second = await trained(world, "lora"), await trained(world, "lora")
+    assert [(config.model, config.adapter) for config in trainer.trained[1:]] == [
+        (str(folder(world, full)), None),
+        (str(folder(world, full)), folder(world, first)),
+    ]
+    wanted = fingerprint(folder(world, full))
+    assert made_for(world, first) == made_for(world, second) == wanted
+    assert wanted != fingerprint(world.model)
+
+
+async def test_adapters_go_on_from_each_other_on_the_base_model(
+    world: World, trainer: TrainerOfBoth
+) -> None:
+    first, second = await trained(world, "lora"), await trained(world, "lora")
+    assert [(config.model, config.adapter) for config in trainer.trained] == [
+        (str(world.model), None),
+        (str(world.model), folder(world, first)),
+    ]
+    assert made_for(world, second) == fingerprint(world.model)
+
+
+async def test_full_weights_cannot_go_on_from_an_adapter(
+    world: World, trainer: TrainerOfBoth
+) -> None:
+    await trained(world, "lora")
+    with pytest.raises(TrainingFailed, match=r"actor@1, which is an adapter.*lora.*bootstrap"):
+        await trained(world, "full")
+    assert len(trainer.trained) == 1
+    async with world.database.session() as session:
+        assert await CheckpointRepository(session).get(Role.ACTOR, 2) is None

@@ -1,0 +1,159 @@
+"""A stage stores each item as it is done, and goes on with the rest."""
+
+import asyncio
+
+import pytest
+
+from app.domain.iteration import Stage, Status
+from app.errors import LeaseLost
+from tests.helpers.iterating import OPTIONS, World
+from worker.work import ItemResult, StageRun, together
+
+KEYS = [str(number) for number in range(9)]
+IN_FLIGHT = OPTIONS.data.in_flight
+
+
+class Broken(Exception):
+    """What an item fails with."""
+
+
+class Doing:
+    """Does items and remembers which, and how many at most at once."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.running = self.most = 0
+
+    async def __call__(self, key: str) -> ItemResult:
+        self.running += 1
+        self.most = max(self.most, self.running)
+        await asyncio.sleep(0)
+        self.running -= 1
+        self.done.append(key)
+        return f"result {key}", None
+
+
+async def stored(stage: StageRun) -> set[str]:
+    return set(await stage.items())
+
+
+async def test_results_are_in_the_order_of_the_keys_and_stored(world: World) -> None:
+    stage = await world.stage(Stage.RESPOND)
+    results = await stage.each(KEYS, Doing())
+    assert list(results.items()) == [(key, f"result {key}") for key in KEYS]
+    assert await stage.items() == results
+    respond = (await world.iteration(stage.work.id)).stages[1]
+    assert (respond.done, respond.total) == (len(KEYS), len(KEYS))
+
+
+async def test_only_so_many_items_are_worked_on_at_once(world: World) -> None:
+    doing = Doing()
+    await (await world.stage(Stage.RESPOND)).each(KEYS, doing)
+    assert doing.most == IN_FLIGHT
+
+
+async def test_only_what_is_missing_is_done(world: World) -> None:
+    stage = await world.stage(Stage.RESPOND)
+    await stage.each(KEYS[:4], Doing())
+    doing = Doing()
+    results = await stage.each(KEYS, doing)
+    assert sorted(doing.done) == KEYS[4:]
+    assert list(results) == KEYS
+
+
+async def test_the_first_error_ends_all_and_what_was_done_stays(world: World) -> None:
+    stage = await world.stage(Stage.RESPOND)
+
+    async def do(key: str) -> ItemResult:
+        if key != "8":
+            return key, None
+        while len(await stored(stage)) < 8:
+            pass
+        raise Broken
+
+    with pytest.raises(Broken):
+        await stage.each(KEYS, do)
+    assert await stored(stage) == set(KEYS[:8])
+    doing = Doing()
+    await stage.each(KEYS, doing)
+    assert doing.done == ["8"]
+
+
+async def test_an_error_cancels_the_items_in_flight(world: World) -> None:
+    stage = await world.stage(Stage.RESPOND)
+    cancelled = []
+
+    async def do(key: str) -> ItemResult:
+        if key == "1":
+            raise Broken
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            cancelled.append(key)
+            raise
+        raise AssertionError
+
+    with pytest.raises(Broken):
+        await stage.each(KEYS, do)
+    assert len(cancelled) in range(1, IN_FLIGHT)
+    assert await stored(stage) == set()
+
+
+async def test_what_else_an_item_stores_is_stored_with_it_or_not_at_all(world: World) -> None:
+    stage = await world.stage(Stage.RESPOND)
+
+    async def do(key: str) -> ItemResult:
+        async def also(session: object) -> None:
+            raise Broken
+
+        return key, also
+
+    with pytest.raises(Broken):
+        await stage.each(["0"], do)
+    assert await stored(stage) == set()
+
+
+async def test_who_has_lost_the_lease_stores_nothing(world: World) -> None:
+    stage = await world.stage(Stage.RESPOND)
+    await world.lease()  # Somebody else has it now.
+    with pytest.raises(LeaseLost):
+        await stage.each(KEYS, Doing())
+    assert await stored(stage) == set()
+
+
+async def test_a_stage_is_done_only_when_its_block_ends_well(world: World) -> None:
+    work = await world.work(await world.queue())
+
+    async def status() -> Status:
+        return (await world.iteration(work.id)).stages[0].status
+
+    async def fail() -> None:
+        async with work.stage(Stage.PROMPTS):
+            assert await status() is Status.RUNNING
+            raise Broken
+
+    with pytest.raises(Broken):
+        await fail()
+    assert await status() is Status.RUNNING
+    async with work.stage(Stage.PROMPTS) as stage:
+        stage.metrics["counted"] = 3
+    done = (await world.iteration(work.id)).stages[0]
+    assert (done.status, done.metrics) == (Status.SUCCEEDED, {"counted": 3})
+
+
+async def test_the_first_error_cancels_what_runs_beside_it() -> None:
+    ended: list[str] = []
+
+    async def wait() -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ended.append("waiting")
+
+    async def fail() -> None:
+        await asyncio.sleep(0)
+        raise Broken
+
+    with pytest.raises(Broken):
+        await together(wait(), fail(), wait())
+    assert ended == ["waiting", "waiting"]
