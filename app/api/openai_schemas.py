@@ -83,6 +83,15 @@ class Continuing(Schema):
             )
 
 
+def check_answerable(messages: list[ChatMessageIn]) -> list[ChatMessageIn]:
+    """The messages, if there is something to answer or to continue. Raises `ValueError`."""
+    if messages[-1].role in ("system", "developer") or not messages[-1].text.strip():
+        raise ValueError("the last of `messages` must be a user or assistant text")
+    if messages[-1].role == "assistant" and len(messages) == 1:
+        raise ValueError("an assistant message to continue needs a user message before it")
+    return messages
+
+
 class ChatIn(Continuing):
     """A chat completion request.
 
@@ -117,12 +126,8 @@ class ChatIn(Continuing):
 
     @field_validator("messages")
     @classmethod
-    def _something_to_answer(cls, messages: list[ChatMessageIn]) -> list[ChatMessageIn]:
-        if messages[-1].role in ("system", "developer") or not messages[-1].text.strip():
-            raise ValueError("the last of `messages` must be a user or assistant text")
-        if messages[-1].role == "assistant" and len(messages) == 1:
-            raise ValueError("an assistant message to continue needs a user message before it")
-        return messages
+    def _answerable(cls, messages: list[ChatMessageIn]) -> list[ChatMessageIn]:
+        return check_answerable(messages)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field, model_validator
 
 from app.api.deps import ServicesDep
-from app.api.openai_schemas import ChatMessageIn, Continuing, conversation
+from app.api.openai_schemas import ChatMessageIn, Continuing, check_answerable, conversation
 from app.api.schemas import Text
 
 router = APIRouter(tags=["openai"])
@@ -29,6 +29,7 @@ class TokenizeIn(Continuing):
         if (self.prompt is None) == (self.messages is None):
             raise ValueError("give either `prompt` or `messages`")
         if self.messages is not None:
+            check_answerable(self.messages)
             self.check_continuation(self.messages)
             if self.add_special_tokens:
                 raise ValueError("`add_special_tokens` goes with `prompt` only")

@@ -66,6 +66,8 @@ async def test_equal_words_are_equal_tokens(client: httpx.AsyncClient) -> None:
         ({}, "either `prompt` or `messages`"),
         ({"prompt": "a", "messages": [USER]}, "either `prompt` or `messages`"),
         ({"messages": []}, "messages"),
+        ({"messages": [ASSISTANT]}, "user message before"),
+        ({"messages": [USER, ASSISTANT | {"content": " "}]}, "the last of"),
         ({"messages": [USER], "add_special_tokens": True}, "add_special_tokens"),
         ({"messages": [USER], "continue_final_message": True}, "continue_final_message"),
         ({"messages": [USER, ASSISTANT], "add_generation_prompt": True}, "add_generation_prompt"),
