@@ -150,7 +150,7 @@ def _roles(settings: Settings, engine: OwnEngine, checker: Checker) -> Roles:
             temperature=settings.vote_temperature,
             critique_tokens=settings.critique_tokens,
         ),
-        refiner=Refiner(engine, reflection_tokens=settings.reflection_tokens),
+        refiner=Refiner(engine),
         refine_temperature=settings.refine_temperature,
     )
 

@@ -147,9 +147,6 @@ class Settings(BaseSettings):
     vote_temperature: Temperature = Field(0.7, description="Temperature of votes.")
     critique_tokens: PositiveInt = Field(64, description="Length limit of one vote's critique.")
     refine_temperature: Temperature = Field(0.7, description="Temperature of refinements.")
-    reflection_tokens: int = Field(
-        64, ge=0, description="Length limit of the reflection before a rewrite; 0 skips it."
-    )
     check_seconds: float = Field(5.0, gt=0, description="Time limit of one constraint check.")
     check_processes: PositiveInt = Field(1, description="Processes that check constraints.")
 

@@ -15,8 +15,8 @@ from benchmarks.report import Row, Target
 from benchmarks.searching import bfs_request
 
 LOADS = (1, 8)
-RESPONSE_TOKENS, CRITIQUE_TOKENS, REFLECTION_TOKENS = 128, 64, 64
-NODES, REFINEMENTS, VOTES = 15, 12, 5
+RESPONSE_TOKENS, CRITIQUE_TOKENS = 128, 64
+NODES, VOTES = 15, 5
 
 
 class Bound:
@@ -71,7 +71,7 @@ class _Pair:
 
     async def _search(self, engine: ForcingEngine, seed: int) -> int:
         shorter = _shorter(self._context)
-        roles = self._local.roles(engine, CRITIQUE_TOKENS // shorter, REFLECTION_TOKENS // shorter)
+        roles = self._local.roles(engine, CRITIQUE_TOKENS // shorter)
         request = bfs_request(
             self._context.settings,
             Prompt.from_text(LONG_INSTRUCTIONS[seed]),
@@ -106,7 +106,7 @@ async def _compare(context: Context, local: Local, load: int) -> Row:
 
 async def _warm_up(local: Local) -> None:
     """A short search, so that neither side pays for first times."""
-    roles = local.roles(ForcingEngine(local.engine), 4, 4)
+    roles = local.roles(ForcingEngine(local.engine), 4)
     prompt = Prompt.from_text(LONG_INSTRUCTIONS[-1])
     await run_search(bfs_request(local.settings, prompt, 0, early_stop=False, max_tokens=8), roles)
 
@@ -116,5 +116,5 @@ def _shorter(context: Context) -> int:
 
 
 def _tree_tokens(context: Context) -> float:
-    texts = NODES * RESPONSE_TOKENS + REFINEMENTS * REFLECTION_TOKENS
-    return (texts + NODES * VOTES * CRITIQUE_TOKENS) / _shorter(context) + NODES * VOTES
+    node = RESPONSE_TOKENS + VOTES * CRITIQUE_TOKENS
+    return NODES * (node / _shorter(context) + VOTES)

@@ -71,7 +71,7 @@ async def _compare(context: Context, local: Local, load: int) -> list[Row]:
 
 async def _search_all(context: Context, local: Local, load: int, *, early_stop: bool) -> Searched:
     settings = context.settings
-    roles = local.roles(local.engine, settings.critique_tokens, settings.reflection_tokens)
+    roles = local.roles(local.engine, settings.critique_tokens)
 
     async def search(seed: int, prompt: Prompt) -> SearchResult:
         request = bfs_request(

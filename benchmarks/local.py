@@ -37,7 +37,7 @@ class Local:
         if not await self.llm.reset_prefix_cache():
             raise RuntimeError("the prefix cache is in use and cannot be reset")
 
-    def roles(self, engine: Engine, critique_tokens: int, reflection_tokens: int) -> Roles:
+    def roles(self, engine: Engine, critique_tokens: int) -> Roles:
         """Actor, judge and refiner over an engine (ours, or one wrapped around it)."""
         settings = self.settings
         judge = Judge(
@@ -46,7 +46,7 @@ class Local:
             temperature=settings.vote_temperature,
             critique_tokens=critique_tokens,
         )
-        refiner = Refiner(engine, reflection_tokens=reflection_tokens)
+        refiner = Refiner(engine)
         return Roles(Actor(engine), judge, refiner, settings.refine_temperature)
 
 

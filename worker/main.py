@@ -86,7 +86,7 @@ def make_roles(settings: Settings, engine: PatientEngine, checker: Checker) -> R
             temperature=settings.vote_temperature,
             critique_tokens=settings.critique_tokens,
         ),
-        refiner=Refiner(engine, reflection_tokens=settings.reflection_tokens),
+        refiner=Refiner(engine),
         refine_temperature=settings.refine_temperature,
     )
 

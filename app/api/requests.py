@@ -42,7 +42,6 @@ async def search_request(
         prompt,
         body.mode,
         critique_tokens=services.settings.critique_tokens,
-        reflection_tokens=services.settings.reflection_tokens,
     )
     return SearchRequest(
         id=str(ULID()),

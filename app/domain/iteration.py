@@ -103,6 +103,9 @@ class DataOptions(_Options):
     sources: tuple[Source, ...] = Field(
         tuple(Source), description="Where prompts come from, in this order; unused ones first."
     )
+    max_constraints: int = Field(
+        3, ge=1, le=3, description="Most constraints of a generated prompt; fewer are easier."
+    )
     responses: PositiveInt = Field(5, description="Responses per prompt.")
     temperature: float = Field(0.9, ge=0, le=2, description="Temperature of responses.")
     top_p: float = Field(0.9, gt=0, le=1, description="Top-p of responses.")
@@ -114,7 +117,13 @@ class DataOptions(_Options):
     beam: PositiveInt = Field(2, description="Nodes of a level that bfs expands.")
     depth: PositiveInt = Field(3, description="Levels of rewrites below the rejected response.")
     gate: Fraction = Field(0.5, description="Accepted means a value above this.")
-    max_repairs: PositiveInt = Field(4000, description="Most repair dialogues.")
+    own_pairs: int = Field(
+        0,
+        ge=0,
+        description="Most preference pairs per prompt of the actor's own accepted and rejected"
+        " responses, besides the repaired ones; SPaR makes none.",
+    )
+    max_repairs: PositiveInt = Field(4000, description="Most repairs to train the refiner on.")
     max_accepted: PositiveInt = Field(
         1500,
         description="Most judgments of contested, accepted rewrites; two thirds as many"

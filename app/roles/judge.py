@@ -10,6 +10,7 @@ from app.domain.prompt import Message, Prompt
 from app.domain.sampling import Sampling, derive_seed
 from app.engine.base import Call, Engine, OnDelta, ignore_delta
 from app.errors import EngineError
+from app.roles.parroting import NOT_THE_REQUEST, repeats_request
 from app.roles.templates import fill, transcript
 from app.roles.verdict import NO, YES, is_tie, sample_verdict, yes_probability
 from app.roles.voting import collect_until_decided, collect_votes
@@ -76,11 +77,15 @@ class Judge:
     ) -> Judgment:
         """Check the constraints, collect the votes; a tie is judged again up to 3 times.
 
+        A response that repeats the request to rewrite is not accepted, whatever the votes say.
+
         A response that fails a constraint is decided already: with early stop it gets a single
         vote, for its critique. `on_vote` is called for every finished vote, also one that a new
         round replaces. Raises the engine's errors.
         """
         constraints = await self._checker.check(prompt, response)
+        if repeats_request(prompt.instruction, response):
+            constraints = (*constraints, NOT_THE_REQUEST)
         failed = not all(result.satisfied for result in constraints)
         question = judge_messages(prompt, response)
         votes: tuple[Vote, ...] = ()

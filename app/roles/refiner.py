@@ -4,32 +4,43 @@ from dataclasses import replace
 
 from app.domain.judgment import Judgment
 from app.domain.prompt import Message, Prompt
-from app.domain.sampling import Sampling, derive_seed
+from app.domain.sampling import Sampling
 from app.engine.base import Call, Completion, Engine, OnDelta
-from app.roles.judge import VERDICT_LINE, judge_messages
-from app.roles.templates import fill
+from app.roles.templates import fill, transcript
 
-OPEN, CLOSE = "<answer>", "</answer>"
+OPENING = "Here is the new answer:\n\n"
+"""Written for the refiner, so that what it writes is the answer and not talk about it."""
+NO_REVIEW = "It does not meet every requirement yet."
 
 
 def refine_messages(prompt: Prompt, response: str, judgment: Judgment) -> tuple[Message, ...]:
-    """The dialogue so far: the judge's question, its critique, and the request to rewrite."""
-    verdict = " yes" if judgment.accepted else " no"
-    failures = "\n".join(f"- {message}" for message in judgment.failures)
-    findings = fill("findings", failures=failures) + "\n\n" if failures else ""
-    return (
-        *judge_messages(prompt, response),
-        Message("assistant", judgment.explanation + VERDICT_LINE + verdict),
-        Message("user", fill("refine", findings=findings)),
+    """The request to rewrite: instruction, response, review, and the instruction once more.
+
+    The instruction comes last because a small model continues what it read last: at the end of the
+    judge's dialogue it repeats our request instead of answering (docs/self-play.md has figures).
+    """
+    text = fill(
+        "refine",
+        conversation=transcript(prompt),
+        response=response,
+        review=_review(judgment),
+        instruction=prompt.instruction,
     )
+    return (Message("user", text),)
+
+
+def _review(judgment: Judgment) -> str:
+    """What a vote and the checkers found."""
+    failures = "\n".join(f"- {message}" for message in judgment.failures)
+    findings = fill("findings", failures=failures) if failures else ""
+    return "\n\n".join(filter(None, (judgment.explanation, findings))) or NO_REVIEW
 
 
 class Refiner:
     """Rewrites responses through the engine."""
 
-    def __init__(self, engine: Engine, *, reflection_tokens: int) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._reflection_tokens = reflection_tokens
 
     async def refine(
         self,
@@ -43,36 +54,8 @@ class Refiner:
         chunk_tokens: int,
         on_delta: OnDelta,
     ) -> Completion:
-        """A reflection, then the rewrite between an opened and a closing mark.
-
-        The opening mark is written for the model, so that no rewrite is lost to a missing one.
-        `sampling` applies to the rewrite; its stop strings too. Raises the engine's errors.
-        """
-        dialogue = refine_messages(prompt, response, judgment)
-        reflection = await self._reflect(
-            Call(dialogue, model, sampling, priority, chunk_tokens=chunk_tokens), on_delta
-        )
-        opened = f"{reflection}\n\n{OPEN}\n".lstrip()
-        call = Call(
-            (*dialogue, Message("assistant", opened)),
-            model,
-            replace(sampling, stop=(*sampling.stop, CLOSE)),
-            priority,
-            chunk_tokens=chunk_tokens,
-        )
+        """The rewritten response, continued from `OPENING`. Raises the engine's errors."""
+        dialogue = (*refine_messages(prompt, response, judgment), Message("assistant", OPENING))
+        call = Call(dialogue, model, sampling, priority, chunk_tokens=chunk_tokens)
         completion = await self._engine.complete(call, on_delta)
         return replace(completion, text=completion.text.strip())
-
-    async def _reflect(self, call: Call, on_delta: OnDelta) -> str:
-        """What has to change, in the refiner's words; empty when reflections are switched off."""
-        if self._reflection_tokens == 0:
-            return ""
-        sampling = replace(
-            call.sampling,
-            max_tokens=self._reflection_tokens,
-            seed=derive_seed(call.sampling.seed, "reflection"),
-            stop=(OPEN,),
-        )
-        return (
-            await self._engine.complete(replace(call, sampling=sampling), on_delta)
-        ).text.strip()

@@ -23,6 +23,11 @@ def fill(template: str, /, **values: str) -> str:
     return _FIELD.sub(lambda match: values[match[1]], _template(template))
 
 
+def plain_texts(template: str, /) -> list[str]:
+    """What the named template says around its `{fields}`."""
+    return _FIELD.split(_template(template))[::2]  # between them come the names
+
+
 def transcript(prompt: Prompt) -> str:
     """The conversation as one text: just the instruction where there is nothing else."""
     if len(prompt.messages) == 1:

@@ -16,13 +16,11 @@ TOKENS_PER_FAILURE = 48
 """Room for the message of a constraint that is not met."""
 
 
-async def response_room(
-    engine: Engine, prompt: Prompt, mode: Mode, *, critique_tokens: int, reflection_tokens: int
-) -> int:
+async def response_room(engine: Engine, prompt: Prompt, mode: Mode, *, critique_tokens: int) -> int:
     """The longest response, in tokens, that the prompt leaves room for in this mode.
 
     A judged response must fit the judge's question with a critique after it; a refined one must
-    fit the refiner's dialogue twice, as itself and as its rewrite. Raises `PromptTooLong` when
+    fit the refiner's request twice, as itself and as its rewrite. Raises `PromptTooLong` when
     fewer than 16 tokens remain.
     """
     if mode is Mode.GREEDY and not prompt.constraints:
@@ -32,7 +30,7 @@ async def response_room(
         copies = 1
     else:
         dialogue = refine_messages(prompt, "", Judgment((), (), gate=1.0))
-        spent = await engine.count_tokens(dialogue) + critique_tokens + reflection_tokens + SLACK
+        spent = await engine.count_tokens(dialogue) + critique_tokens + SLACK
         spent += TOKENS_PER_FAILURE * len(prompt.constraints)
         copies = 2
     room = (engine.context_tokens - spent) // copies

@@ -16,7 +16,7 @@ async def _forced_bfs() -> ForcingEngine:
     """A full search of a judge that would accept everything at once."""
     engine = ForcingEngine(SpeakingEngine(Play(decide=always)))
     options = SearchOptions(branch=3, beam=2, depth=3, votes=VOTES, early_stop=False)
-    result = await run_search(request_for(Mode.BFS, options), roles(engine, reflection_tokens=8))
+    result = await run_search(request_for(Mode.BFS, options), roles(engine))
     assert result.usage.nodes == 3 + 6 + 6
     assert result.best is not None
     assert not result.best.accepted
@@ -28,8 +28,7 @@ def _shape(recorded: Recorded) -> tuple[bool, tuple[object, ...]]:
 
 
 VOTE = (False, ((True, ()),))
-RESPONSE = (False, (VOTE,) * VOTES)
-REFINEMENT = (False, (RESPONSE,))
+NODE = (False, (VOTE,) * VOTES)
 
 
 async def test_a_level_waits_for_the_level_above_it() -> None:
@@ -37,7 +36,7 @@ async def test_a_level_waits_for_the_level_above_it() -> None:
 
     shapes = [Counter(map(_shape, step)) for step in engine.steps]
 
-    assert shapes == [{RESPONSE: 3}, {REFINEMENT: 6}, {REFINEMENT: 6}]
+    assert shapes == [{NODE: 3}, {NODE: 6}, {NODE: 6}]
 
 
 async def test_calls_run_to_their_full_length() -> None:

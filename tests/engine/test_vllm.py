@@ -139,7 +139,7 @@ async def search(engine: VllmEngine, mode: Mode) -> Tree:
         seed=11,
         max_tokens=16,
     )
-    result = await run_search(request, roles(engine, reflection_tokens=8))
+    result = await run_search(request, roles(engine))
     assert result.stop_reason in (StopReason.EXHAUSTED, StopReason.ACCEPTED)
     return result.tree
 

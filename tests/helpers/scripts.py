@@ -20,13 +20,13 @@ class Part(StrEnum):
 
     RESPONSE = "response"
     CRITIQUE = "critique"
-    REFLECTION = "reflection"
     REWRITE = "rewrite"
 
 
 def judged_text(call: Call) -> str | None:
     """The response that a call judges or rewrites; None when it answers the prompt."""
-    found = re.search(r"# Response\n(.*)\n\n# Task", call.messages[0].content, re.DOTALL)
+    section = r"# Response\n(.*?)\n\n# (?:Task|Review)\n"
+    found = re.search(section, call.messages[0].content, re.DOTALL)
     return found[1] if found else None
 
 
@@ -34,9 +34,7 @@ def part_of(call: Call) -> Part:
     """What a `complete` call is for."""
     if judged_text(call) is None:
         return Part.RESPONSE
-    if call.messages[-1].role == "assistant":
-        return Part.REWRITE
-    return Part.CRITIQUE if len(call.messages) == 1 else Part.REFLECTION
+    return Part.CRITIQUE if call.messages[-1].role == "user" else Part.REWRITE
 
 
 def verdict_of_critique(call: Call, option: str) -> float:
@@ -102,8 +100,6 @@ class Play:
             case Part.CRITIQUE:
                 fine = await self._decide(text, self._next(f"vote on {text}"))
                 return FINE if fine else SHORT
-            case Part.REFLECTION:
-                return "shorten it"
 
     def _next(self, key: str) -> int:
         self._numbers[key] += 1

@@ -33,12 +33,12 @@ class Checks:
         return self._check(response)
 
 
-def roles(engine: Engine, checks: Checks | None = None, *, reflection_tokens: int = 0) -> Roles:
+def roles(engine: Engine, checks: Checks | None = None) -> Roles:
     """All roles on one engine."""
     return Roles(
         Actor(engine),
         Judge(engine, checks or Checks(), temperature=0.7, critique_tokens=64),
-        Refiner(engine, reflection_tokens=reflection_tokens),
+        Refiner(engine),
         refine_temperature=0.7,
     )
 

@@ -17,7 +17,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         tmp_path_factory.mktemp("server"),
         heartbeat_seconds="0.5",
         critique_tokens="16",
-        reflection_tokens="12",
         context_tokens="2048",
         kv_cache_gib="1",
         max_running="16",

@@ -61,7 +61,6 @@ def start(folder: Path) -> Server:
         context_tokens="2048",
         kv_cache_gib="1",
         critique_tokens="16",
-        reflection_tokens="12",
         lease_seconds="1",
     )
     server.wait_ready()

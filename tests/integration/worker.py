@@ -33,7 +33,6 @@ class Worker:
             "worker_url": self.server.url,
             "lease_seconds": str(LEASE_SECONDS),
             "critique_tokens": "16",
-            "reflection_tokens": "12",
         }
         environment = os.environ | {f"SPAR_{key.upper()}": text for key, text in settings.items()}
         with self.log.open("ab") as output:

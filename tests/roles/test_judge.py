@@ -9,6 +9,7 @@ from app.engine.base import Call
 from app.engine.scripted import ScriptedEngine
 from app.errors import EngineError, EngineUnavailable
 from app.roles.judge import MAX_TIE_BREAKS, Judge, JudgeCall, judge_messages
+from app.roles.parroting import NOT_THE_REQUEST
 from app.search.meter import Meter
 from tests.helpers.judgments import result
 from tests.helpers.scripts import FINE, SHORT, Play, always, never, playing, verdict_of_critique
@@ -212,3 +213,10 @@ def test_a_conversation_is_judged_as_a_whole() -> None:
         "[system]\nBe brief.\n\n[user]\nHi\n\n[assistant]\nHello.\n\n[user]\nSay it in French."
         in asked
     )
+
+
+async def test_a_response_that_repeats_the_request_is_not_accepted() -> None:
+    response = "Answer the instruction again, from the start, so that every requirement is met."
+    judgment = await judge_of(saying(*[True] * 5)).judge(PROMPT, response, how())
+    assert not judgment.accepted
+    assert judgment.failures == (NOT_THE_REQUEST.message,)

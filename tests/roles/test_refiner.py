@@ -5,10 +5,8 @@ from app.domain.prompt import Message, Prompt
 from app.domain.sampling import Sampling
 from app.engine.base import Call, Completion, ignore_delta
 from app.engine.scripted import ScriptedEngine
-from app.roles.judge import judge_messages
-from app.roles.refiner import Refiner, refine_messages
+from app.roles.refiner import NO_REVIEW, OPENING, Refiner, refine_messages
 from tests.helpers.judgments import result, vote
-from tests.helpers.scripts import Part, part_of
 
 PROMPT = Prompt.from_text("Say hello in one word.")
 SAMPLING = Sampling(temperature=0.7, top_p=0.9, max_tokens=50, seed=3, stop=("END",))
@@ -19,100 +17,95 @@ REJECTED = Judgment(
 )
 
 
-class Scribe:
-    """Says what it is told to in a reflection and in a rewrite."""
-
-    def __init__(self, reflection: str = "Cut a word.", rewrite: str = "Hello") -> None:
-        self._says = {Part.REFLECTION: reflection, Part.REWRITE: rewrite}
-        self.engine = ScriptedEngine(self._say, lambda call, option: 0.0)
-
-    async def _say(self, call: Call) -> str:
-        return self._says[part_of(call)]
-
-    async def refine(
-        self, judgment: Judgment = REJECTED, *, reflection_tokens: int = 20
-    ) -> Completion:
-        return await Refiner(self.engine, reflection_tokens=reflection_tokens).refine(
-            PROMPT,
-            "Hello there",
-            judgment,
-            model="refiner@2",
-            sampling=SAMPLING,
-            priority=4,
-            chunk_tokens=9,
-            on_delta=ignore_delta,
-        )
+async def refine(
+    judgment: Judgment = REJECTED, *, rewrite: str = "Hello"
+) -> tuple[Completion, Call]:
+    """What the refiner makes of it, and the only call that took."""
+    engine = saying(rewrite)
+    completion = await Refiner(engine).refine(
+        PROMPT,
+        "Hello there",
+        judgment,
+        model="refiner@2",
+        sampling=SAMPLING,
+        priority=4,
+        chunk_tokens=9,
+        on_delta=ignore_delta,
+    )
+    (call,) = engine.started
+    return completion, call
 
 
-def test_the_dialogue_goes_on_from_the_judges_question_and_verdict() -> None:
-    dialogue = refine_messages(PROMPT, "Hello there", REJECTED)
-    question = judge_messages(PROMPT, "Hello there")
-    assert dialogue[: len(question)] == question
-    assert dialogue[-2] == Message("assistant", "two words\n\nVerdict: no")
-    assert dialogue[-1].role == "user"
-    assert len(dialogue) == len(question) + 2
+def saying(text: str) -> ScriptedEngine:
+    """An engine that always says this."""
+
+    async def say(call: Call) -> str:
+        return text
+
+    return ScriptedEngine(say, lambda call, option: 0.0)
 
 
-def test_an_accepted_response_is_rewritten_after_a_yes() -> None:
-    accepted = Judgment((vote(True, "all is met"),), (), 0.5)
-    assert refine_messages(PROMPT, "Hello", accepted)[-2].content == "all is met\n\nVerdict: yes"
+def request_of(judgment: Judgment, prompt: Prompt = PROMPT, response: str = "Hello there") -> str:
+    """The text of the request to rewrite."""
+    (message,) = refine_messages(prompt, response, judgment)
+    assert message.role == "user"
+    return message.content
 
 
-def test_the_messages_of_failed_constraints_and_only_these_reach_the_refiner() -> None:
-    request = refine_messages(PROMPT, "Hello there", REJECTED)[-1].content
-    assert "A program checked the response and found:\n- 2 words, at most 1 allowed\n" in request
+def test_the_request_has_the_response_and_ends_with_the_instruction() -> None:
+    request = request_of(REJECTED)
+    assert request.startswith("# Instruction\nSay hello in one word.\n\n# Response\nHello there\n")
+    assert request.endswith("\n\nSay hello in one word.")
+
+
+def test_a_conversation_is_shown_whole_and_its_last_message_asked_again() -> None:
+    messages = (Message("user", "Hi"), Message("assistant", "Yes?"), Message("user", "Say bye."))
+    request = request_of(REJECTED, Prompt(messages))
+    assert "[user]\nHi\n\n[assistant]\nYes?\n\n[user]\nSay bye." in request
+    assert request.endswith("\n\nSay bye.")
+
+
+def test_the_review_is_a_vote_against_the_response_and_what_failed() -> None:
+    findings = "A program checked the response and found:\n- 2 words, at most 1 allowed\n\n"
+    request = request_of(REJECTED)
+    assert f"# Review\ntwo words\n\n{findings}" in request
     assert "no comma" not in request
 
 
 def test_without_failed_constraints_there_are_no_findings() -> None:
     judgment = Judgment((vote(False, "rude"),), (result(True, "no comma"),), 0.5)
-    request = refine_messages(PROMPT, "Hello there", judgment)[-1].content
-    assert request.startswith("Rewrite the response")
+    assert "# Review\nrude\n\n# Task" in request_of(judgment)
+
+
+def test_without_votes_the_findings_are_the_review() -> None:
+    judgment = Judgment((), (result(False, "too long"),), 0.5)
+    assert "# Review\nA program checked the response and found:\n- too long\n" in request_of(
+        judgment
+    )
+
+
+def test_a_review_is_never_empty() -> None:
+    assert f"# Review\n{NO_REVIEW}\n" in request_of(Judgment((), (), 0.5))
 
 
 @pytest.mark.parametrize("hostile", ["{findings}", "{failures} {response}", "\\1 {", "{{}}"])
 def test_what_checkers_and_critics_write_stays_as_it_is(hostile: str) -> None:
     judgment = Judgment((vote(False, hostile),), (result(False, hostile),), 0.5)
-    dialogue = refine_messages(PROMPT, hostile, judgment)
-    assert f"# Response\n{hostile}\n" in dialogue[0].content
-    assert dialogue[1].content.startswith(f"{hostile}\n\nVerdict:")
-    assert f"- {hostile}\n" in dialogue[2].content
+    request = request_of(judgment, response=hostile)
+    assert f"# Response\n{hostile}\n\n# Review\n{hostile}\n" in request
+    assert f"- {hostile}\n" in request
 
 
-async def test_a_reflection_comes_first_and_stops_before_the_answer_mark() -> None:
-    scribe = Scribe(reflection=" Cut a word. <answer>Hello</answer>")
-    await scribe.refine()
-    reflection, rewrite = scribe.engine.started
-    assert reflection.messages == refine_messages(PROMPT, "Hello there", REJECTED)
-    assert reflection.sampling.max_tokens == 20
-    assert rewrite.messages[:-1] == reflection.messages
-    assert rewrite.messages[-1] == Message("assistant", "Cut a word.\n\n<answer>\n")
-
-
-async def test_the_rewrite_is_what_stands_before_the_closing_mark() -> None:
-    completion = await Scribe(rewrite=" Hello\n</answer> and more").refine()
-    assert completion.text == "Hello"
-
-
-async def test_a_rewrite_without_a_closing_mark_is_not_lost() -> None:
-    assert (await Scribe(rewrite="Hello").refine()).text == "Hello"
-
-
-async def test_with_reflections_off_the_answer_mark_is_opened_at_once() -> None:
-    scribe = Scribe()
-    completion = await scribe.refine(reflection_tokens=0)
-    (rewrite,) = scribe.engine.started
-    assert rewrite.messages[-1] == Message("assistant", "<answer>\n")
+async def test_the_rewrite_is_opened_for_the_refiner() -> None:
+    completion, call = await refine(rewrite=" Hello\n")
+    assert call.messages == (
+        *refine_messages(PROMPT, "Hello there", REJECTED),
+        Message("assistant", OPENING),
+    )
     assert completion.text == "Hello"
 
 
 async def test_the_requests_sampling_applies_to_the_rewrite() -> None:
-    scribe = Scribe()
-    await scribe.refine()
-    reflection, rewrite = scribe.engine.started
-    assert rewrite.sampling.stop == ("END", "</answer>")
-    assert (rewrite.sampling.max_tokens, rewrite.sampling.seed) == (50, 3)
-    assert reflection.sampling.seed not in (None, 3)
-    for call in scribe.engine.started:
-        assert (call.model, call.priority, call.chunk_tokens) == ("refiner@2", 4, 9)
-        assert (call.sampling.temperature, call.sampling.top_p) == (0.7, 0.9)
+    _, call = await refine()
+    assert call.sampling == SAMPLING
+    assert (call.model, call.priority, call.chunk_tokens) == ("refiner@2", 4, 9)

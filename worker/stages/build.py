@@ -1,12 +1,13 @@
 """Turn what was played into training data: pairs for the actor, dialogues for the refiner.
 
-The caps and the balance are SPaR's (arXiv 2412.11605, data construction): repair dialogues up to
+The caps and the balance are SPaR's (arXiv 2412.11605, data construction): repairs up to
 4,000; judgments of contested rewrites, three accepted to two rejected; judgments of contested
 responses, five accepted to one rejected.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from random import Random
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -20,7 +21,7 @@ from app.domain.judgment import Judgment
 from app.domain.prompt import Message, Prompt
 from app.domain.sampling import derive_seed
 from app.roles.judge import VERDICT_LINE, judge_messages
-from app.roles.refiner import CLOSE, OPEN, refine_messages
+from app.roles.refiner import OPENING, refine_messages
 from worker.records import message_records
 from worker.stages.judge import Judged
 from worker.stages.refine import Repair
@@ -51,11 +52,12 @@ async def build(
     async def make(_: str) -> ItemResult:
         async with work.database.session() as session:
             better = await FeedbackRepository(session).better_answers(work.id)
+        rng = Random(derive_seed(work.options.seed, "build"))
         pairs = [
             *(_preference(prompts[repair.prompt], repair, work.incumbents) for repair in repairs),
+            *own_pairs(prompts, judged, work.incumbents, work.options.data.own_pairs, rng),
             *map(_wanted, better),
         ]
-        rng = Random(derive_seed(work.options.seed, "build"))
         data = {
             Role.ACTOR: _different(pair for pair in pairs if pair is not None),
             Role.REFINER: refiner_samples(
@@ -139,6 +141,20 @@ def _preference(prompt: Prompt, repair: Repair, versions: Versions) -> Sample | 
     )
 
 
+def own_pairs(
+    prompts: Sequence[Prompt], judged: Judged, versions: Versions, most: int, rng: Random
+) -> Iterator[Sample]:
+    """Up to `most` pairs of each prompt: an accepted and a rejected response, each used once."""
+    for prompt, responses in zip(prompts, judged, strict=True):
+        accepted = [one.text for one in responses if one.judgment.accepted]
+        rejected = [one.text for one in responses if not one.judgment.accepted]
+        rng.shuffle(accepted)
+        rng.shuffle(rejected)
+        for chosen, other in islice(zip(accepted, rejected, strict=False), most):
+            pair = _pair(prompt.messages, chosen, other)
+            yield Sample(Role.ACTOR, SampleKind.PREFERENCE, pair, versions)
+
+
 def _wanted(answer: BetterAnswer) -> Sample:
     """Chosen: what a person would rather have read; rejected: what was answered."""
     messages = tuple(Message(**message) for message in answer.messages)
@@ -154,14 +170,14 @@ def _wanted(answer: BetterAnswer) -> Sample:
 def _repairs(
     prompts: Sequence[Prompt], repairs: Sequence[Repair], versions: Versions
 ) -> Iterator[Sample]:
-    """The dialogue that led to each accepted rewrite: question, critique, request, rewrite."""
+    """The request that led to each accepted rewrite, and the rewrite."""
     for repair in repairs:
         chosen = repair.accepted
         if chosen is None or chosen.parent is None:
             continue
         parent = repair.nodes[chosen.parent]
         dialogue = refine_messages(prompts[repair.prompt], parent.text, parent.judgment)
-        answer = Message("assistant", f"{OPEN}\n{chosen.text}\n{CLOSE}")
+        answer = Message("assistant", OPENING + chosen.text)
         yield Sample(
             Role.REFINER,
             SampleKind.REPAIR,
@@ -220,11 +236,11 @@ def _balanced(
 
 
 def _different(samples: Iterable[Sample]) -> list[Sample]:
-    """The first of the samples that ask the same question."""
+    """The first of the samples that ask the same question; of pairs, of those that are equal."""
     first: dict[str, Sample] = {}
     for sample in samples:
         content = sample.content
-        asked = content["prompt"] if "prompt" in content else content["messages"][:-1]
+        asked = content["messages"][:-1] if "messages" in content else content
         first.setdefault(repr(asked), sample)
     return list(first.values())
 

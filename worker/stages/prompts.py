@@ -78,7 +78,13 @@ async def _choose_training(stage: StageRun) -> ItemResult:
                 used = await pool.texts(Source.GENERATED)
                 # From the same seed again it would draw, and throw away, what is used already.
                 seed = options.seed + len(used)
-                fresh = [one.prompt for one in generate(missing, seed=seed, exclude=used)]
+                drawn = generate(
+                    missing,
+                    seed=seed,
+                    max_constraints=options.data.max_constraints,
+                    exclude=used,
+                )
+                fresh = [one.prompt for one in drawn]
                 chosen += fresh
             else:
                 chosen += [one.prompt for one in await pool.least_used(source, missing)]

@@ -9,9 +9,10 @@ from app.domain.checkpoint import Role, Versions
 from app.domain.iteration import DataOptions, SampleKind
 from app.domain.judgment import Judgment
 from app.domain.prompt import Prompt
+from app.roles.refiner import OPENING
 from tests.helpers.judgments import judged, judgments, result, vote
 from tests.helpers.properties import calm
-from worker.stages.build import judgment_answer, refiner_samples
+from worker.stages.build import judgment_answer, own_pairs, refiner_samples
 from worker.stages.judge import JudgedResponse
 from worker.stages.refine import Repair, Rewrite
 
@@ -113,18 +114,42 @@ def test_the_answer_agrees_with_the_outcome() -> None:
     assert judgment_answer(overruled) == "9 words, at most 3\nno title\n\nVerdict: no"
 
 
-def test_a_repair_is_the_whole_dialogue_that_led_to_the_accepted_rewrite() -> None:
+def test_a_repair_is_the_request_that_led_to_the_accepted_rewrite() -> None:
     rejected = Judgment((vote(False, "Not a color."),), (), 0.5)
     found = repair([judged(0, 1), rejected, judged(1)])
     (sample,) = refiner_samples([PROMPT], (), [found], VERSIONS, DataOptions(), Random(0))
     messages = sample.content["messages"]
-    assert [message["role"] for message in messages] == ["user", "assistant", "user", "assistant"]
+    assert [message["role"] for message in messages] == ["user", "assistant"]
     assert "text 0 1" in messages[0]["content"]  # It rewrites the rewrite, not the root.
-    assert messages[1]["content"] == "Not a color.\n\nVerdict: no"
-    assert messages[3]["content"] == "<answer>\ntext 0 2\n</answer>"
+    assert "# Review\nNot a color.\n" in messages[0]["content"]
+    assert messages[1]["content"] == f"{OPENING}text 0 2"
     assert (sample.kind, sample.search_id, sample.node_id) == (SampleKind.REPAIR, "search 0", 2)
 
 
 def test_a_search_without_an_accepted_rewrite_repairs_nothing() -> None:
     found = repair([judged(0, 1), judged(0, 1)])
     assert refiner_samples([PROMPT], (), [found], VERSIONS, DataOptions(), Random(0)) == []
+
+
+def own(judged_so: list[bool], most: int) -> list[tuple[str, str]]:
+    """The chosen and the rejected texts of the pairs made of responses that were judged so."""
+    responses = tuple(
+        JudgedResponse(f"answer {number}", judged(int(fine), int(not fine)))
+        for number, fine in enumerate(judged_so)
+    )
+    found = own_pairs([PROMPT], (responses,), VERSIONS, most, Random(0))
+    return [
+        (sample.content["chosen"][0]["content"], sample.content["rejected"][0]["content"])
+        for sample in found
+    ]
+
+
+@given(st.lists(st.booleans(), max_size=8), st.integers(0, 4))
+def test_own_pairs_use_each_response_once_and_choose_an_accepted_one(
+    judged_so: list[bool], most: int
+) -> None:
+    pairs = own(judged_so, most)
+    assert len(pairs) == min(most, judged_so.count(True), judged_so.count(False))
+    fine = {f"answer {number}" for number, one in enumerate(judged_so) if one}
+    assert all(chosen in fine and rejected not in fine for chosen, rejected in pairs)
+    assert len({text for pair in pairs for text in pair}) == 2 * len(pairs)
