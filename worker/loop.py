@@ -114,13 +114,23 @@ class Loop:
 
     async def _watch(self, iteration_id: str, lease: Lease) -> None:
         while True:
-            await lease.renew()
-            for _ in range(HEARTBEATS_PER_LEASE):
-                await asyncio.sleep(min(POLL_SECONDS, self._lease_seconds / HEARTBEATS_PER_LEASE))
-                async with self._database.session() as session:
-                    iteration = await IterationRepository(session).get(iteration_id)
-                if iteration is None or iteration.cancel_requested:
-                    raise _Cancelled
+            try:
+                await self._look(iteration_id, lease)
+            except DatabaseError as error:
+                # While the database is away nobody can take the lease, and training may go on.
+                if error.retry_after is None:
+                    raise
+                log.warning("%s The iteration goes on.", error.message)
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def _look(self, iteration_id: str, lease: Lease) -> None:
+        await lease.renew()
+        for _ in range(HEARTBEATS_PER_LEASE):
+            await asyncio.sleep(min(POLL_SECONDS, self._lease_seconds / HEARTBEATS_PER_LEASE))
+            async with self._database.session() as session:
+                iteration = await IterationRepository(session).get(iteration_id)
+            if iteration is None or iteration.cancel_requested:
+                raise _Cancelled
 
 
 class _Cancelled(Exception):

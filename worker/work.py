@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence, Sized
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,7 +28,8 @@ Result = TypeVar("Result")
 BACKGROUND_PRIORITY = 100
 """Behind everybody who asks the server for something (0)."""
 
-ItemResult = tuple[Any, Callable[[AsyncSession], Awaitable[None]] | None]
+Also = Callable[[AsyncSession], Awaitable[None]] | None
+ItemResult = tuple[Any, Also]
 """What one item gave, and what else to store with it, in the same transaction."""
 
 
@@ -38,7 +40,7 @@ class Place:
     data: the folder of the database and the checkpoints. model: the base model's folder.
     accelerate_config: a file for `accelerate launch`; None for one process. niceness: how far
     training steps back behind serving. labelled_pairs: a file of pairs that refiners are
-    measured on as well (`worker.evaluation.labelled`). train: what makes an adapter of a
+    measured on as well (`app.evaluation.labelled`). train: what makes an adapter of a
     configuration.
     """
 
@@ -122,16 +124,20 @@ class StageRun:
             for key in missing:
                 result, also = await do(key)
                 results[key] = result
-                async with self.work.lease.session() as session:
-                    await SampleRepository(session, self.work.id).add_item(self.name, key, result)
-                    await IterationRepository(session).record_progress(
-                        self.work.id, self.name, len(results), len(keys)
-                    )
-                    if also is not None:
-                        await also(session)
+                await self.work.lease.write(partial(self._store, key, result, also, results, keys))
 
         await together(*(take() for _ in range(self.work.options.data.in_flight)))
         return {key: results[key] for key in keys}
+
+    async def _store(
+        self, key: str, result: Any, also: Also, results: Sized, keys: Sized, session: AsyncSession
+    ) -> None:
+        await SampleRepository(session, self.work.id).add_item(self.name, key, result)
+        await IterationRepository(session).record_progress(
+            self.work.id, self.name, len(results), len(keys)
+        )
+        if also is not None:
+            await also(session)
 
     async def progress(self, done: int, total: int) -> None:
         """Record how far the stage is."""

@@ -47,6 +47,16 @@ class Promotion:
     versions: Versions = Versions()
 
 
+@dataclass(frozen=True, slots=True)
+class PromotionRecord:
+    """One change of what serves: since when, why, and by which iteration, if by one."""
+
+    promotion: Promotion
+    cause: PromotionCause
+    iteration_id: str | None
+    created_at: datetime
+
+
 class CheckpointRepository:
     """Writes and reads checkpoints inside the caller's transaction."""
 
@@ -76,6 +86,21 @@ class CheckpointRepository:
         query = select(PromotionRow).order_by(PromotionRow.id.desc()).limit(limit)
         return [
             Promotion(row.id, Versions(row.actor_version, row.refiner_version))
+            for row in await self._session.scalars(query)
+        ]
+
+    async def history(self, limit: int, before: int | None = None) -> list[PromotionRecord]:
+        """Up to `limit` changes of what serves, newest first; only those before an id, if given."""
+        query = select(PromotionRow).order_by(PromotionRow.id.desc()).limit(limit)
+        if before is not None:
+            query = query.where(PromotionRow.id < before)
+        return [
+            PromotionRecord(
+                Promotion(row.id, Versions(row.actor_version, row.refiner_version)),
+                row.cause,
+                row.iteration_id,
+                row.created_at,
+            )
             for row in await self._session.scalars(query)
         ]
 

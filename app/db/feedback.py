@@ -8,6 +8,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from ulid import ULID
 
+from app.db.redact import NOT_KEPT
 from app.db.tables import FeedbackRow, SearchRow
 from app.domain.checkpoint import Versions
 
@@ -66,6 +67,7 @@ class FeedbackRepository:
             .join(SearchRow, SearchRow.id == FeedbackRow.search_id)
             .where(
                 FeedbackRow.better.is_not(None),
+                SearchRow.prompt != NOT_KEPT,
                 FeedbackRow.iteration_id.is_(None) | (FeedbackRow.iteration_id == iteration_id),
             )
             .order_by(FeedbackRow.id)

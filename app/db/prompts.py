@@ -7,10 +7,10 @@ from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from ulid import ULID
 
+from app.db.dialect import insert_new
 from app.db.tables import Base, ConversationRow, PromptRow
 from app.domain.checkpoint import Role
 from app.domain.iteration import Source
@@ -18,7 +18,6 @@ from app.domain.prompt import Constraint, Message, Prompt
 
 # As many values as every SQLite takes in one statement.
 _KNOWN_PER_QUERY = 500
-_INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +92,15 @@ class PromptRepository:
 
     async def least_used(self, source: Source, limit: int) -> list[PooledPrompt]:
         """Up to `limit` prompts of a source: unused ones, then those used longest ago."""
-        query = (
-            select(PromptRow)
-            .where(PromptRow.source == source)
-            .order_by(func.coalesce(PromptRow.last_used, ""), PromptRow.id)
-            .limit(limit)
-        )
-        return [_pooled(row) for row in await self._session.scalars(query)]
+        # Two queries that each read an index; databases disagree on where NULL comes in an order.
+        of_source = select(PromptRow).where(PromptRow.source == source)
+        unused = of_source.where(PromptRow.last_used.is_(None)).order_by(PromptRow.id)
+        found = list(await self._session.scalars(unused.limit(limit)))
+        if len(found) < limit:
+            used = of_source.where(PromptRow.last_used.is_not(None))
+            oldest = used.order_by(PromptRow.last_used, PromptRow.id).limit(limit - len(found))
+            found += await self._session.scalars(oldest)
+        return [_pooled(row) for row in found]
 
     async def mark_used(self, prompts: Sequence[Prompt], iteration_id: str) -> None:
         """Record that an iteration plays on these."""
@@ -135,14 +136,7 @@ class PromptRepository:
             for identifier, row in zip(_ordered_ids(len(rows)), rows.values(), strict=True)
         ]
         # One statement, and no look first: others may be adding the same prompt at this moment.
-        insert = _INSERTS[self._session.get_bind().dialect.name]
-        inserted = await self._session.execute(
-            insert(table)
-            .on_conflict_do_nothing(index_elements=["digest"])
-            .returning(table.__table__.c.id),
-            values,
-        )
-        return len(inserted.all())
+        return await insert_new(self._session, table, values, known_by=["digest"])
 
 
 def _text_digest(prompt: Prompt) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.db.prompts import PromptRepository
+from app.db.redact import Store, redacted
 from app.db.searches import SearchRepository, began_at
 from app.db.session import Database
 from app.domain.iteration import Source
@@ -16,7 +17,8 @@ from app.search.base import SearchResult
 
 logger = logging.getLogger(__name__)
 
-RETRY_DELAYS = (0.1, 0.2, 0.4, 0.8, 1.6)
+RETRY_DELAYS = (0.1, 0.2, 0.4, 0.8, 1.6, *[3.0] * 200)
+"""In seconds, ten minutes together: a database may restart or fail over, and nothing is lost."""
 CAPACITY = 10_000
 
 
@@ -40,6 +42,7 @@ class Recorder:
     retry_delays: pauses in seconds between attempts while the trouble may pass.
     capacity: how many searches may wait; more are lost, because memory must not grow forever.
     keep_prompts: whether the prompts that people searched with join the pool of self-play.
+    store: what is kept of a search: all, all but its texts, or nothing.
     """
 
     def __init__(
@@ -49,15 +52,19 @@ class Recorder:
         retry_delays: Sequence[float] = RETRY_DELAYS,
         capacity: int = CAPACITY,
         keep_prompts: bool = False,
+        store: Store = "full",
     ) -> None:
         self.lost = 0
         self._database = database
         self._retry_delays = retry_delays
         self._capacity = capacity
         self._keep_prompts = keep_prompts
+        self._store = store
         self._queue: deque[_Entry] = deque()
         self._writer: asyncio.Task[None] | None = None
         self._closed = False
+        self._stalled = asyncio.Event()
+        self._trouble: DatabaseError | None = None
 
     @property
     def pending(self) -> int:
@@ -66,6 +73,10 @@ class Recorder:
 
     def submit(self, result: SearchResult) -> None:
         """Have a search written soon. Never waits and never raises."""
+        if self._store == "none":
+            return
+        if self._store == "redacted":
+            result = redacted(result)
         entry = _Entry(result, began_at(result))
         if self._closed:
             self._lose(entry, "the recorder is closed")
@@ -77,10 +88,17 @@ class Recorder:
                 self._writer = asyncio.create_task(self._drain(), name="recorder")
 
     async def wait_for(self, search_id: str) -> None:
-        """Wait until the search is written or lost; returns at once if it is not pending."""
+        """Wait until the search is written or lost; returns at once if it is not pending.
+
+        Raises `DatabaseError` as soon as it cannot be written for now; it may be later.
+        """
         for entry in tuple(self._queue):
             if entry.id == search_id:
-                await entry.done.wait()
+                await _either(entry.done, self._stalled)
+                if not entry.done.is_set() and self._trouble is not None:
+                    raise DatabaseError(
+                        self._trouble.message, retry_after=self._trouble.retry_after
+                    )
 
     async def close(self, seconds: float) -> None:
         """Take no more, write everything pending within `seconds`, then stop."""
@@ -115,9 +133,15 @@ class Recorder:
             except DatabaseError as error:
                 if error.retry_after is None:
                     raise
-                logger.warning("search %s is written later: %s", entry.id, error.message)
+                self._stall(entry, error)
                 await asyncio.sleep(delay)
         return await self._write_once(entry)
+
+    def _stall(self, entry: _Entry, error: DatabaseError) -> None:
+        if self._trouble is None or self._trouble.message != error.message:
+            logger.warning("search %s is written later: %s", entry.id, error.message)
+        self._trouble = error
+        self._stalled.set()
 
     async def _write_once(self, entry: _Entry) -> None:
         async with self._database.session() as session:
@@ -126,8 +150,20 @@ class Recorder:
             # The background's own searches have a priority; their prompts are in the pool.
             if self._keep_prompts and request.priority == 0:
                 await PromptRepository(session).add([request.prompt], Source.RECORDED)
+        self._trouble = None
+        self._stalled.clear()
 
     def _lose(self, entry: _Entry, why: str) -> None:
         self.lost += 1
         entry.done.set()
         logger.error("search %s is answered and not stored: %s", entry.id, why)
+
+
+async def _either(*events: asyncio.Event) -> None:
+    """Wait until one of the events has happened."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

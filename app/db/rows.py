@@ -10,7 +10,7 @@ from app.db.stored import StoredSearch, StoredSummary
 from app.db.tables import NodeRow, SearchRow, VoteRow
 from app.domain.budget import Usage
 from app.domain.checkpoint import Versions
-from app.domain.judgment import ConstraintResult, Judgment, Vote
+from app.domain.judgment import ConstraintResult, Judgment, Look, Vote
 from app.domain.prompt import Constraint, Message
 from app.domain.tree import Node
 from app.search.base import SearchRequest, SearchResult
@@ -51,6 +51,7 @@ def node_rows(result: SearchResult) -> list[Row]:
             "kind": node.kind,
             "text": node.text,
             **_judgment_columns(node.judgment, "constraints"),
+            **_look_columns(node.judgment),
             "partial": node.partial,
             "completion_tokens": node.completion_tokens,
             "created_ms": node.created_ms,
@@ -121,6 +122,21 @@ def _judgment_columns(judgment: Judgment | None, constraints: str) -> Row:
     }
 
 
+def _look_columns(judgment: Judgment | None) -> Row:
+    look = judgment.first_look if judgment else None
+    return {
+        "first_look": look.probability if look else None,
+        "late_critique": judgment.late_critique if judgment else None,
+    }
+
+
+def _look(row: NodeRow, votes: Sequence[Vote]) -> Look | None:
+    """A first look; it was taken only after every constraint was found to be met."""
+    if row.first_look is None:
+        return None
+    return Look(row.first_look, None if votes else row.accepted)
+
+
 # Not dataclasses.asdict: it copies `kwargs` deeply, and takes only plain dicts apart.
 def _constraint(constraint: Constraint) -> Row:
     return {"id": constraint.id, "kwargs": constraint.kwargs}
@@ -142,7 +158,9 @@ def _results(stored: Iterable[Row]) -> tuple[ConstraintResult, ...]:
 def _node(row: NodeRow, votes: Sequence[Vote], gate: float) -> Node:
     judgment = None
     if row.accepted is not None:
-        judgment = Judgment(tuple(votes), _results(row.constraints), gate)
+        judgment = Judgment(
+            tuple(votes), _results(row.constraints), gate, _look(row, votes), row.late_critique
+        )
     return Node(
         id=row.node_id,
         parent=row.parent,

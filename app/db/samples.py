@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db.dialect import insert_new
 from app.db.tables import ItemRow, SampleRow, TrainingStepRow
 from app.domain.checkpoint import Role, Versions
 from app.domain.iteration import SampleKind, Stage
@@ -37,12 +38,9 @@ class SampleRepository:
         self._iteration_id = iteration_id
 
     async def add_item(self, stage: Stage, key: str, result: Any) -> None:
-        """Store the result of one item of a stage."""
-        await self._session.execute(
-            insert(ItemRow).values(
-                iteration_id=self._iteration_id, stage=stage, key=key, result=result
-            )
-        )
+        """Store the result of one item of a stage, unless it has one already."""
+        row = {"iteration_id": self._iteration_id, "stage": stage, "key": key, "result": result}
+        await insert_new(self._session, ItemRow, [row], known_by=["iteration_id", "stage", "key"])
 
     async def items(self, stage: Stage) -> dict[str, Any]:
         """The results of a stage so far, by key."""

@@ -2,8 +2,8 @@
 
 from app.domain.budget import Budget, StopReason, Usage
 from app.domain.checkpoint import Versions
-from app.domain.judgment import ConstraintResult, Judgment, Vote
-from app.domain.options import Mode, SearchOptions
+from app.domain.judgment import ConstraintResult, Judgment, Look, Vote
+from app.domain.options import FirstLook, Mode, SearchOptions
 from app.domain.prompt import Constraint, Message, Prompt
 from app.domain.sampling import Sampling
 from app.domain.tree import Tree
@@ -28,7 +28,16 @@ def request(
             (Message("system", "Be brief."), Message("user", instruction)),
             (Constraint("length_constraints:number_words", {"num_words": 3}),),
         ),
-        options=SearchOptions(n=2, branch=4, beam=1, depth=5, votes=2, gate=GATE, early_stop=False),
+        options=SearchOptions(
+            n=2,
+            branch=4,
+            beam=1,
+            depth=5,
+            votes=2,
+            gate=GATE,
+            early_stop=False,
+            first_look=FirstLook(0.2, 0.7),
+        ),
         budget=Budget(max_nodes=9, max_tokens=900, deadline_ms=90_000),
         sampling=Sampling(temperature=0.9, top_p=0.8, max_tokens=70, seed=7, stop=("END",)),
         started=0.0,
@@ -55,6 +64,19 @@ def searched(
         usage=Usage(101, 102, 103, 104, 105, 106, 107),
         timing_ms=1234.5,
     )
+
+
+def looked(search: str) -> SearchResult:
+    """First looks: one rejected and explained afterwards, one left to a vote, one accepted."""
+    tree = Tree()
+    first, unclear, rewrite = tree.reserve(), tree.reserve(), tree.reserve()
+    tree.add(unclear, tree.root, "Sky.")
+    tree.judge(unclear, Judgment((Vote(False, 0.2, "No color."),), (), GATE, Look(0.8, None)))
+    rejected = tree.add(first, tree.root, "A dog.")
+    rejected = tree.judge(first, Judgment((), (), GATE, Look(0.65, False), "Not a color."))
+    tree.add(rewrite, rejected, "Blue.")
+    best = tree.judge(rewrite, Judgment((), (), GATE, Look(0.95, True)))
+    return SearchResult(request(search), tree, best, StopReason.ACCEPTED, Usage(nodes=2), 5.0)
 
 
 def greedy(search: str) -> SearchResult:

@@ -1,4 +1,4 @@
-"""A fresh, migrated SQLite file for each test."""
+"""A fresh, migrated database for each test, once in SQLite and once in PostgreSQL."""
 
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -9,27 +9,27 @@ import pytest
 from sqlalchemy import Engine, event
 
 from app.db.session import Database
-from app.db.upgrade import upgrade
+from tests.helpers.databases import KINDS, impatient_url
 
 
-@pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database at the newest revision; for copying, not for use."""
-    path = tmp_path_factory.mktemp("database") / "migrated.db"
-    upgrade(f"sqlite+aiosqlite:///{path}")
-    return path
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """The database the test runs on; see `tests.helpers.databases` for tests of one only."""
+    return str(request.param)
 
 
 @pytest.fixture
 def database_file(migrated_file: Path, tmp_path: Path) -> Path:
-    """An empty database of the test's own."""
+    """An empty SQLite database of the test's own; the one of `url` where the test is SQLite's."""
     return Path(shutil.copy(migrated_file, tmp_path / "test.db"))
 
 
 @pytest.fixture
-def url(database_file: Path) -> str:
+def url(kind: str, request: pytest.FixtureRequest) -> str:
     """The URL of the test's own database."""
-    return f"sqlite+aiosqlite:///{database_file}"
+    if kind == "postgresql":
+        return str(request.getfixturevalue("postgres_url"))
+    return f"sqlite+aiosqlite:///{request.getfixturevalue('database_file')}"
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ async def database(url: str) -> AsyncIterator[Database]:
 @pytest.fixture
 async def impatient(url: str) -> AsyncIterator[Database]:
     """The test's own database, opened so that it does not wait for locks."""
-    opened = Database(f"{url}?timeout=0")
+    opened = Database(impatient_url(url))
     yield opened
     await opened.close()
 

@@ -6,6 +6,7 @@ import pytest
 
 from app.db.leases import Lease, acquire
 from app.db.session import Database
+from tests.helpers.databases import impatient_url
 
 
 @pytest.mark.parametrize("turns", range(2, 40, 4))
@@ -20,7 +21,7 @@ async def test_a_cancelled_transaction_keeps_no_lock(
         await asyncio.sleep(0)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    other = Database(f"{url}?timeout=1")
+    other = Database(impatient_url(url))
     assert await acquire(other, "work", "second", 60) is None
     await other.close()
 

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import update
 
+from app.db.dialect import FromNow
 from app.db.iterations import IterationRepository, NewIteration
 from app.db.leases import Lease, acquire, holder
 from app.db.session import Database
@@ -35,7 +35,7 @@ async def take(database: Database, owner: str) -> Lease:
 async def expire(database: Database) -> None:
     """The lease's time is over, as if its holder had been silent for that long."""
     async with database.session() as session:
-        await session.execute(update(LeaseRow).values(expires_at=datetime.now(UTC)))
+        await session.execute(update(LeaseRow).values(expires_at=FromNow(-1)))
 
 
 async def queue(lease: Lease) -> None:

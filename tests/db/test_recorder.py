@@ -5,9 +5,9 @@ import logging
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import func, select
 
@@ -17,17 +17,26 @@ from app.db.searches import SearchRepository
 from app.db.session import Database
 from app.db.tables import NodeRow, SearchRow
 from app.domain.iteration import Source
+from app.errors import DatabaseError
 from tests.db.building import search_id, searched
+from tests.helpers.databases import on_sqlite
 
 LOGGER = logging.getLogger("app.db.recorder")
 NEVER = 3600.0
 
+Lock = sqlite3.Connection | psycopg.Connection[Any]
+
 
 @pytest.fixture
-def lock(database_file: Path) -> Iterator[sqlite3.Connection]:
-    """Another process's connection, holding the database's lock until it rolls back."""
-    other = sqlite3.connect(database_file, isolation_level=None)
-    other.execute("BEGIN EXCLUSIVE")
+def lock(url: str) -> Iterator[Lock]:
+    """Another process's connection, keeping writers away until it rolls back."""
+    other: Lock
+    if url.startswith("sqlite"):
+        other = sqlite3.connect(url.partition("///")[2], isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+    else:
+        other = psycopg.connect(url)
+        other.execute("LOCK TABLE searches IN SHARE MODE")
     yield other
     other.close()
 
@@ -51,9 +60,7 @@ async def test_many_searches_at_once_are_all_written(database: Database) -> None
     assert (recorder.pending, recorder.lost) == (0, 0)
 
 
-async def test_submitting_does_not_wait_for_the_write(
-    database: Database, lock: sqlite3.Connection
-) -> None:
+async def test_submitting_does_not_wait_for_the_write(database: Database, lock: Lock) -> None:
     recorder = Recorder(database)
     recorder.submit(searched(search_id(1)))
     assert recorder.pending == 1
@@ -97,7 +104,7 @@ async def test_who_stops_waiting_does_not_stop_the_write(database: Database) -> 
     assert await stored(database) == [search_id(1)]
 
 
-async def test_a_lock_is_outlived(impatient: Database, lock: sqlite3.Connection) -> None:
+async def test_a_lock_is_outlived(impatient: Database, lock: Lock) -> None:
     recorder = Recorder(impatient, retry_delays=[0] * 3)
     with on_warning(lock.rollback):
         recorder.submit(searched(search_id(1)))
@@ -108,32 +115,54 @@ async def test_a_lock_is_outlived(impatient: Database, lock: sqlite3.Connection)
 
 
 async def test_a_lock_that_stays_loses_the_search_after_some_attempts(
-    impatient: Database, lock: sqlite3.Connection, caplog: pytest.LogCaptureFixture
+    impatient: Database, lock: Lock, caplog: pytest.LogCaptureFixture
 ) -> None:
     recorder = Recorder(impatient, retry_delays=[0, 0])
     recorder.submit(searched(search_id(1)))
-    await recorder.wait_for(search_id(1))
+    await recorder.close(NEVER)
     assert recorder.lost == 1
-    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING", "ERROR"]
+    assert [record.levelname for record in caplog.records] == ["WARNING", "ERROR"]
     assert search_id(1) in caplog.records[-1].getMessage()
     assert "locked" in caplog.records[-1].getMessage()
 
 
 async def test_closing_gives_up_in_time_and_counts_what_is_left(
-    impatient: Database, lock: sqlite3.Connection, caplog: pytest.LogCaptureFixture
+    impatient: Database, lock: Lock, caplog: pytest.LogCaptureFixture
 ) -> None:
     recorder = Recorder(impatient, retry_delays=[NEVER])
     recorder.submit(searched(search_id(1)))
     recorder.submit(searched(search_id(2)))
-    waiting = asyncio.create_task(recorder.wait_for(search_id(2)))
-    await asyncio.wait({waiting}, timeout=0)
     await recorder.close(0.01)
-    await waiting
     assert (recorder.pending, recorder.lost) == (0, 2)
     assert search_id(1) in caplog.text
     assert search_id(2) in caplog.text
 
 
+async def test_who_waits_for_a_search_hears_that_it_cannot_be_written_for_now(
+    impatient: Database, lock: Lock
+) -> None:
+    recorder = Recorder(impatient, retry_delays=[0.01] * 1000)
+    recorder.submit(searched(search_id(1)))
+    recorder.submit(searched(search_id(2)))
+    for number in (2, 1):
+        with pytest.raises(DatabaseError, match="locked") as caught:
+            await recorder.wait_for(search_id(number))
+        assert caught.value.retry_after == 1
+    lock.rollback()
+    await recorder.close(NEVER)
+    assert await stored(impatient) == [search_id(1), search_id(2)]
+    await recorder.wait_for(search_id(2))
+
+
+async def test_a_search_that_is_stored_already_is_not_lost(database: Database) -> None:
+    recorder = Recorder(database)
+    for _ in range(2):
+        recorder.submit(searched(search_id(1)))
+    await recorder.close(NEVER)
+    assert (await stored(database), recorder.lost) == ([search_id(1)], 0)
+
+
+@on_sqlite
 async def test_a_full_disk_loses_one_search_whole_and_not_the_next(
     database: Database, full_disk: None, caplog: pytest.LogCaptureFixture
 ) -> None:

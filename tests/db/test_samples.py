@@ -8,7 +8,6 @@ from app.db.session import Database
 from app.domain.checkpoint import Role, Versions
 from app.domain.iteration import SampleKind, Stage
 from app.domain.presets import PRESETS
-from app.errors import DatabaseError
 
 
 @pytest.fixture
@@ -67,13 +66,13 @@ async def test_items_are_kept_by_stage_and_key(database: Database, iteration: st
 
 
 async def test_an_item_is_stored_once(database: Database, iteration: str) -> None:
-    async with database.session() as session:
-        await SampleRepository(session, iteration).add_item(Stage.RESPOND, "0", "first")
-    with pytest.raises(DatabaseError):
+    # The second time is that of a commit whose end nobody heard of.
+    for result in ("first", "second"):
         async with database.session() as session:
-            await SampleRepository(session, iteration).add_item(Stage.RESPOND, "0", "second")
+            await SampleRepository(session, iteration).add_item(Stage.RESPOND, "0", result)
     async with database.session() as session:
-        assert await SampleRepository(session, iteration).items(Stage.RESPOND) == {"0": "first"}
+        items = await SampleRepository(session, iteration).items(Stage.RESPOND)
+    assert items == {"0": "first"}
 
 
 async def test_a_training_step_that_is_done_again_replaces_the_first(

@@ -16,7 +16,7 @@ from app.domain.budget import StopReason, Usage
 from app.domain.checkpoint import Versions
 from app.domain.options import Mode
 from app.search.base import SearchResult
-from tests.db.building import fruitless, greedy, search_id, searched
+from tests.db.building import fruitless, greedy, looked, search_id, searched
 
 A_MOMENT = datetime(2026, 3, 1, 12, 30, 15, 250_000, tzinfo=UTC)
 own_database_per_test = settings(
@@ -81,6 +81,7 @@ async def test_a_search_comes_back_whole(database: Database) -> None:
                 "votes": 2,
                 "gate": 0.6,
                 "early_stop": False,
+                "first_look": {"low": 0.2, "high": 0.7, "critiques": False},
             },
             "budget": {"max_nodes": 9, "max_tokens": 900, "deadline_ms": 90_000},
             "sampling": {
@@ -96,6 +97,15 @@ async def test_a_search_comes_back_whole(database: Database) -> None:
         best_node=3,
         nodes=tuple(result.tree),
     )
+
+
+async def test_how_a_judgment_without_votes_was_reached_is_kept(database: Database) -> None:
+    result = looked(search_id(1))
+    await store(database, result)
+    stored = await load(database, search_id(1))
+
+    assert stored.nodes == tuple(result.tree)
+    assert (stored.accepted, stored.value) == (True, 0.95)
 
 
 async def test_what_was_not_judged_stays_unjudged(database: Database) -> None:

@@ -1,8 +1,6 @@
 """Sessions commit or roll back, SQLite is set up well, and its errors become ours."""
 
 import asyncio
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from app.db.searches import SearchRepository
 from app.db.session import Database
 from app.errors import ConfigurationError, DatabaseError
 from tests.db.building import search_id, searched
+from tests.helpers.databases import on_sqlite
 
 
 async def scalar(database: Database, statement: str) -> Any:
@@ -25,6 +24,7 @@ async def add(database: Database, number: int, response: str = "Blue.") -> None:
         await SearchRepository(session).add(searched(search_id(number), text=response))
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("pragma", "value"),
     [("journal_mode", "wal"), ("foreign_keys", 1), ("synchronous", 1), ("busy_timeout", 5000)],
@@ -52,16 +52,17 @@ async def test_readers_do_not_wait_for_a_writer(impatient: Database) -> None:
 
 
 async def test_a_locked_database_may_be_tried_again(
-    impatient: Database, database_file: Path
+    database: Database, impatient: Database
 ) -> None:
-    with closing(sqlite3.connect(database_file, isolation_level=None)) as other:
-        other.execute("BEGIN EXCLUSIVE")
+    async with database.session() as other:
+        await SearchRepository(other).add(searched(search_id(1)))
         with pytest.raises(DatabaseError, match="locked by another process") as caught:
             await add(impatient, 1)
     assert caught.value.retry_after == 1
-    await add(impatient, 1)
+    await add(impatient, 2)
 
 
+@on_sqlite
 async def test_a_read_only_database_says_so(url: str) -> None:
     read_only = Database(url.replace("///", "///file:", 1) + "?mode=ro&uri=true")
     with pytest.raises(DatabaseError, match="read-only; make the file") as caught:
@@ -70,6 +71,7 @@ async def test_a_read_only_database_says_so(url: str) -> None:
     await read_only.close()
 
 
+@on_sqlite
 @pytest.mark.usefixtures("full_disk")
 async def test_a_full_disk_says_so_and_keeps_nothing_half(database: Database) -> None:
     with pytest.raises(DatabaseError, match="the disk is full") as caught:

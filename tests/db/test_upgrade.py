@@ -10,6 +10,7 @@ import pytest
 
 from app.db.upgrade import SCRIPTS, upgrade
 from app.errors import ConfigurationError
+from tests.helpers.databases import on_sqlite
 
 # A connection that is left open, or a thread that fails, is only a warning otherwise.
 pytestmark = pytest.mark.filterwarnings("error")
@@ -31,6 +32,7 @@ def execute(path: Path, statement: str) -> list[tuple[object, ...]]:
         return connection.execute(statement).fetchall()
 
 
+@on_sqlite
 def test_an_upgraded_database_is_left_as_it_is(url: str, database_file: Path) -> None:
     before = execute(database_file, "SELECT * FROM sqlite_master")
     upgrade(url)
@@ -66,11 +68,13 @@ def test_the_program_may_lie_in_an_odd_folder(
     assert execute(tmp_path / "a.db", "SELECT count(*) FROM searches") == [(0,)]
 
 
+@on_sqlite
 def test_a_read_only_database(url: str) -> None:
     message = refused(url.replace("///", "///file:", 1) + "?mode=ro&uri=true")
     assert "it is read-only; make the file and its folder writable" in message
 
 
+@on_sqlite
 def test_a_locked_database(url: str, database_file: Path) -> None:
     with closing(sqlite3.connect(database_file, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
@@ -89,6 +93,7 @@ def test_a_missing_folder(tmp_path: Path) -> None:
     assert str(tmp_path) in message
 
 
+@on_sqlite
 def test_a_database_from_the_future(url: str, database_file: Path) -> None:
     execute(database_file, "UPDATE alembic_version SET version_num = '9999'")
     message = refused(url)

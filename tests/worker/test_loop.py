@@ -17,10 +17,12 @@ from app.domain.checkpoint import Versions
 from app.domain.iteration import Stage, Status
 from app.domain.presets import PRESETS
 from app.errors import DatabaseError, EngineError, LeaseLost
+from tests.helpers.databases import on_both
 from worker import loop
 from worker.loop import LEASE, Loop
 
 HOUR = 3600.0
+pytestmark = on_both
 SECONDS_UNTIL_STUCK = 20
 
 

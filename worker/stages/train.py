@@ -6,7 +6,11 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.checkpoints.manifest import fingerprint, seal
 from app.db.checkpoints import CheckpointRepository, StoredCheckpoint
@@ -171,8 +175,7 @@ async def _run(work: Work, role: Role, config: TrainingConfig) -> None:
                 "total_steps": step.total_steps,
                 "elapsed": step.elapsed,
             }
-            async with work.lease.session() as session:
-                await SampleRepository(session, work.id).record_step(role, step.step, metrics)
+            await work.lease.write(partial(_record_step, work, role, step.step, metrics))
 
     recording = asyncio.create_task(record())
     try:
@@ -187,6 +190,12 @@ async def _run(work: Work, role: Role, config: TrainingConfig) -> None:
     finally:
         recording.cancel()
         await asyncio.gather(recording, return_exceptions=True)
+
+
+async def _record_step(
+    work: Work, role: Role, step: int, metrics: Mapping[str, Any], session: AsyncSession
+) -> None:
+    await SampleRepository(session, work.id).record_step(role, step, metrics)
 
 
 async def _summarise(stage: StageRun, candidates: Candidates) -> None:

@@ -99,7 +99,7 @@ class SampleRow(Base):
     position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     kind: Mapped[SampleKind]
     content: Mapped[Any]
-    search_id: Mapped[str | None] = mapped_column(StorableText(ULID_LENGTH))
+    search_id: Mapped[str | None] = mapped_column(StorableText(ULID_LENGTH), index=True)
     node_id: Mapped[int | None]
     actor_version: Mapped[int]
     refiner_version: Mapped[int]

@@ -19,7 +19,10 @@ class PromptRow(Base):
     """
 
     __tablename__ = "prompts"
-    __table_args__ = (sa.UniqueConstraint("digest"),)
+    __table_args__ = (
+        sa.UniqueConstraint("digest"),
+        sa.Index(None, "source", "last_used", "id"),
+    )
 
     id: Mapped[str] = mapped_column(StorableText(ULID_LENGTH), primary_key=True)
     created_at: Mapped[datetime]

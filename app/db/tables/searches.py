@@ -17,6 +17,14 @@ class SearchRow(Base):
     """One finished search. Ids are ULIDs, so the primary key also orders the list by time."""
 
     __tablename__ = "searches"
+    # One for each filter of the list, whose order is that of the id.
+    __table_args__ = (
+        sa.Index(None, "mode", "id"),
+        sa.Index(None, "accepted", "id"),
+        sa.Index(None, "stop_reason", "id"),
+        sa.Index(None, "actor_version", "id"),
+        sa.Index(None, "refiner_version", "id"),
+    )
 
     id: Mapped[str] = mapped_column(StorableText(ULID_LENGTH), primary_key=True)
     created_at: Mapped[datetime]
@@ -62,6 +70,8 @@ class NodeRow(Base):
     value: Mapped[float | None]
     accepted: Mapped[bool | None]
     critique: Mapped[str | None]
+    first_look: Mapped[float | None]
+    late_critique: Mapped[str | None]
     constraints: Mapped[Any]
     partial: Mapped[bool]
     completion_tokens: Mapped[int]

