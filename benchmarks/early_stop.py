@@ -1,8 +1,13 @@
-"""What stopping early saves: at the first accepted node, and when a judgment is decided."""
+"""What whole searches save by stopping early, and by a first look before any vote.
+
+Stopping early means at the first accepted node, and when a judgment is decided.
+"""
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from enum import StrEnum
+from functools import partial
 
 from app.domain.budget import Usage
 from app.domain.prompt import Prompt
@@ -12,13 +17,22 @@ from benchmarks.context import Context
 from benchmarks.instructions import MIXED_PROMPTS
 from benchmarks.local import Local, started
 from benchmarks.measure import Spread, Stopwatch, alternate
-from benchmarks.report import Row
+from benchmarks.report import Row, Target
 from benchmarks.searching import bfs_request, in_groups
 
 LOADS = (1, 8)
 RESPONSE_TOKENS = 128
-EXPECTED_TOKENS = 5000
-"""Tokens of a search with and one without early stop, roughly."""
+EXPECTED_TOKENS = 7000
+"""Tokens of a search in each of the three ways together, roughly."""
+MOST_TOKENS = Target(0.4, at_least=False)
+
+
+class Way(StrEnum):
+    """How a search is run."""
+
+    FULL = "full"
+    EARLY_STOP = "early stop"
+    FIRST_LOOK = "first look"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +52,7 @@ class EarlyStop:
     """Free searches with fixed seeds: nothing is forced."""
 
     def expected_tokens(self, context: Context) -> float:
-        """Both ways, every instruction, every load, every round."""
+        """Every way, every instruction, every load, every round."""
         loads = len(context.loads(*LOADS))
         return context.rounds * loads * len(_prompts(context)) * EXPECTED_TOKENS
 
@@ -51,38 +65,41 @@ class EarlyStop:
 
 
 async def _compare(context: Context, local: Local, load: int) -> list[Row]:
-    async def stopping() -> Searched:
-        return await _search_all(context, local, load, early_stop=True)
+    ways = {way: partial(_search_all, context, local, load, way) for way in Way}
+    runs = await alternate({str(way): search for way, search in ways.items()}, context.rounds)
 
-    async def exhausting() -> Searched:
-        return await _search_all(context, local, load, early_stop=False)
+    def ratio(way: Way, of: Callable[[Searched], float]) -> Spread:
+        return Spread.of_ratios(map(of, runs[way]), map(of, runs[Way.FULL]))
 
-    runs = await alternate({"with": stopping, "without": exhausting}, context.rounds)
-    detail = {name: [_detail(run) for run in found] for name, found in runs.items()}
+    rows = []
+    for way in (Way.EARLY_STOP, Way.FIRST_LOOK):
+        target = MOST_TOKENS if way is Way.FIRST_LOOK else None
+        detail = {str(one): [_detail(run) for run in runs[one]] for one in (way, Way.FULL)}
+        tokens = ratio(way, lambda run: run.tokens)
+        seconds = ratio(way, lambda run: run.seconds)
+        rows.append(Row(f"tokens, {way} / full", load, tokens, target=target))
+        rows.append(Row(f"time, {way} / full", load, seconds, detail=detail))
+    return rows
 
-    def ratio(of: Callable[[Searched], float]) -> Spread:
-        return Spread.of_ratios(map(of, runs["with"]), map(of, runs["without"]))
 
-    return [
-        Row("tokens, with / without early stop", load, ratio(lambda run: run.tokens)),
-        Row("time, with / without early stop", load, ratio(lambda r: r.seconds), detail=detail),
-    ]
-
-
-async def _search_all(context: Context, local: Local, load: int, *, early_stop: bool) -> Searched:
+async def _search_all(context: Context, local: Local, load: int, way: Way) -> Searched:
     settings = context.settings
     roles = local.roles(local.engine, settings.critique_tokens)
 
     async def search(seed: int, prompt: Prompt) -> SearchResult:
         request = bfs_request(
-            settings, prompt, seed, early_stop=early_stop, max_tokens=RESPONSE_TOKENS
+            settings,
+            prompt,
+            seed,
+            early_stop=way is not Way.FULL,
+            max_tokens=RESPONSE_TOKENS,
+            first_look=settings.first_look if way is Way.FIRST_LOOK else None,
         )
         result = await run_search(request, roles)
-        context.advance("", EXPECTED_TOKENS / 2)
+        context.advance("", EXPECTED_TOKENS / len(Way))
         return result
 
-    word = "with" if early_stop else "without"
-    context.advance(f"searching {word} early stop, {load} at once", 0)
+    context.advance(f"searching, {way}, {load} at once", 0)
     await local.forget()
     watch = Stopwatch()
     results: list[SearchResult] = []
@@ -95,6 +112,7 @@ def _detail(run: Searched) -> dict[str, object]:
     totals = [asdict(result.usage) for result in run.results]
     return {
         "seconds": run.seconds,
+        "accepted": [result.best is not None and result.best.accepted for result in run.results],
         "stop_reasons": [str(result.stop_reason) for result in run.results],
         "completion_tokens": [result.usage.completion_tokens for result in run.results],
         "totals": {name: sum(usage[name] for usage in totals) for name in asdict(Usage())},

@@ -29,18 +29,38 @@ class ConstraintResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """A first look: P(yes) read before any critique (0..1), and what it decided.
+
+    `verdict` is None where it was not clear and votes were cast.
+    """
+
+    probability: float
+    verdict: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class Judgment:
-    """The votes and constraint results of one response, under one gate."""
+    """The votes and constraint results of one response, under one gate.
+
+    first_look: None where none was taken. late_critique: written after a judgment without votes,
+    because a rewrite needed it; it decides nothing.
+    """
 
     votes: tuple[Vote, ...]
     constraints: tuple[ConstraintResult, ...]
     gate: float
+    first_look: Look | None = None
+    late_critique: str | None = None
 
     @property
     def value(self) -> float | None:
-        """Share of yes votes (0..1); None when the refiner was not asked."""
+        """Share of yes votes (0..1), without votes P(yes) at first look.
+
+        None when the refiner was not asked.
+        """
         if not self.votes:
-            return None
+            return self.first_look.probability if self.first_look else None
         return sum(vote.verdict for vote in self.votes) / len(self.votes)
 
     @property
@@ -52,9 +72,15 @@ class Judgment:
 
     @property
     def accepted(self) -> bool:
-        """The value is above the gate (where there are votes) and every constraint is met."""
-        value = self.value
-        return self.satisfied == 1.0 and (value is None or value > self.gate)
+        """Every constraint is met, and the first look or else the votes were for it.
+
+        The votes are for it when their value is above the gate; nobody asked is no objection.
+        """
+        if self.satisfied < 1.0:
+            return False
+        if self.first_look is not None and self.first_look.verdict is not None:
+            return self.first_look.verdict
+        return self.value is None or self.value > self.gate
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -63,15 +89,18 @@ class Judgment:
 
     @property
     def explanation(self) -> str:
-        """The critique of a vote for the side the judgment came out on; empty without votes.
+        """The critique of a vote for the side the judgment came out on.
 
-        So a rejected response is explained by a vote against it whenever there is one.
+        So a rejected response is explained by a vote against it whenever there is one. Without
+        votes it is the late critique, or empty.
         """
         deciding = [vote for vote in self.votes if vote.verdict == self.accepted]
-        return next((vote.critique for vote in (*deciding, *self.votes)), "")
+        late = self.late_critique or ""
+        return next((vote.critique for vote in (*deciding, *self.votes)), late)
 
     @property
     def critique(self) -> str:
         """What to repair, for people: the failed constraints, then the explanation."""
         lines = [f"- {message}" for message in self.failures]
-        return "\n".join([*lines, self.explanation] if self.votes else lines)
+        explained = self.votes or self.late_critique
+        return "\n".join([*lines, self.explanation] if explained else lines)

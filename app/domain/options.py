@@ -15,12 +15,40 @@ class Mode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class FirstLook:
+    """When P(yes), read before any critique is written, is clear enough to do without votes.
+
+    A probability below `low` is a clear no, one of `high` or more a clear yes (0..1); between them
+    the votes decide. The two belong to a model and a gate: `python -m benchmarks decisions` finds
+    them, and 0.5 need not lie between them. `critiques` asks for a critique before a response that
+    only a program rejected is rewritten; without it, what the program found has to do. Raises
+    ValueError unless 0 <= low <= high <= 1.
+    """
+
+    low: float = 0.1
+    high: float = 0.9
+    critiques: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.low <= self.high <= 1:
+            raise ValueError(f"0 <= {self.low} <= {self.high} <= 1 does not hold")
+
+    def verdict(self, probability: float) -> bool | None:
+        """What this P(yes) decides; None leaves it to the votes."""
+        if probability < self.low:
+            return False
+        return True if probability >= self.high else None
+
+
+@dataclass(frozen=True, slots=True)
 class SearchOptions:
     """Shape of the tree and strictness of the judge.
 
     Defaults of branch, beam, depth, votes and gate are SPaR's (arXiv 2412.11605).
     `depth` counts levels below the prompt, so depth 1 is responses only. `early_stop` ends
     the search at the first accepted node and a judgment once its outcome is decided.
+    `first_look` leaves votes out where a program or one token decides; best-of-N, which compares
+    values, does not use it.
     """
 
     n: int = 5
@@ -30,3 +58,4 @@ class SearchOptions:
     votes: int = 5
     gate: float = 0.5
     early_stop: bool = True
+    first_look: FirstLook | None = None

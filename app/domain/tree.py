@@ -71,8 +71,8 @@ PROMPT = Node(id=ROOT_ID, parent=None, depth=0, kind=NodeKind.PROMPT, text="")
 """The root of a search that begins with the prompt."""
 
 
-def given_response(text: str, judgment: Judgment) -> Node:
-    """The root of a search that repairs this response."""
+def given_response(text: str, judgment: Judgment | None = None) -> Node:
+    """The root of a search that repairs this response, which the search judges if nobody has."""
     return replace(PROMPT, kind=NodeKind.RESPONSE, text=text, judgment=judgment)
 
 

@@ -1,15 +1,17 @@
 """The judge: several votes of the refiner, and the checks by program."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
-from app.domain.judgment import ConstraintResult, Judgment, Vote
+from app.domain.judgment import ConstraintResult, Judgment, Look, Vote
+from app.domain.options import FirstLook
 from app.domain.prompt import Message, Prompt
 from app.domain.sampling import Sampling, derive_seed
 from app.engine.base import Call, Engine, OnDelta, ignore_delta
 from app.errors import EngineError
+from app.roles.first_look import lacks_critique
 from app.roles.parroting import NOT_THE_REQUEST, repeats_request
 from app.roles.templates import fill, transcript
 from app.roles.verdict import NO, YES, is_tie, sample_verdict, yes_probability
@@ -17,6 +19,7 @@ from app.roles.voting import collect_until_decided, collect_votes
 
 VERDICT_LINE = "\n\nVerdict:"
 MAX_TIE_BREAKS = 3
+ONE_TOKEN = Sampling(temperature=0.0, top_p=1.0, max_tokens=1)
 
 
 class ConstraintChecker(Protocol):
@@ -33,6 +36,7 @@ class JudgeCall:
 
     votes: how many at most per round. gate: accepted means a share of yes above it.
     early_stop: leave out votes that cannot change whether the response is accepted.
+    first_look: leave out all votes where a program or a clear P(yes) decides; None: always vote.
     """
 
     model: str
@@ -42,6 +46,7 @@ class JudgeCall:
     seed: int | None = None
     priority: int = 0
     chunk_tokens: int = 1024
+    first_look: FirstLook | None = None
 
 
 def judge_messages(prompt: Prompt, response: str) -> tuple[Message, ...]:
@@ -80,14 +85,22 @@ class Judge:
         A response that repeats the request to rewrite is not accepted, whatever the votes say.
 
         A response that fails a constraint is decided already: with early stop it gets a single
-        vote, for its critique. `on_vote` is called for every finished vote, also one that a new
-        round replaces. Raises the engine's errors.
+        vote, for its critique, and with a first look none. `on_vote` is called for every finished
+        vote, also one that a new round replaces. Raises the engine's errors.
         """
         constraints = await self._checker.check(prompt, response)
         if repeats_request(prompt.instruction, response):
             constraints = (*constraints, NOT_THE_REQUEST)
         failed = not all(result.satisfied for result in constraints)
+        if failed and how.first_look is not None:
+            return Judgment((), constraints, how.gate)
         question = judge_messages(prompt, response)
+        look: Look | None = None
+        if how.first_look is not None:
+            probability = await self._yes_probability(question, "", how, on_delta)
+            look = Look(probability, how.first_look.verdict(probability))
+            if look.verdict is not None:
+                return Judgment((), constraints, how.gate, look)
         votes: tuple[Vote, ...] = ()
         for attempt in range(1 + MAX_TIE_BREAKS):
             cast = partial(self._vote, question, how, attempt, on_delta, on_vote)
@@ -100,7 +113,25 @@ class Judge:
             yes = sum(vote.verdict for vote in votes)
             if not is_tie(yes, len(votes) - yes):
                 break
-        return Judgment(votes, constraints, how.gate)
+        return Judgment(votes, constraints, how.gate, look)
+
+    async def explain(
+        self,
+        prompt: Prompt,
+        response: str,
+        judgment: Judgment,
+        how: JudgeCall,
+        *,
+        on_delta: OnDelta = ignore_delta,
+    ) -> Judgment:
+        """The judgment with a late critique where a rewrite needs one; the verdict stays.
+
+        Raises the engine's errors.
+        """
+        if how.first_look is None or not lacks_critique(judgment, how.first_look):
+            return judgment
+        question = judge_messages(prompt, response)
+        return replace(judgment, late_critique=await self._critique(question, how, 0, 0, on_delta))
 
     async def _vote(
         self,
@@ -111,7 +142,22 @@ class Judge:
         on_vote: Callable[[], None],
         position: int,
     ) -> Vote:
-        """A sampled critique, then P(yes) of the token after a verdict line we write for it."""
+        """A sampled critique, then a verdict drawn from P(yes) after it."""
+        critique = await self._critique(question, how, attempt, position, on_delta)
+        probability = await self._yes_probability(question, critique, how, on_delta)
+        seed = derive_seed(how.seed, "verdict", attempt, position)
+        verdict = sample_verdict(probability, self._temperature, seed)
+        on_vote()
+        return Vote(verdict, probability, critique)
+
+    async def _critique(
+        self,
+        question: tuple[Message, ...],
+        how: JudgeCall,
+        attempt: int,
+        position: int,
+        on_delta: OnDelta,
+    ) -> str:
         sampling = Sampling(
             temperature=self._temperature,
             top_p=1.0,
@@ -120,13 +166,15 @@ class Judge:
             stop=("Verdict:",),
         )
         call = Call(question, how.model, sampling, how.priority, chunk_tokens=how.chunk_tokens)
-        critique = (await self._engine.complete(call, on_delta)).text.strip()
-        opened = (*question, Message("assistant", critique + VERDICT_LINE))
-        call = Call(opened, how.model, sampling, how.priority)
+        return (await self._engine.complete(call, on_delta)).text.strip()
+
+    async def _yes_probability(
+        self, question: tuple[Message, ...], critique: str, how: JudgeCall, on_delta: OnDelta
+    ) -> float:
+        """P(yes) of the token after a verdict line we write for it, below the critique if any."""
+        opened = (*question, Message("assistant", (critique + VERDICT_LINE).lstrip()))
+        call = Call(opened, how.model, ONE_TOKEN, how.priority)
         probability = yes_probability(await self._engine.score(call, (*YES, *NO), on_delta))
         if probability is None:
             raise EngineError("the model's vocabulary has no single token for yes and for no")
-        seed = derive_seed(how.seed, "verdict", attempt, position)
-        verdict = sample_verdict(probability, self._temperature, seed)
-        on_vote()
-        return Vote(verdict, probability, critique)
+        return probability

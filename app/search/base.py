@@ -1,7 +1,9 @@
 """What an algorithm is, and what goes into and comes out of a search."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from app.domain.budget import Budget, StopReason, Usage
@@ -43,7 +45,8 @@ class SearchRequest:
     `sampling` is for the responses and rewrites; `started` is the `time.monotonic` moment of
     the request's arrival, from which `budget.deadline_ms` counts; `stream` asks for the text of
     a greedy response as it is generated. `root` is where the search begins: the prompt, or a
-    judged response to repair (`given_response`).
+    response to repair (`given_response`). One that nobody has judged yet is judged first, and with
+    early stop it is the answer where it is accepted.
     """
 
     id: str
@@ -106,3 +109,21 @@ OnEvent = Callable[[SearchEvent], None]
 
 def ignore_event(_: SearchEvent) -> None:
     """For callers that only want the result."""
+
+
+class Phase(StrEnum):
+    """What is done for a node: all of it, or one of its model's parts."""
+
+    NODE = "node"
+    RESPOND = "respond"
+    REFINE = "refine"
+    JUDGE = "judge"
+
+
+OnPhase = Callable[[Phase, int], AbstractContextManager[None]]
+"""Called with a phase and its node's id; the block it opens lasts as long as the phase."""
+
+
+def ignore_phase(_phase: Phase, _node_id: int) -> AbstractContextManager[None]:
+    """For callers who do not care what takes how long."""
+    return nullcontext()

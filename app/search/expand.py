@@ -13,7 +13,16 @@ from app.engine.base import Completion, Delta
 from app.roles.actor import Actor
 from app.roles.judge import Judge, JudgeCall
 from app.roles.refiner import Refiner
-from app.search.base import NodeCreated, NodeJudged, OnEvent, SearchRequest, TextDelta
+from app.search.base import (
+    NodeCreated,
+    NodeJudged,
+    OnEvent,
+    OnPhase,
+    Phase,
+    SearchRequest,
+    TextDelta,
+    ignore_phase,
+)
 from app.search.meter import Meter
 from app.search.once import Once
 
@@ -31,12 +40,21 @@ class Roles:
 class Expander:
     """Writes and judges the nodes of one search and keeps its accounts."""
 
-    def __init__(self, request: SearchRequest, roles: Roles, tree: Tree, on_event: OnEvent) -> None:
+    def __init__(
+        self,
+        request: SearchRequest,
+        roles: Roles,
+        tree: Tree,
+        on_event: OnEvent,
+        on_phase: OnPhase = ignore_phase,
+    ) -> None:
         self._request = request
         self._roles = roles
         self._tree = tree
         self._emit = on_event
+        self._on_phase = on_phase
         self._judgments: Once[Judgment] = Once()
+        self._explained: Once[Judgment] = Once()
         self._unfinished: dict[int, Delta] = {}
         self.usage = Usage()
         self.meter = Meter(self.usage, request.budget.max_tokens)
@@ -48,16 +66,24 @@ class Expander:
 
     @property
     def _judged(self) -> bool:
-        """All modes are judged, except greedy without constraints."""
+        """All modes are judged, except greedy answers without constraints."""
+        if self._request.root.kind is not NodeKind.PROMPT:
+            return True
         return self._request.mode is not Mode.GREEDY or bool(self._request.prompt.constraints)
 
     async def expand(self, node_id: int, parent: Node) -> Node:
         """Write the child of `parent` that gets this id, and judge it."""
+        with self._on_phase(Phase.NODE, node_id):
+            return await self._expand(node_id, parent)
+
+    async def _expand(self, node_id: int, parent: Node) -> Node:
         sampling = self._sampling(node_id)
         if parent.kind is NodeKind.PROMPT:
-            completion = await self._respond(node_id, sampling)
+            with self._on_phase(Phase.RESPOND, node_id):
+                completion = await self._respond(node_id, sampling)
         else:
-            completion = await self._refine(parent, sampling)
+            with self._on_phase(Phase.REFINE, node_id):
+                completion = await self._refine(parent, sampling)
         clipped = sampling.max_tokens < self._request.sampling.max_tokens
         node = self._add(
             node_id,
@@ -68,10 +94,16 @@ class Expander:
         )
         if not self._judged:
             return node
-        judgment = await self._judgments.get(node.text, lambda: self._judge(node.text))
+        judgment = await self._judgments.get(node.text, lambda: self._judge(node))
         node = self._tree.judge(node_id, judgment)
         self._emit(NodeJudged(node, judgment))
         return node
+
+    async def judge_given(self) -> Node:
+        """Judge the response that the search begins with, and return it."""
+        root = self._tree.root
+        judgment = await self._judgments.get(root.text, lambda: self._judge(root))
+        return self._tree.judge(root.id, judgment)
 
     def keep_unfinished_response(self) -> None:
         """Make a partial node of the longest response that was cut off, if there is no other."""
@@ -122,11 +154,11 @@ class Expander:
         return completion
 
     async def _refine(self, parent: Node, sampling: Sampling) -> Completion:
-        assert parent.judgment is not None, "only judged nodes are expanded"
+        judgment = await self._explain(parent)
         return await self._roles.refiner.refine(
             self._request.prompt,
             parent.text,
-            parent.judgment,
+            judgment,
             model=served_name(Role.REFINER, self._request.versions.refiner),
             sampling=replace(sampling, temperature=self._roles.refine_temperature),
             priority=self._request.priority,
@@ -134,24 +166,48 @@ class Expander:
             on_delta=self.meter,
         )
 
-    async def _judge(self, response: str) -> Judgment:
+    async def _explain(self, parent: Node) -> Judgment:
+        """The judgment to rewrite from; a critique that it still lacks is written now, once."""
+        assert parent.judgment is not None, "only judged nodes are expanded"
+        found, text = parent.judgment, parent.text
+
+        async def explain() -> Judgment:
+            return await self._roles.judge.explain(
+                self._request.prompt, text, found, self._how(text), on_delta=self.meter
+            )
+
+        judgment = await self._explained.get(text, explain)
+        if judgment is not found:
+            self._tree.judge(parent.id, judgment)
+        return judgment
+
+    async def _judge(self, node: Node) -> Judgment:
+        with self._on_phase(Phase.JUDGE, node.id):
+            judgment = await self._roles.judge.judge(
+                self._request.prompt,
+                node.text,
+                self._how(node.text),
+                on_delta=self.meter,
+                on_vote=self._count_vote,
+            )
+        self.usage.judgments += 1
+        return judgment
+
+    def _how(self, response: str) -> JudgeCall:
         options = self._request.options
-        how = JudgeCall(
+        # The value itself decides between the candidates of best-of-N.
+        decision_is_enough = self._request.mode is not Mode.BEST_OF_N
+        return JudgeCall(
             model=served_name(Role.REFINER, self._request.versions.refiner),
             votes=options.votes,
             gate=options.gate,
-            # The value itself decides between the candidates of best-of-N.
-            early_stop=options.early_stop and self._request.mode is not Mode.BEST_OF_N,
+            early_stop=options.early_stop and decision_is_enough,
             # From the text, so that it does not matter which of several equal nodes asks first.
             seed=derive_seed(self._request.sampling.seed, "judgment", response),
             priority=self._request.priority,
             chunk_tokens=self.meter.chunk_tokens,
+            first_look=options.first_look if decision_is_enough else None,
         )
-        judgment = await self._roles.judge.judge(
-            self._request.prompt, response, how, on_delta=self.meter, on_vote=self._count_vote
-        )
-        self.usage.judgments += 1
-        return judgment
 
     def _count_vote(self) -> None:
         self.usage.votes += 1

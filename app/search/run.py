@@ -10,16 +10,18 @@ import asyncio
 import logging
 
 from app.domain.budget import Budget, StopReason
-from app.domain.tree import Node, Tree
+from app.domain.tree import Node, NodeKind, Tree
 from app.errors import EngineUnavailable, SparError
 from app.search.algorithms import algorithm_for
 from app.search.base import (
     Algorithm,
     NodeAccepted,
     OnEvent,
+    OnPhase,
     SearchRequest,
     SearchResult,
     ignore_event,
+    ignore_phase,
 )
 from app.search.expand import Expander, Roles
 
@@ -27,17 +29,20 @@ log = logging.getLogger(__name__)
 
 
 async def run_search(
-    request: SearchRequest, roles: Roles, on_event: OnEvent = ignore_event
+    request: SearchRequest,
+    roles: Roles,
+    on_event: OnEvent = ignore_event,
+    on_phase: OnPhase = ignore_phase,
 ) -> SearchResult:
     """Run one search to its end and return the best node found.
 
-    `on_event` is told what happens as it happens and must not block. Lack of time or budget
-    is not an error: the result says how the search ended. A step of which every child failed
-    ends the search with what it had before; with nothing judged before, it raises the engine's
-    error. Raises `EngineUnavailable` at once when the engine is gone.
+    `on_event` is told what happens as it happens, `on_phase` how long it takes; neither may
+    block. Lack of time or budget is not an error: the result says how the search ended. A step of
+    which every child failed ends the search with what it had before; with nothing judged before,
+    it raises the engine's error. Raises `EngineUnavailable` at once when the engine is gone.
     """
     tree = Tree(request.root)
-    expander = Expander(request, roles, tree, on_event)
+    expander = Expander(request, roles, tree, on_event, on_phase)
     search = _Search(request, tree, expander)
     stop_reason = await search.run_within_limits()
     expander.keep_unfinished_response()
@@ -77,6 +82,11 @@ class _Search:
 
     async def _expand_all(self) -> StopReason:
         """Expand selection after selection until a node ends the search or none is left."""
+        root = self._tree.root
+        if root.kind is not NodeKind.PROMPT and root.judgment is None:
+            given = await self._expander.judge_given()
+            if self._early_stop and given.accepted:
+                return StopReason.ACCEPTED
         while wanted := self._algorithm.select(self._tree, Budget()):
             selected = self._algorithm.select(self._tree, self._budget)
             if selected and (stop_reason := await self._expand_step(selected)):

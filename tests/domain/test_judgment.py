@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.judgment import Judgment
+from app.domain.judgment import Judgment, Look
 from tests.helpers.judgments import judged, judgments, result, vote
 from tests.helpers.properties import calm
 
@@ -79,3 +81,24 @@ def test_the_critique_without_votes_is_the_failed_constraints() -> None:
 def test_values_are_shares(judgment: Judgment) -> None:
     assert judgment.value is None or 0 <= judgment.value <= 1
     assert 0 <= judgment.satisfied <= 1
+
+
+@pytest.mark.parametrize("verdict", [True, False])
+def test_a_first_look_that_decided_counts_whatever_the_gate(verdict: bool) -> None:
+    judgment = Judgment((), (result(True),), 0.5, Look(0.5, verdict))
+    assert judgment.accepted is verdict
+    assert judgment.value == 0.5
+    assert not replace(judgment, constraints=(result(False),)).accepted
+
+
+def test_votes_count_where_a_first_look_was_not_clear() -> None:
+    judgment = Judgment((vote(True), vote(False), vote(True)), (), 0.5, Look(0.2, None))
+    assert judgment.value == 2 / 3
+    assert judgment.accepted
+
+
+def test_a_late_critique_explains_and_decides_nothing() -> None:
+    judgment = Judgment((), (result(False, "too long"),), 0.5, late_critique="It is dull.")
+    assert judgment.explanation == "It is dull."
+    assert judgment.critique == "- too long\nIt is dull."
+    assert not judgment.accepted

@@ -1,0 +1,143 @@
+"""The judge with a first look: no votes where a program or one token decides."""
+
+import math
+
+import pytest
+
+from app.domain.budget import Usage
+from app.domain.judgment import Judgment, Look
+from app.domain.options import FirstLook
+from app.domain.prompt import Prompt
+from app.engine.base import Call
+from app.engine.scripted import ScriptedEngine
+from app.roles.first_look import lacks_critique
+from app.roles.judge import Judge, JudgeCall, judge_messages
+from app.search.meter import Meter
+from tests.helpers.judgments import result, vote
+from tests.helpers.scripts import FINE, SHORT, Decide, always, looking, never
+from tests.helpers.searching import Checks
+
+PROMPT = Prompt.from_text("Say hello.")
+FAILED = Checks(lambda _: (result(False, "2 words, at most 1 allowed"),))
+LOOK = FirstLook(0.2, 0.8)
+
+
+def how(first_look: FirstLook | None = LOOK, gate: float = 0.5) -> JudgeCall:
+    return JudgeCall(
+        "refiner@4", 5, gate, early_stop=True, seed=1, priority=2, first_look=first_look
+    )
+
+
+def judge_of(engine: ScriptedEngine, checks: Checks | None = None) -> Judge:
+    return Judge(engine, checks or Checks(), temperature=0.7, critique_tokens=64)
+
+
+@pytest.mark.parametrize(("probability", "accepted"), [(0.9, True), (0.8, True), (0.1, False)])
+async def test_a_clear_first_look_decides_without_votes(probability: float, accepted: bool) -> None:
+    engine = looking(probability)
+    judgment = await judge_of(engine).judge(PROMPT, "Hello", how())
+    assert engine.started == []
+    assert judgment.votes == ()
+    assert judgment.first_look is not None
+    assert judgment.first_look.verdict is accepted
+    assert judgment.value == pytest.approx(probability)
+    assert judgment.accepted is accepted
+
+
+@pytest.mark.parametrize("decide", [always, never])
+async def test_an_unclear_first_look_leaves_it_to_the_votes(decide: Decide) -> None:
+    engine = looking(0.5, decide)
+    judgment = await judge_of(engine).judge(PROMPT, "Hello", how())
+    assert len(judgment.votes) == 3
+    assert judgment.first_look is not None
+    assert judgment.first_look.probability == pytest.approx(0.5)
+    assert judgment.first_look.verdict is None
+    assert judgment.accepted is (decide is always)
+    assert judgment.value == (1.0 if decide is always else 0.0)
+
+
+async def test_the_thresholds_and_not_the_gate_say_what_is_clear() -> None:
+    biased = how(FirstLook(0.8, 0.9), gate=0.5)
+    judgment = await judge_of(looking(0.7, always)).judge(PROMPT, "Hello", biased)
+    assert judgment.value == pytest.approx(0.7)
+    assert not judgment.accepted
+
+
+async def test_the_votes_are_those_that_are_cast_without_a_first_look() -> None:
+    drawn = await judge_of(looking(0.5)).judge(PROMPT, "Hello", how())
+    plain = await judge_of(looking(0.5)).judge(PROMPT, "Hello", how(first_look=None))
+    assert drawn.votes == plain.votes
+    assert plain.first_look is None
+
+
+async def test_what_fails_a_program_is_not_shown_to_the_judge() -> None:
+    usage = Usage()
+    engine = looking(0.9, always)
+    meter = Meter(usage, None)
+    judgment = await judge_of(engine, FAILED).judge(PROMPT, "Hi you", how(), on_delta=meter)
+    assert usage == Usage()
+    assert judgment.first_look is None
+    assert judgment.value is None
+    assert not judgment.accepted
+    assert judgment.critique == "- 2 words, at most 1 allowed"
+
+
+async def test_the_verdict_comes_straight_after_the_question() -> None:
+    scored: list[Call] = []
+
+    def score(call: Call, option: str) -> float:
+        scored.append(call)
+        return {" yes": math.log(0.05), " no": math.log(0.95)}.get(option, -math.inf)
+
+    async def silence(call: Call) -> str:
+        raise AssertionError(f"nothing is to be written: {call}")
+
+    usage = Usage()
+    judge = judge_of(ScriptedEngine(silence, score))
+    await judge.judge(PROMPT, "Hello", how(), on_delta=Meter(usage, None))
+    *question, opened = scored[0].messages
+    assert tuple(question) == judge_messages(PROMPT, "Hello")
+    assert (opened.role, opened.content) == ("assistant", "Verdict:")
+    assert (scored[0].model, scored[0].priority) == ("refiner@4", 2)
+    assert usage.completion_tokens == 1
+    assert usage.prompt_tokens > 0
+
+
+async def test_a_late_critique_explains_and_does_not_change_the_verdict() -> None:
+    engine = looking(0.1, always)
+    judge = judge_of(engine)
+    rejected = await judge.judge(PROMPT, "Hello", how())
+    explained = await judge.explain(PROMPT, "Hello", rejected, how())
+    assert rejected.critique == ""
+    assert explained.explanation == explained.critique == FINE
+    assert (explained.accepted, explained.value) == (False, rejected.value)
+    assert len(engine.started) == 1
+    assert await judge.explain(PROMPT, "Hello", explained, how()) is explained
+    assert len(engine.started) == 1
+
+
+@pytest.mark.parametrize(("critiques", "calls"), [(False, 0), (True, 1)])
+async def test_what_a_program_found_is_enough_unless_told(critiques: bool, calls: int) -> None:
+    engine = looking(0.1)
+    judge = judge_of(engine, FAILED)
+    call = how(FirstLook(critiques=critiques))
+    judgment = await judge.judge(PROMPT, "Hi you", call)
+    explained = await judge.explain(PROMPT, "Hi you", judgment, call)
+    assert len(engine.started) == calls
+    assert explained.critique.splitlines() == ["- 2 words, at most 1 allowed", SHORT][: 1 + calls]
+
+
+@pytest.mark.parametrize(
+    ("judgment", "lacks"),
+    [
+        (Judgment((), (), 0.5, Look(0.1, False)), True),
+        (Judgment((), (), 0.5, Look(0.1, False), "dull"), False),
+        (Judgment((), (), 0.5, Look(0.1, False), ""), False),
+        (Judgment((vote(False, "dull"),), (), 0.5, Look(0.4, None)), False),
+        (Judgment((), (result(False, "long"),), 0.5), False),
+    ],
+)
+def test_votes_findings_and_an_earlier_late_critique_are_enough(
+    judgment: Judgment, lacks: bool
+) -> None:
+    assert lacks_critique(judgment, LOOK) is lacks
