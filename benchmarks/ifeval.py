@@ -18,7 +18,7 @@ from app.domain.prompt import Constraint, Prompt
 from app.domain.sampling import Sampling
 from app.engine.base import Call
 from app.engine.remote import RemoteEngine
-from worker.evaluation.paired import compare, wilson
+from app.evaluation.paired import compare, wilson
 
 AT_ONCE = 48
 CALL_SECONDS = 600.0
@@ -36,14 +36,19 @@ class Scores:
 
 
 def read_prompts(file: Path, limit: int | None) -> list[Prompt]:
-    """The rows of an IFEval file (`prompt`, `instruction_id_list`, `kwargs`)."""
+    """The rows of an IFEval file (`prompt`, `instruction_id_list`, `kwargs`).
+
+    A row with a prompt only is a prompt without constraints.
+    """
     prompts = []
     for line in file.read_text(encoding="utf-8").splitlines()[:limit]:
         row = json.loads(line)
         constraints = tuple(
             # The published rows name every argument there is, and null those that do not apply.
             Constraint(name, {key: value for key, value in kwargs.items() if value is not None})
-            for name, kwargs in zip(row["instruction_id_list"], row["kwargs"], strict=True)
+            for name, kwargs in zip(
+                row.get("instruction_id_list", ()), row.get("kwargs", ()), strict=True
+            )
         )
         prompts.append(Prompt.from_text(row["prompt"], constraints))
     return prompts

@@ -13,11 +13,11 @@ from worker.main import configure_logging, run_worker
 
 def main() -> None:
     """Run the worker; errors meant for people are printed for people."""
-    configure_logging()
     # Where a server started this process, neither outlives the other.
     exit_with_server()
     try:
         settings = settings_from()
+        configure_logging(settings)
         upgrade(settings.url)
         asyncio.run(run_worker(settings, resolve_model(settings.model)))
     except SparError as error:

@@ -15,6 +15,7 @@ from app.db.leases import Lease
 from app.db.session import Database
 from app.domain.checkpoint import Versions
 from app.engine.remote import RemoteEngine
+from app.observe.logs import configure_logs
 from app.roles.actor import Actor
 from app.roles.judge import Judge
 from app.roles.refiner import Refiner
@@ -41,7 +42,12 @@ async def run_worker(settings: Settings, model: str) -> None:
 
 
 async def _work(settings: Settings, model: str) -> None:
-    remote = RemoteEngine(settings.server_url, connections=CONNECTIONS, timeout_s=CALL_SECONDS)
+    remote = RemoteEngine(
+        settings.server_url,
+        connections=CONNECTIONS,
+        timeout_s=CALL_SECONDS,
+        api_key=settings.api_key,
+    )
     engine = PatientEngine(remote, settings.patience_seconds)
     checker = Checker(settings.check_processes, settings.check_seconds)
     database = Database(settings.url)
@@ -91,7 +97,8 @@ def make_roles(settings: Settings, engine: PatientEngine, checker: Checker) -> R
     )
 
 
-def configure_logging() -> None:
-    """Say what happens on standard error, for people."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s worker: %(message)s")
-    logging.getLogger("worker").setLevel(logging.INFO)
+def configure_logging(settings: Settings) -> None:
+    """Log as the server does; by default also what iterations do, which is a line now and then."""
+    configure_logs(settings.log_format, settings.log_level, "worker")
+    if settings.log_level == "warning":
+        logging.getLogger("worker").setLevel(logging.INFO)

@@ -23,6 +23,21 @@ def _without_hub() -> None:
     sys.modules.setdefault("datasets", hub)
 
 
+def _without_science() -> None:
+    """Import NLTK as where SciPy and scikit-learn are not installed.
+
+    It imports both when it finds them, which takes longer than everything else here together,
+    and the checkers use nothing of it.
+    """
+    absent = [name for name in ("scipy", "sklearn") if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type] # None: cannot be imported
+    try:
+        import_module("nltk")
+    finally:
+        for name in absent:
+            del sys.modules[name]
+
+
 def _without_downloads() -> None:
     """IFBench downloads NLTK corpora when it is imported."""
     vars(import_module("nltk"))["download"] = lambda *_, **__: False
@@ -50,6 +65,7 @@ def _with_repeatable_languages() -> None:
 
 
 _without_hub()
+_without_science()
 _without_downloads()
 _with_packaged_punkt()
 _with_repeatable_languages()

@@ -8,13 +8,19 @@ from shutil import copy
 import pytest
 
 from app.db.session import Database
-from tests.db.conftest import database, database_file, impatient, migrated_file, url
+from tests.db.conftest import database, database_file, impatient, url
 from tests.helpers.checkpoint_files import make_base
 from tests.helpers.iterating import World
 
-__all__ = ["database", "database_file", "impatient", "migrated_file", "url"]
+__all__ = ["database", "database_file", "impatient", "url"]
 
 MakeWorld = Callable[[], Awaitable[World]]
+
+
+@pytest.fixture
+def kind(request: pytest.FixtureRequest) -> str:
+    """SQLite, unless a test asks for another database."""
+    return str(getattr(request, "param", "sqlite"))
 
 
 @pytest.fixture(scope="session")

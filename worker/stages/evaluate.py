@@ -15,11 +15,11 @@ from app.domain.checkpoint import Role, served_name
 from app.domain.prompt import Prompt
 from app.domain.sampling import Sampling, derive_seed
 from app.engine.base import ignore_delta
+from app.evaluation.comparison import Comparison, RoleReport
+from app.evaluation.labelled import LabelledPair, read_pairs, score
+from app.evaluation.paired import compare
 from app.roles.judge import JudgeCall
 from app.search.meter import WHOLE_CALL
-from worker.evaluation.labelled import LabelledPair, read_pairs, score
-from worker.evaluation.paired import compare
-from worker.evaluation.report import Comparison, RoleReport
 from worker.records import Record
 from worker.stages.prompts import HeldOutPrompt
 from worker.stages.train import Candidates

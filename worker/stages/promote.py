@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from app.db.checkpoints import CheckpointRepository
 from app.db.iterations import IterationRepository
 from app.domain.checkpoint import CheckpointStatus, PromotionCause, Role, served_name
-from worker.evaluation.gate import GateRule, decide
-from worker.evaluation.report import RoleReport
+from app.evaluation.comparison import RoleReport
+from worker.gate import GateRule, decide
 from worker.stages.train import Candidates
 from worker.work import StageRun
 

@@ -3,9 +3,9 @@
 from app.db.checkpoints import CheckpointRepository
 from app.domain.checkpoint import CheckpointKind, CheckpointStatus, PromotionCause, Role, Versions
 from app.domain.iteration import Policy, Stage
+from app.evaluation.comparison import RoleReport
+from app.evaluation.paired import compare
 from tests.helpers.iterating import World
-from worker.evaluation.paired import compare
-from worker.evaluation.report import RoleReport
 from worker.stages.promote import promote
 from worker.work import StageRun
 

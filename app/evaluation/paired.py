@@ -1,13 +1,13 @@
 """Paired statistics: two models scored on the same items."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.evaluation.report import Comparison
+from app.evaluation.comparison import Comparison
 
 RESAMPLES = 10_000
 _INTERVAL = 0.95
@@ -83,16 +83,20 @@ def wilson(successes: int, n: int, confidence: float = _INTERVAL) -> tuple[float
 
 def _resampled(gains: Floats, sizes: Floats, resamples: int, seed: int) -> Floats:
     """The difference in each bootstrap resample of the items."""
-    rng = np.random.default_rng(seed)
-    items = len(gains)
-    rows = max(1, _CELLS // items)
     parts = []
-    for start in range(0, resamples, rows):
-        drawn = rng.integers(items, size=(min(rows, resamples - start), items))
+    for drawn in draws(len(gains), resamples, seed):
         sums = gains[drawn].sum(axis=1)
         sums[np.abs(sums) < _NOTHING] = 0.0
         parts.append(sums / sizes[drawn].sum(axis=1))
     return np.concatenate(parts)
+
+
+def draws(items: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """Bootstrap resamples of so many items: blocks of rows, each row the positions drawn."""
+    rng = np.random.default_rng(seed)
+    rows = max(1, _CELLS // items)
+    for start in range(0, resamples, rows):
+        yield rng.integers(items, size=(min(rows, resamples - start), items))
 
 
 def _ratio(scores: Floats, sizes: Floats) -> float:

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from app.domain.checkpoint import Role
 from app.domain.iteration import Policy
+from app.evaluation.comparison import Comparison, RoleReport
+from app.evaluation.paired import compare
 from tests.helpers.properties import calm
-from worker.evaluation.gate import Decision, GateRule, decide
-from worker.evaluation.paired import compare
-from worker.evaluation.report import Comparison, RoleReport
+from worker.gate import Decision, GateRule, decide
 
 ACTOR = Role.ACTOR
 RULE = GateRule()

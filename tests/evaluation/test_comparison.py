@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from app.domain.checkpoint import Role
-from worker.evaluation.paired import compare
-from worker.evaluation.report import RoleReport
+from app.evaluation.comparison import RoleReport
+from app.evaluation.paired import compare
 
 REPORT = RoleReport(
     Role.ACTOR,

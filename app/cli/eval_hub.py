@@ -1,0 +1,59 @@
+"""Rows of a benchmark from a model hub, written to a file like any other."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from app.errors import ConfigurationError
+
+
+def fetch_rows(name: str, folder: Path, *, config: str | None = None, split: str | None) -> Path:
+    """Write the rows of a data set to a JSONL file in `folder`, and return the file.
+
+    name: of the data set on the hub, or a folder. split: may be left out where there is only one.
+    Raises `ConfigurationError` where the hub, the data set or the split cannot be had.
+    """
+    rows = _load(name, config, split)
+    parts = (part for part in (name, config, split) if part)
+    file = folder / (re.sub(r"[^\w.-]+", "_", "-".join(parts)) + ".jsonl")
+    part = file.with_name(file.name + ".part")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with part.open("w", encoding="utf-8") as lines:
+            for row in rows:
+                lines.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+        part.replace(file)
+    except OSError as error:
+        raise ConfigurationError(f"cannot write {file}: {error.strerror}") from error
+    return file
+
+
+def _load(name: str, config: str | None, split: str | None) -> Iterable[Mapping[str, Any]]:
+    import datasets
+
+    datasets.disable_progress_bars()
+    try:
+        found = datasets.load_dataset(name, config)
+    # A hub's own errors are OSErrors, bad names ValueErrors, and a proxy's may be the client's.
+    except (OSError, ValueError, httpx.HTTPError) as error:
+        raise ConfigurationError(
+            f"the data set {name} cannot be had: {_first_line(error)}; where the hub is out of"
+            " reach, download the file and give it with --data"
+        ) from error
+    splits = list(found)
+    if split is None and len(splits) == 1:
+        split = splits[0]
+    if split not in splits:
+        raise ConfigurationError(
+            f"{name} has the splits {', '.join(splits)}: choose one with --split", field="split"
+        )
+    rows: Iterable[Mapping[str, Any]] = found[split]
+    return rows
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -1,0 +1,166 @@
+"""One row's questions to the server: an answer by search, a judgment, a comparison of two."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from pydantic import BaseModel
+
+from app.domain.checkpoint import Role
+from app.domain.evaluation import EvaluationPlan
+from app.domain.prompt import Message
+from app.domain.sampling import derive_seed
+from app.evaluation.base import Item, Outcome, Task, Verdicts
+from app.evaluation.http import Server
+from app.evaluation.preference import comparison_messages, read_preference
+
+BACKGROUND = 1
+"""Behind people's requests, and never kept as a prompt to practise on: it is the exam."""
+COMPARISON_TOKENS = 256
+
+
+class _Usage(BaseModel):
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class _Search(BaseModel):
+    id: str
+    accepted: bool | None
+    value: float | None
+    usage: _Usage
+
+
+class _Text(BaseModel):
+    content: str
+
+
+class _Choice(BaseModel):
+    message: _Text
+
+
+class _Chat(BaseModel):
+    choices: list[_Choice]
+    usage: _Usage
+    search: _Search | None = None
+
+
+class _Judgment(BaseModel):
+    accepted: bool
+    value: float | None
+    usage: _Usage
+
+
+class Asker:
+    """Asks a server about items as a plan says. Raises what `Server.post` raises."""
+
+    def __init__(self, server: Server, plan: EvaluationPlan) -> None:
+        self._server = server
+        self._plan = plan
+
+    async def ask(self, item: Item, task: Task) -> Outcome:
+        """What the server gives for an item."""
+        started = time.monotonic()
+        outcome = await (self._prefer(item) if task is Task.PREFER else self._answer(item))
+        return replace(outcome, seconds=time.monotonic() - started)
+
+    def answer_body(self, item: Item) -> dict[str, Any]:
+        """The request for an answer, as JSON-able values."""
+        plan = self._plan
+        body: dict[str, Any] = {
+            "model": f"{plan.versions.served_name(Role.ACTOR)}:{plan.mode}",
+            "messages": _messages(item.prompt.messages),
+            "checkpoint": {"refiner": plan.versions.refiner},
+            "search": plan.options["search"],
+            "budget": plan.options["budget"],
+            "priority": BACKGROUND,
+            "seed": self._seed(item, "answer"),
+            **plan.options["sampling"],
+        }
+        if plan.with_constraints:
+            body["constraints"] = [
+                {"id": constraint.id, "kwargs": dict(constraint.kwargs)}
+                for constraint in item.prompt.constraints
+            ]
+        return body
+
+    async def _answer(self, item: Item) -> Outcome:
+        chat = await self._server.post(_Chat, "/v1/chat/completions", self.answer_body(item))
+        text, search = chat.choices[0].message.content, chat.search
+        usages = [chat.usage if search is None else search.usage]
+        accepted, value = (None, None) if search is None else (search.accepted, search.value)
+        if item.extra.get("judged"):
+            # A judgment of its own for every mode: the search's would be that of its own judge
+            # on the best of many, and greedy decoding has none.
+            judgment = await self._judge(item, text)
+            usages.append(judgment.usage)
+            accepted, value = judgment.accepted, judgment.value
+        return Outcome(
+            response=text,
+            accepted=accepted,
+            value=value,
+            search_id=None if search is None else search.id,
+            prompt_tokens=sum(usage.prompt_tokens for usage in usages),
+            completion_tokens=sum(usage.completion_tokens for usage in usages),
+        )
+
+    async def _prefer(self, item: Item) -> Outcome:
+        assert item.pair is not None, "an item to compare has two responses"
+        first, second = item.pair
+        async with asyncio.TaskGroup() as group:
+            judging = [group.create_task(self._judge(item, text)) for text in item.pair]
+            straight = group.create_task(self._compare(item, first, second))
+            turned = group.create_task(self._compare(item, second, first))
+        judgments = [task.result() for task in judging]
+        usages = [judgment.usage for judgment in judgments]
+        usages += [straight.result()[1], turned.result()[1]]
+        turned_choice = turned.result()[0]
+        verdicts = Verdicts(
+            values=(_value(judgments[0]), _value(judgments[1])),
+            accepted=(judgments[0].accepted, judgments[1].accepted),
+            preferred=(
+                straight.result()[0],
+                None if turned_choice is None else 1 - turned_choice,
+            ),
+        )
+        return Outcome(
+            verdicts=verdicts,
+            prompt_tokens=sum(usage.prompt_tokens for usage in usages),
+            completion_tokens=sum(usage.completion_tokens for usage in usages),
+        )
+
+    async def _judge(self, item: Item, response: str) -> _Judgment:
+        search = self._plan.options["search"]
+        body = {
+            "messages": _messages(item.prompt.messages),
+            "response": response,
+            "search": {"votes": search["votes"], "gate": search["gate"]},
+            "checkpoint": {"refiner": self._plan.versions.refiner},
+            "seed": self._seed(item, "judge"),
+        }
+        return await self._server.post(_Judgment, "/judge", body)
+
+    async def _compare(self, item: Item, first: str, second: str) -> tuple[int | None, _Usage]:
+        messages = comparison_messages(item.prompt.instruction, first, second)
+        body = {
+            "model": self._plan.versions.served_name(Role.REFINER),
+            "messages": _messages(messages),
+            "temperature": 0.0,
+            "max_tokens": COMPARISON_TOKENS,
+            "priority": BACKGROUND,
+        }
+        chat = await self._server.post(_Chat, "/v1/chat/completions", body)
+        return read_preference(chat.choices[0].message.content), chat.usage
+
+    def _seed(self, item: Item, what: str) -> int | None:
+        return derive_seed(self._plan.seed, item.key, what)
+
+
+def _value(judgment: _Judgment) -> float:
+    return float(judgment.accepted) if judgment.value is None else judgment.value
+
+
+def _messages(messages: Sequence[Message]) -> list[dict[str, str]]:
+    return [asdict(message) for message in messages]

@@ -1,0 +1,123 @@
+"""What every evaluation suite has in common: items, outcomes, scores and figures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+from app.constraints.checker import Checker
+from app.domain.prompt import Prompt
+
+
+class Task(StrEnum):
+    """What an item asks of the server."""
+
+    ANSWER = "answer"
+    """A response to the prompt, by any search mode."""
+    PREFER = "prefer"
+    """Which of two responses to the prompt is better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One row of a suite's file.
+
+    key: unique in the file, and the same whenever the file is read: results are stored under it.
+    group: the subset that figures are also given for ("natural", a type of instruction); may be "".
+    pair: of a `PREFER` item the two responses; `better` (0 or 1) is the one people find better.
+    extra: what only the suite itself understands, but for `judged`. Where that is true, no program
+        can score the answer: the refiner judges it, into the outcome's `accepted` and `value`.
+    """
+
+    key: str
+    prompt: Prompt
+    group: str = ""
+    pair: tuple[str, str] | None = None
+    better: int | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What a judge made of a pair.
+
+    values: each response judged by itself, as shares of yes votes (0..1), in the pair's order.
+    accepted: whether each was accepted.
+    preferred: the response preferred (0 or 1, in the pair's order) when asked to compare the two,
+        first in the pair's order, then the other way round; None for a reply nobody can read.
+    """
+
+    values: tuple[float, float]
+    accepted: tuple[bool, bool]
+    preferred: tuple[int | None, int | None] = (None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the server gave for an item: a response or verdicts, and what that took.
+
+    accepted, value: the refiner's judgment of the response (value: its share of yes votes, 0..1).
+    search_id: the stored search, if there is one. seconds: wall-clock time of the request.
+    No response, or no verdicts, is a failed row: it scores nothing.
+    """
+
+    response: str | None = None
+    verdicts: Verdicts | None = None
+    accepted: bool | None = None
+    search_id: str | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    seconds: float = 0.0
+    value: float | None = None
+
+
+Score = Mapping[str, tuple[float, int]]
+"""An item's score by metric: the sum over the item's units (each 0..1), and how many units.
+
+A prompt with 3 instructions of which 2 are followed: `{"instructions": (2.0, 3), "prompts": (0.0,
+1)}`. A metric that does not apply to the item is left out. The mean over items is the ratio of
+sums. A subset of a metric is a metric of its own, named after a slash: `"instructions/length"`.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One number of a report, with its 95 % interval.
+
+    name: the metric, after a slash the subset ("accuracy/natural"). value, low, high: 0..1.
+    n: units it was taken over.
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+class Suite(Protocol):
+    """A benchmark: reads its file, scores outcomes, and sums up."""
+
+    name: str
+    task: Task
+    primary: str
+    """The metric that runs are compared by first."""
+
+    def read(self, file: Path) -> list[Item]:
+        """All items of a file. Raises `app.errors.ConfigurationError` naming file and line."""
+        ...
+
+    async def score(self, item: Item, outcome: Outcome, checker: Checker) -> Score:
+        """What the outcome is worth."""
+        ...
+
+    def figures(self, items: Sequence[Item], scores: Sequence[Score]) -> list[Figure]:
+        """The figures of a run, most important first; `scores` are the items', in their order."""
+        ...
+
+    async def floors(
+        self, items: Sequence[Item], checker: Checker
+    ) -> Mapping[str, Sequence[Figure]]:
+        """The same figures for answers that need no model ("empty", "echo"), by name."""
+        ...

@@ -1,0 +1,240 @@
+"""Two runs of one benchmark, compared row by row on the rows that both have."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.evaluation import EvaluatedRow, EvaluationPlan
+from app.errors import InvalidRequest
+from app.evaluation.comparison import Comparison
+from app.evaluation.paired import RESAMPLES, compare
+
+Units = tuple[float, int]
+"""A row's sum over its units, and how many it has."""
+
+Floats = NDArray[np.float64]
+
+_CELLS = 1_000_000
+"""Resampled rows held in memory at a time."""
+_LEAST_P = 1e-4
+"""What 10,000 resamples can tell from zero."""
+_EXPECTED = ("mode", "actor", "refiner")
+"""Where two runs may differ because that is what they compare."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A part of the plans in which two runs differ. `expected`: it is what people compare."""
+
+    name: str
+    first: Any
+    second: Any
+    expected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """One metric of both runs, and how likely so large a difference is by chance alone.
+
+    comparison: `incumbent` is the first run, `candidate` the second.
+    p: two-sided; McNemar's exact test where a row is right or wrong (`exact`), else from the
+        bootstrap over the rows.
+    """
+
+    comparison: Comparison
+    p: float
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunComparison:
+    """What two runs say about each other.
+
+    metrics: the primary one first. rows: how many both have. only_first, only_second: rows that
+    only one has. differences: in what the runs asked. warnings: what a reader must know first.
+    """
+
+    metrics: tuple[Tested, ...]
+    rows: int
+    only_first: int
+    only_second: int
+    differences: tuple[Difference, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One of the runs: its plan and its rows. `total` rows it is to have."""
+
+    name: str
+    plan: EvaluationPlan
+    rows: Sequence[EvaluatedRow]
+    total: int
+
+
+def compare_runs(
+    first: Run, second: Run, *, primary: str, metric: str | None = None
+) -> RunComparison:
+    """Compare the second run with the first: in every metric over all rows, or in the named one.
+
+    primary: the suite's first metric. Raises `InvalidRequest` for runs of two suites, for runs
+    that share no row, and for a metric they do not have.
+    """
+    if first.plan.suite != second.plan.suite:
+        raise InvalidRequest(
+            f"{first.name} is a run of {first.plan.suite} and {second.name} one of"
+            f" {second.plan.suite}: there is nothing to compare"
+        )
+    ours, theirs = _by_key(second.rows), _by_key(first.rows)
+    keys = [row.key for row in first.rows if row.key in ours]
+    names = _metrics(keys, theirs, ours, primary)
+    if metric is not None and metric not in names:
+        raise InvalidRequest(
+            f"these runs have no metric {metric!r} in common: there are {', '.join(names)}",
+            field="metric",
+        )
+    if not names:
+        raise InvalidRequest("the two runs have no row in common")
+    differences = tuple(_differences(first.plan, second.plan))
+    return RunComparison(
+        metrics=tuple(
+            _tested(name, keys, theirs, ours)
+            for name in names
+            # Figures of subsets are many; each is there for who asks for it.
+            if (metric is None and "/" not in name) or metric == name
+        ),
+        rows=len(keys),
+        only_first=len(theirs) - len(keys),
+        only_second=len(ours) - len(keys),
+        differences=differences,
+        warnings=tuple(_warnings(first, second, differences)),
+    )
+
+
+def _by_key(rows: Sequence[EvaluatedRow]) -> dict[str, EvaluatedRow]:
+    return {row.key: row for row in rows}
+
+
+def _metrics(
+    keys: Sequence[str],
+    theirs: Mapping[str, EvaluatedRow],
+    ours: Mapping[str, EvaluatedRow],
+    primary: str,
+) -> list[str]:
+    """Metrics that some row has in both runs, the primary first, then as the rows name them."""
+    names = dict.fromkeys(name for key in keys for name in theirs[key].score)
+    shared = [name for name in names if _pairs(name, keys, theirs, ours)]
+    return sorted(shared, key=lambda name: name != primary)
+
+
+def _pairs(
+    name: str,
+    keys: Sequence[str],
+    theirs: Mapping[str, EvaluatedRow],
+    ours: Mapping[str, EvaluatedRow],
+) -> list[tuple[Units, Units]]:
+    """Sum and number of units in the first and in the second run, for the rows that have both."""
+    found = []
+    for key in keys:
+        before, after = theirs[key].score.get(name), ours[key].score.get(name)
+        if before is not None and after is not None:
+            found.append((before, after))
+    return found
+
+
+def _tested(
+    name: str,
+    keys: Sequence[str],
+    theirs: Mapping[str, EvaluatedRow],
+    ours: Mapping[str, EvaluatedRow],
+) -> Tested:
+    before, after = zip(*_pairs(name, keys, theirs, ours), strict=True)
+    sums, sizes = [total for total, _ in before], [units for _, units in before]
+    if sizes == [units for _, units in after] and min(sizes) > 0:
+        comparison = compare(name, [total for total, _ in after], sums, sizes)
+    else:
+        comparison = compare_ratios(name, after, before)
+    if comparison.p is not None:
+        return Tested(comparison, comparison.p, exact=True)
+    not_better, not_worse = 1 - comparison.gained, 1 - comparison.lost
+    return Tested(comparison, max(_LEAST_P, min(1.0, 2 * min(not_better, not_worse))), exact=False)
+
+
+def compare_ratios(
+    name: str, candidate: Sequence[Units], incumbent: Sequence[Units], *, seed: int = 0
+) -> Comparison:
+    """As `paired.compare`, for a ratio of sums in which a row may have other units in each run.
+
+    F1 is such a one: its denominator depends on what was said. Rows are resampled whole.
+    """
+    rows = np.array([[*ours, *theirs] for ours, theirs in zip(candidate, incumbent, strict=True)])
+    drawn = _resampled(rows, np.random.default_rng(seed))
+    differences = _ratio(drawn[:, 0], drawn[:, 1]) - _ratio(drawn[:, 2], drawn[:, 3])
+    low, high = np.quantile(differences, [0.025, 0.975])
+    ours, ours_units, theirs, theirs_units = rows.sum(axis=0)
+    first, second = float(_ratio(theirs, theirs_units)), float(_ratio(ours, ours_units))
+    return Comparison(
+        name=name,
+        candidate=second,
+        incumbent=first,
+        difference=second - first,
+        low=float(low),
+        high=float(high),
+        gained=float(np.mean(differences > 0)),
+        lost=float(np.mean(differences < 0)),
+        p=None,
+        n=len(rows),
+    )
+
+
+def _resampled(rows: Floats, rng: np.random.Generator) -> Floats:
+    """The rows' sums in each bootstrap resample, with the draws that `paired.compare` makes."""
+    at_a_time = max(1, _CELLS // len(rows))
+    parts = []
+    for start in range(0, RESAMPLES, at_a_time):
+        size = (min(at_a_time, RESAMPLES - start), len(rows))
+        drawn = rng.integers(len(rows), size=size)
+        parts.append(np.stack([column[drawn].sum(axis=1) for column in rows.T], axis=1))
+    return np.concatenate(parts)
+
+
+def _ratio(sums: Any, units: Any) -> Any:
+    """The share; 0 where there is no unit."""
+    return sums / np.maximum(units, 1)
+
+
+def _differences(first: EvaluationPlan, second: EvaluationPlan) -> list[Difference]:
+    before, after = _parts(first), _parts(second)
+    return [
+        Difference(name, before.get(name), after.get(name), name in _EXPECTED)
+        for name in dict.fromkeys([*before, *after])
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _parts(plan: EvaluationPlan) -> dict[str, Any]:
+    """The plan by the names of its parts, options one by one."""
+    values = asdict(plan)
+    parts: dict[str, Any] = {"file": values["digest"][:12], "mode": values["mode"]}
+    parts |= values["versions"]
+    parts |= {name: values[name] for name in ("model", "seed", "limit", "with_constraints")}
+    for kind, options in values["options"].items():
+        parts |= {f"{kind}.{name}": value for name, value in options.items()}
+    return parts
+
+
+def _warnings(first: Run, second: Run, differences: Sequence[Difference]) -> list[str]:
+    found = [
+        f"{difference.name} differs: {difference.first} and {difference.second}"
+        for difference in differences
+        if not difference.expected
+    ]
+    for run in (first, second):
+        if len(run.rows) < run.total:
+            found.append(f"{run.name} has only {len(run.rows)} of its {run.total} rows")
+        if failed := sum(row.error is not None for row in run.rows):
+            found.append(f"{run.name} could not answer {failed} of its rows; these count as wrong")
+    return found

@@ -1,0 +1,117 @@
+"""LLMBar (arXiv 2310.07641): pairs of responses of which people prefer one.
+
+The refiner is asked in two ways. It judges each response by itself, as it does in a search:
+`accuracy` is how often the better response gets the higher value (equal values are half right),
+and `f1` takes accepted for the label, where the better response should be accepted and the worse
+one not. It also compares the two, in both orders: `pairwise` is how often it prefers the better
+one, `agreement` how often both orders prefer the same. A reply nobody can read is wrong, and
+`unreadable` counts it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from app.constraints.checker import Checker
+from app.domain.prompt import Prompt
+from app.evaluation.base import Figure, Item, Outcome, Score, Task, Verdicts
+from app.evaluation.figures import summary
+from app.evaluation.keys import unique
+from app.evaluation.labelled import LabelledRow, score
+from app.evaluation.rows import read_rows
+
+METRICS = ("accuracy", "f1", "pairwise", "agreement", "unreadable")
+_PUBLISHED_NAME = "dataset"
+"""LLMBar's own files are all called this, in a folder named after the subset."""
+_COIN: Score = {
+    "accuracy": (0.5, 1),
+    "f1": (1.0, 2),
+    "pairwise": (1.0, 2),
+    "agreement": (0.5, 1),
+    "unreadable": (0.0, 2),
+}
+"""What fair coins get on average: of the better response accepted in half of the cases (1 of F1's
+2 true positives), the worse one too (0.5 false positives), and the better one not (0.5 negatives).
+"""
+
+
+class LLMBar:
+    """Scores and sums up pairs; the items' groups are LLMBar's subsets."""
+
+    name = "llmbar"
+    task = Task.PREFER
+    primary = "accuracy"
+
+    def read(self, file: Path) -> list[Item]:
+        """All pairs; a row without `subset` is of the one its file is named after."""
+        stem = file.parent.name if file.stem == _PUBLISHED_NAME else file.stem
+        return unique(
+            (place, _item(row, position, stem))
+            for position, (place, row) in enumerate(read_rows(file, LabelledRow))
+        )
+
+    async def score(self, item: Item, outcome: Outcome, checker: Checker) -> Score:  # noqa: ARG002
+        """The five metrics of a pair, each also for its subset."""
+        return _with_subset(item, _scored(item, outcome.verdicts))
+
+    def figures(self, items: Sequence[Item], scores: Sequence[Score]) -> list[Figure]:  # noqa: ARG002
+        """The metrics over all pairs, then by subset."""
+        return summary(METRICS, scores)
+
+    async def floors(
+        self,
+        items: Sequence[Item],
+        checker: Checker,  # noqa: ARG002
+    ) -> Mapping[str, Sequence[Figure]]:
+        """What fair coins get on average, who says yes to everything, and who takes the longer."""
+        judges: Mapping[str, Callable[[Item], Score]] = {
+            "coin": lambda _: _COIN,
+            "always yes": lambda item: _scored(item, Verdicts((1.0, 1.0), (True, True), (0, 1))),
+            "longer": lambda item: _scored(item, _longer(item)),
+        }
+        return {
+            name: self.figures(items, [_with_subset(item, judge(item)) for item in items])
+            for name, judge in judges.items()
+        }
+
+
+def _item(row: LabelledRow, position: int, stem: str) -> Item:
+    return Item(
+        key=str(position if row.id is None else row.id),
+        prompt=Prompt.from_text(row.instruction),
+        group=row.subset or stem,
+        pair=(row.output_1, row.output_2),
+        better=row.label - 1,
+    )
+
+
+def _scored(item: Item, verdicts: Verdicts | None) -> Score:
+    better = item.better or 0
+    if verdicts is None:
+        verdicts = Verdicts((0.0, 0.0), (False, False))
+        accuracy = 0.0
+    else:
+        accuracy = score(verdicts.values[better], verdicts.values[1 - better])
+    hit, false_alarm = verdicts.accepted[better], verdicts.accepted[1 - better]
+    there, back = verdicts.preferred
+    return {
+        "accuracy": (accuracy, 1),
+        # A ratio of sums over all pairs: 2 TP / (2 TP + FP + FN).
+        "f1": (2.0 * hit, 2 * hit + false_alarm + (not hit)),
+        "pairwise": (float((there == better) + (back == better)), 2),
+        "agreement": (float(there is not None and there == back), 1),
+        "unreadable": (float((there is None) + (back is None)), 2),
+    }
+
+
+def _longer(item: Item) -> Verdicts:
+    first, second = (len(text) for text in item.pair or ("", ""))
+    if first == second:
+        return Verdicts((1.0, 1.0), (True, True), (0, 1))
+    longer = int(second > first)
+    return Verdicts(
+        (float(1 - longer), float(longer)), (not longer, bool(longer)), (longer, longer)
+    )
+
+
+def _with_subset(item: Item, score: Score) -> Score:
+    return {**score, **{f"{metric}/{item.group}": cell for metric, cell in score.items()}}

@@ -1,0 +1,27 @@
+"""Outcomes as JSON and back, and the outcome that a row without an answer counts as."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from app.evaluation.base import Outcome
+
+_OUTCOME = TypeAdapter(Outcome)
+
+NO_ANSWER = Outcome(response="", accepted=False, value=0.0)
+"""What a row counts as that could not be answered: nothing said, nothing judged.
+
+Leaving such rows out would flatter whoever fails on the difficult ones.
+"""
+
+
+def outcome_values(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as JSON-able values."""
+    values: dict[str, Any] = _OUTCOME.dump_python(outcome, mode="json")
+    return values
+
+
+def outcome_from(values: Mapping[str, Any]) -> Outcome:
+    """The outcome that `outcome_values` gave. Raises `pydantic.ValidationError`."""
+    return _OUTCOME.validate_python(dict(values))
