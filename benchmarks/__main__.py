@@ -18,13 +18,17 @@ from benchmarks.adapters import CHOICES, Adapters
 from benchmarks.beside import Beside
 from benchmarks.bound import Bound
 from benchmarks.context import Context, Section
+from benchmarks.decisions import Decisions
 from benchmarks.early_stop import EarlyStop
+from benchmarks.growth import Size
 from benchmarks.ifeval import measure, read_prompts, scores_table
 from benchmarks.kernels import Kernel
 from benchmarks.over_http import OverHttp
 from benchmarks.phases import Phase
 from benchmarks.progress import progress_bar
 from benchmarks.report import Row, print_table, write_json
+from benchmarks.rivals.parts import PARTS
+from benchmarks.rivals.parts import Part as RivalPart
 from benchmarks.swap import Swap
 
 console = Console()
@@ -58,7 +62,7 @@ SECTIONS: dict[Part, Titled] = {
         "A forced breadth-first search, and the same work sent straight to the engine",
         Bound(),
     ),
-    Part.EARLY_STOP: ("Breadth-first search with and without early stop", EarlyStop()),
+    Part.EARLY_STOP: ("Breadth-first search in full, and stopping early", EarlyStop()),
 }
 
 
@@ -107,6 +111,23 @@ def adapters(
 
 
 @cli.command()
+def decisions(
+    model: Model = None,
+    rounds: Rounds = 1,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="Prompts as JSON lines, as IFEval's; without constraints too."),
+    ] = None,
+    quick: Quick = False,
+    json: Json = OUT / "decisions.json",
+) -> None:
+    """Measure judging the same responses for less, and calibrate the first look."""
+    section = Decisions([prompt for file in data or [] for prompt in read_prompts(file, None)])
+    titled = {"decisions": ("The same responses judged: cheaper ways / every vote", section)}
+    _run(titled, model, rounds, [], quick, json, data=[file.name for file in data or []])
+
+
+@cli.command()
 def beside(
     model: Model = None,
     rounds: Rounds = 3,
@@ -132,6 +153,39 @@ def swap(
     """Measure how much longer searches take while checkpoints are swapped under them."""
     titled = {"swap": ("Searches of every mode, during swaps / without", Swap())}
     _run(titled, model, rounds, [], quick, json)
+
+
+@cli.command()
+def rivals(
+    model: Model = None,
+    rounds: Rounds = 3,
+    only: Annotated[list[RivalPart] | None, typer.Option(help="Measure only this section.")] = None,
+    at_once: AtOnce = None,
+    quick: Quick = False,
+    json: Json = OUT / "rivals.json",
+) -> None:
+    """Measure this project beside its-hub, optillm and a sequential search, on one engine."""
+    sections = {part.value: PARTS[part] for part in only or list(RivalPart)}
+    _run(sections, model, rounds, at_once or [], quick, json)
+
+
+@cli.command()
+def rows(
+    searches: Annotated[int, typer.Option(min=1, help="Searches to make up.")] = 50_000,
+    nodes: Annotated[int, typer.Option(min=1, help="Nodes of all searches together.")] = 500_000,
+    rounds: Annotated[int, typer.Option(min=1, help="Times each query is asked.")] = 30,
+    database_url: Annotated[
+        str | None, typer.Option(help="An empty database; none means a SQLite file, removed later.")
+    ] = None,
+    json: Json = OUT / "rows.json",
+) -> None:
+    """Measure lists, details and writing while the database is empty and when it is full."""
+    from benchmarks.rows import measure_growth
+
+    sections = asyncio.run(measure_growth(database_url, Size(searches, nodes), rounds, console))
+    for title, section in sections.items():
+        print_table(console, title, section)
+    write_json(json, {"searches": searches, "nodes": nodes, "rounds": rounds}, sections)
 
 
 @cli.command()

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 
 from app.domain.budget import Budget
-from app.domain.options import Mode, SearchOptions
+from app.domain.options import FirstLook, Mode, SearchOptions
 from app.domain.prompt import Prompt
 from app.domain.sampling import Sampling
 from app.search.base import SearchRequest
@@ -12,14 +12,22 @@ from app.settings import Settings
 
 
 def bfs_request(
-    settings: Settings, prompt: Prompt, seed: int, *, early_stop: bool, max_tokens: int
+    settings: Settings,
+    prompt: Prompt,
+    seed: int,
+    *,
+    early_stop: bool,
+    max_tokens: int,
+    first_look: FirstLook | None = None,
 ) -> SearchRequest:
     """SPaR's search (branch 3, beam 2, depth 3, 5 votes), as if it arrived now."""
     return SearchRequest(
         id=f"search-{seed}",
         mode=Mode.BFS,
         prompt=prompt,
-        options=SearchOptions(branch=3, beam=2, depth=3, votes=5, early_stop=early_stop),
+        options=SearchOptions(
+            branch=3, beam=2, depth=3, votes=5, early_stop=early_stop, first_look=first_look
+        ),
         budget=Budget(),
         sampling=Sampling(
             settings.response_temperature, settings.response_top_p, max_tokens, seed=seed

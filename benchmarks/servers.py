@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,14 +107,17 @@ def _last_words(log: Path) -> str:
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
-    """Ask the server to end; whatever of its group is left after a while is killed."""
-    if process.returncode is None:
-        process.terminate()
-        try:
+    """Ask the server to end; whatever of its group is left then, or after a while, is killed."""
+    try:
+        if process.returncode is None:
+            process.terminate()
             await asyncio.wait_for(process.wait(), STOP_SECONDS)
-        except TimeoutError:
+    except TimeoutError:
+        pass
+    finally:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+        await process.wait()
 
 
 def _free_port() -> int:

@@ -115,6 +115,24 @@ def playing(
     )
 
 
+def looking(
+    probability: float,
+    decide: Decide = never,
+    *,
+    respond: Say = numbered_response,
+    rewrite: Say = numbered_rewrite,
+) -> ScriptedEngine:
+    """An engine whose judge, asked without a critique, says yes with this probability."""
+
+    def verdict(call: Call, option: str) -> float:
+        if call.messages[-1].content.strip() != "Verdict:":
+            return verdict_of_critique(call, option)
+        share = {" yes": probability, " no": 1 - probability}.get(option, 0.0)
+        return math.log(share) if share else -math.inf
+
+    return ScriptedEngine(Play(respond=respond, decide=decide, rewrite=rewrite), verdict)
+
+
 def parts(calls: list[Call]) -> Counter[Part]:
     """How many calls of each kind."""
     return Counter(part_of(call) for call in calls)

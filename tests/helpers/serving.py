@@ -55,7 +55,7 @@ async def served(app: Any) -> AsyncIterator[str]:
     """Serve an application until the context ends, and say where."""
     # Listening before the server runs, so that the first client may come at any time.
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(app, log_level="critical", lifespan="off")
+        config = uvicorn.Config(app, log_config=None, lifespan="off")
         server = uvicorn.Server(config)
         running = asyncio.create_task(server.serve(sockets=[listener]))
         try:

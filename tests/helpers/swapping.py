@@ -9,7 +9,7 @@ from typing import Any
 
 from app.api.gate import Gate
 from app.checkpoints.registry import Registry, open_registry
-from app.checkpoints.swap import Swapper, SwapTimes
+from app.checkpoints.swap import OnSwap, Swapper, SwapTimes, ignore_swap
 from app.db.checkpoints import CheckpointRepository, StoredCheckpoint
 from app.db.servers import ServerRepository, ServerState
 from app.db.session import Database
@@ -146,6 +146,7 @@ class World:
         times: SwapTimes = QUICK,
         keep: int = 3,
         gate: Gate | None = None,
+        on_swap: OnSwap = ignore_swap,
     ) -> AsyncIterator[tuple[Registry, Swapper]]:
         """A server that follows the promotions; its requests pass the gate."""
         registry = await self.registry(engine)
@@ -157,6 +158,7 @@ class World:
             url="http://here",
             keep=keep,
             times=times,
+            on_swap=on_swap,
         )
         swapper.start()
         try:

@@ -1,0 +1,179 @@
+"""One server, all contenders beside it, and one run of one contender at a time."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import httpx
+
+from benchmarks.context import Context
+from benchmarks.instructions import LONG_INSTRUCTIONS
+from benchmarks.rivals.children import Client, client
+from benchmarks.rivals.clients.protocol import Answer, Job, Question, Result
+from benchmarks.rivals.contenders import Contender
+from benchmarks.rivals.environments import python_of
+from benchmarks.rivals.metering import Tally
+from benchmarks.servers import Command, running
+
+RESPONSE_TOKENS, JUDGMENT_TOKENS = 128, 64
+WARM_UP_TOKENS = 4
+SERVER = ("-m", "benchmarks.rivals.server")
+SLACK = 0.1
+"""Share of its tokens that a forced run may lack."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One contender's answers to a list of questions."""
+
+    seconds: float
+    answers: list[Answer]
+    tally: Tally
+
+    @property
+    def seconds_per_answer(self) -> float:
+        """The median wait from a question to its answer."""
+        return median(answer.seconds for answer in self.answers)
+
+    @property
+    def rate(self) -> float:
+        """Generated tokens per second, verdicts left out."""
+        return self.tally.completion_tokens / self.seconds
+
+    @property
+    def detail(self) -> dict[str, Any]:
+        """For the JSON file."""
+        return {
+            "seconds": self.seconds,
+            "seconds_of_answers": [answer.seconds for answer in self.answers],
+            "completion_tokens": self.tally.completion_tokens,
+            "verdicts": self.tally.verdicts,
+            "requests": self.tally.completions,
+            "prompt_tokens": self.tally.prompt_tokens,
+            "cached_tokens": self.tally.cached_tokens,
+        }
+
+
+class Contest:
+    """The server and the contenders' processes."""
+
+    def __init__(self, context: Context, url: str, http: httpx.AsyncClient) -> None:
+        self._context = context
+        self._url = url
+        self._http = http
+        self._clients: dict[str, Client] = {}
+
+    def enter(self, contender: Contender, process: Client) -> None:
+        """Let a contender's process take part."""
+        self._clients[contender.name] = process
+
+    async def forced(self, contender: Contender, questions: Sequence[Question], load: int) -> Run:
+        """Answers of full length.
+
+        Raises RuntimeError when their tokens are not about what they should be. A few may be
+        missing: some contenders judge equal texts only once.
+        """
+        run = await self._run(contender, questions, load, forced=True)
+        expected = len(questions) * contender.tokens(*lengths(self._context))
+        if abs(run.tally.completion_tokens - expected) > SLACK * expected:
+            raise RuntimeError(
+                f"{contender.name} took {run.tally.completion_tokens} tokens for work of"
+                f" {expected}: its work was not that of the others"
+            )
+        self._context.advance("", expected)
+        return run
+
+    async def free(self, contender: Contender, questions: Sequence[Question], load: int) -> Run:
+        """Answers as they come."""
+        return await self._run(contender, questions, load, forced=False)
+
+    async def warm_up(self, contender: Contender) -> None:
+        """One answer with the shortest of texts, so that nobody pays for first times."""
+        self._context.advance(f"warming up {contender.name}", 0)
+        await self._begin(forced=True, limit=WARM_UP_TOKENS)
+        await self._do(contender, [Question("Be brief.", "Name a colour.")], 1, forced=True)
+
+    async def raw(self, at_once: int) -> Run:
+        """The bare engine: so many independent responses at once, without any server."""
+        self._context.advance(f"the bare engine, {at_once} at once", 0)
+        await self._begin(forced=True)
+        tokens, _ = lengths(self._context)
+        texts = [f"{number}. {LONG_INSTRUCTIONS[number % 32]}" for number in range(at_once)]
+        response = await self._http.post(
+            "/benchmark/raw", json={"texts": texts, "max_tokens": tokens}
+        )
+        response.raise_for_status()
+        run = Run(float(response.json()), [], await self._tally())
+        self._context.advance("", run.tally.completion_tokens)
+        return run
+
+    async def _run(
+        self, contender: Contender, questions: Sequence[Question], load: int, *, forced: bool
+    ) -> Run:
+        self._context.advance(f"{contender.name}, {load} at once", 0)
+        await self._begin(forced=forced)
+        result = await self._do(contender, questions, load, forced=forced)
+        return Run(result.seconds, result.answers, await self._tally())
+
+    async def _tally(self) -> Tally:
+        response = await self._http.get("/benchmark/tally")
+        response.raise_for_status()
+        return Tally(**response.json())
+
+    async def _do(
+        self, contender: Contender, questions: Sequence[Question], load: int, *, forced: bool
+    ) -> Result:
+        options, limits = dict(contender.options), lengths(self._context)
+        job = Job(self._url, load, forced, *limits, list(questions), options)
+        return await self._clients[contender.name].do(job)
+
+    async def _begin(self, *, forced: bool, limit: int | None = None) -> None:
+        body = {"forced": forced, "limit": limit}
+        (await self._http.post("/benchmark/begin", json=body)).raise_for_status()
+
+
+@asynccontextmanager
+async def opened(
+    context: Context, contenders: Sequence[Contender], server: Sequence[str] = SERVER
+) -> AsyncIterator[Contest]:
+    """The server and the contenders, all warm. Raises `ConfigurationError` and RuntimeError."""
+    pythons = {}
+    for peer in sorted({each.peer for each in contenders if each.peer}):
+        context.advance(f"installing {peer}", 0)
+        pythons[peer] = await python_of(peer)
+    context.advance("starting the server", 0)
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        url = await stack.enter_async_context(running(_command(context, folder, server), folder))
+        http = await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=None))
+        contest = Contest(context, url, http)
+        for number, each in enumerate(contenders):
+            logs = folder / str(number)
+            logs.mkdir()
+            python = pythons[each.peer] if each.peer else None
+            contest.enter(
+                each, await stack.enter_async_context(client(each.name, python, each.module, logs))
+            )
+            await contest.warm_up(each)
+        yield contest
+
+
+def lengths(context: Context) -> tuple[int, int]:
+    """Tokens of a response and of a judgment."""
+    shorter = 4 if context.quick else 1
+    return RESPONSE_TOKENS // shorter, JUDGMENT_TOKENS // shorter
+
+
+def _command(context: Context, folder: Path, server: Sequence[str]) -> Command:
+    _, critique_tokens = lengths(context)
+    arguments = [
+        *server,
+        *("--model", context.model),
+        *("--data", str(folder / "data")),
+        *("--critique-tokens", str(critique_tokens)),
+    ]
+    return Command("benchmark server", arguments, "/readyz")

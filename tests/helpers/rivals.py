@@ -1,0 +1,98 @@
+"""The rivals benchmark's server with a scripted engine: words instead of tokens.
+
+As a program it is the server with that engine, started as the benchmark starts it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import typer
+
+from app.api import generate
+from app.db.recorder import Recorder
+from app.db.session import Database
+from app.db.upgrade import upgrade
+from app.engine.base import Call, Completion, OnDelta, ignore_delta
+from app.engine.process import EngineConfig
+from benchmarks.rivals import control, server
+from benchmarks.rivals.metering import Meter
+from tests.helpers.serving import door, served
+from tests.helpers.speaking import SpeakingEngine
+
+
+class MeteredWords(SpeakingEngine):
+    """Says `word 1`, `word 2` and so on, to the length that was asked for, behind a meter.
+
+    A judge of it says no unless `accepts` is set.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(self._words, log_probability=self._verdict)
+        self.meter = Meter()
+        self.accepts = False
+        self.forgotten = 0
+        self._said = 0
+
+    async def complete(self, call: Call, on_delta: OnDelta = ignore_delta) -> Completion:
+        return await self.meter.complete(super().complete, call, on_delta)
+
+    async def score(
+        self, call: Call, options: Sequence[str], on_delta: OnDelta = ignore_delta
+    ) -> dict[str, float]:
+        return dict(await self.meter.score(super().score, call, options, on_delta))
+
+    async def forget(self) -> bool:
+        """There is nothing to forget."""
+        self.forgotten += 1
+        return True
+
+    async def _words(self, call: Call) -> str:
+        if call.sampling.max_tokens == 1:
+            return "yes" if self.accepts else "no"
+        self._said += 1
+        return f"text-{self._said} " + " ".join(map(str, range(call.sampling.max_tokens)))
+
+    def _verdict(self, call: Call, option: str) -> float:
+        return 0.0 if (option.strip().lower() == "yes") is self.accepts else -100.0
+
+
+@asynccontextmanager
+async def benchmark_server(engine: MeteredWords, folder: Path) -> AsyncIterator[str]:
+    """Serve the doors that the benchmark uses, over a real database."""
+    url = f"sqlite+aiosqlite:///{folder / 'spar.db'}"
+    await asyncio.to_thread(upgrade, url)
+    app = door(engine)
+    app.include_router(generate.router)
+    app.include_router(control.router)
+    services = app.state.services
+    services.database = Database(url)
+    services.recorder = Recorder(services.database)
+    try:
+        async with served(app) as address:
+            yield address
+    finally:
+        await services.recorder.close(60)
+        await services.database.close()
+
+
+class StartedWords(MeteredWords):
+    """In the place of an engine that the server starts."""
+
+    ready = False
+
+    def __init__(self, _: EngineConfig) -> None:
+        super().__init__()
+
+    async def start(self) -> None:
+        """Take calls."""
+        self.ready = True
+
+    async def close(self) -> None:
+        """There is nothing to stop."""
+
+
+if __name__ == "__main__":
+    server.MeteredVllm = StartedWords  # type: ignore[assignment,misc]
+    typer.run(server.serve)

@@ -1,0 +1,70 @@
+"""The whole server as `spar serve` wires it, but on a scripted engine."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from app import main
+from app.settings import Settings
+from tests.helpers.checkpoint_files import make_base
+from tests.helpers.scripts import Play
+from tests.helpers.searching import Checks
+from tests.helpers.swapping import LoadingEngine, until
+
+
+class OwnScriptedEngine(LoadingEngine):
+    """Starts and stops at once."""
+
+    async def start(self) -> None:
+        """Nothing is loaded."""
+
+    async def close(self) -> None:
+        """Nothing is running."""
+
+
+class NoChecks(Checks):
+    """Finds nothing to check, and needs no process for it: those take seconds to start."""
+
+    def __init__(self, *_: object) -> None:
+        super().__init__()
+
+    async def start(self) -> None:
+        """Nothing is started."""
+
+    async def close(self) -> None:
+        """Nothing is running."""
+
+    def validate(self, *_: object) -> None:
+        """Nothing is refused."""
+
+
+@asynccontextmanager
+async def whole_server(
+    patch: pytest.MonkeyPatch, folder: Path, database: Path, **settings: Any
+) -> AsyncIterator[FastAPI]:
+    """The running application, ready; `database` is a migrated file, which becomes the server's."""
+    patch.setattr(main, "_engine", lambda *_: OwnScriptedEngine(Play()))
+    patch.setattr(main, "Checker", NoChecks)
+    wanted = Settings(
+        _env_file=None,
+        data=folder / "data",
+        database_url=f"sqlite+aiosqlite:///{database}",
+        worker=False,
+        swap_seconds=0.05,
+        **settings,
+    )
+    app = main.create_app(wanted, str(make_base(folder / "base")))
+    async with app.router.lifespan_context(app):
+        await until(lambda: app.state.services.registry.ready)
+        yield app
+
+
+def client_of(app: FastAPI) -> httpx.AsyncClient:
+    """A client of the application, which sees a 500 as other clients do."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://localhost")
