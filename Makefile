@@ -5,7 +5,7 @@ SETUP := $(PYTHON) scripts/setup.py $(if $(GPU),--gpu)
 COMPILE := $(BIN)/uv pip compile -q --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
 	--excludes requirements/excludes.txt --custom-compile-command "make pins"
 
-.PHONY: help serve test check pins
+.PHONY: help serve test check audit pins
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST)
@@ -30,6 +30,10 @@ check: ## set up what is missing, check the code without running it
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+audit: ## look the pinned requirements up among the known vulnerabilities (needs pypi.org)
+	@$(SETUP)
+	$(BIN)/uv tool run pip-audit@2.10.1 --disable-pip --no-deps -r requirements/cpu.txt
 
 pins: ## rewrite the pinned requirements from pyproject.toml
 	@$(SETUP)

@@ -50,7 +50,8 @@ class Admission:
     """Lets `running` requests in at a time and `waiting` more wait for their turn.
 
     `last_seen` is the `time.monotonic` moment when a request last came or went; `gate` is what
-    every request passes, those of the background too.
+    every request passes, those of the background too. `admitted` requests hold a place, and
+    `running` of them have their turn.
     """
 
     def __init__(self, running: int, waiting: int) -> None:
@@ -58,6 +59,7 @@ class Admission:
         self._slots = asyncio.Semaphore(running)
         self._places = running + waiting
         self.admitted = 0
+        self.running = 0
         self.last_seen = -math.inf
 
     def enter(self) -> "Ticket":
@@ -106,7 +108,9 @@ class Ticket:
         except TimeoutError:
             yield
             return
+        self._admission.running += 1
         try:
             yield
         finally:
+            self._admission.running -= 1
             self._slots.release()

@@ -1,6 +1,6 @@
 """What the routes work with, wired once per process by `app.main`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -12,6 +12,8 @@ from app.constraints.checker import Checker
 from app.db.recorder import Recorder
 from app.db.session import Database
 from app.engine.base import Engine
+from app.observe.observer import Observer
+from app.observe.stored import StoredFigures
 from app.search.expand import Roles
 from app.settings import Settings
 
@@ -34,6 +36,11 @@ class Services:
     background: Background
     registry: Registry
     started_at: int
+    observer: Observer = field(default_factory=Observer)
+    stored: StoredFigures = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.stored = StoredFigures(self.database)
 
 
 def services(request: Request) -> Services:

@@ -49,7 +49,10 @@ async def answer(
     deadline_ms = search.budget.deadline_ms
     try:
         async with ticket.turn(None if deadline_ms is None else deadline_ms / 1000):
-            result = await run_search(search, services.roles, on_event)
+            with services.observer.search(search) as watched:
+                on_event = watched.beside(on_event)
+                result = await run_search(search, services.roles, on_event, watched.on_phase)
+                watched.ended(result)
     finally:
         ticket.leave()
     services.recorder.submit(result)

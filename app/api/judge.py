@@ -39,6 +39,7 @@ async def judge(body: JudgeIn, request: Request, services: ServicesDep) -> Judge
             gate=body.search.gate,
             early_stop=body.search.early_stop,
             seed=body.seed,
+            first_look=services.settings.first_look if body.search.first_look else None,
         )
         meter = Meter(usage, max_tokens=None)
         try:
@@ -51,6 +52,7 @@ async def judge(body: JudgeIn, request: Request, services: ServicesDep) -> Judge
 
     judgment = await while_connected(request, work())
     usage.judgments += 1
+    services.observer.metrics.usage("judge", usage)
     return judge_out(judgment, versions, usage)
 
 

@@ -24,11 +24,12 @@ from app.domain.checkpoint import Role, Versions
 from app.domain.options import Mode
 from app.engine.base import Completion, Delta
 from app.errors import InvalidRequest, SparError
+from app.observe.context import note_background
 from app.search.base import SearchEvent, SearchResult, ignore_event
 
 router = APIRouter(prefix="/v1", tags=["openai"])
 
-SEARCH_FIELDS = ("search", "budget", "constraints")
+SEARCH_FIELDS = ("search", "budget", "constraints", "response")
 
 
 @router.get("/models")
@@ -79,13 +80,17 @@ async def _plain(
         head = _head(body, versions, f"chatcmpl-{ULID()}")
         if body.stream:
             await check_length(calls[0], services.engine)
-    if not body.stream:
-        work = complete_all(calls, services.engine, ticket)
-        completions = await while_connected(request, work)
-        return chat_out(head, completions, as_ids=body.return_tokens_as_token_ids)
 
-    async def run(report: Callable[[tuple[int, Delta]], None]) -> list[Completion]:
-        return await complete_all(calls, services.engine, ticket, report)
+    async def run(
+        report: Callable[[tuple[int, Delta]], None] | None = None,
+    ) -> list[Completion]:
+        completions = await complete_all(calls, services.engine, ticket, report)
+        services.observer.metrics.chat(completions, background=body.priority > 0)
+        return completions
+
+    if not body.stream:
+        completions = await while_connected(request, run())
+        return chat_out(head, completions, as_ids=body.return_tokens_as_token_ids)
 
     include_usage = body.stream_options is not None and body.stream_options.include_usage
     chunks = chat_chunks(
@@ -116,8 +121,10 @@ async def _searched(
 
 def _place(body: ChatIn, services: Services) -> Place:
     """Whoever gives way by a priority above 0 waits in the background, as the worker does."""
-    queue = services.background if body.priority > 0 else services.admission
-    return queue.enter()
+    if body.priority > 0:
+        note_background()
+        return services.background.enter()
+    return services.admission.enter()
 
 
 def _head(body: ChatIn, versions: Versions, answer_id: str) -> Head:

@@ -33,6 +33,7 @@ from app.engine.base import (
     ignore_delta,
 )
 from app.errors import PromptTooLong, SparError
+from app.keys.spending import counting
 from app.search.meter import WHOLE_CALL
 
 IMPOSSIBLE = -9999.0
@@ -83,7 +84,7 @@ async def complete_all(
     try:
         async with ticket.turn():
             tasks = [
-                asyncio.create_task(engine.complete(call, reporter(index)))
+                asyncio.create_task(engine.complete(call, counting(reporter(index))))
                 for index, call in enumerate(calls)
             ]
             try:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self, TypedDict
 from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
 
 from app.api.schemas import (
+    REPAIRED,
     BudgetIn,
     CheckpointIn,
     CheckpointOut,
@@ -95,8 +96,8 @@ def check_answerable(messages: list[ChatMessageIn]) -> list[ChatMessageIn]:
 class ChatIn(Continuing):
     """A chat completion request.
 
-    `search`, `budget`, `constraints` and `include_tree` go with the search modes
-    (`model="actor:bfs"`), `priority` (lower is served first) and `checkpoint` with every model.
+    `search`, `budget`, `constraints`, `response` (one to repair) and `include_tree` go with the
+    search modes (`model="actor:bfs"`), `priority` (lower is served first) and `checkpoint` with every model.
     A model's name may say its version too (`actor@12`, `actor@12:bfs`). As in vLLM,
     `logprob_token_ids` asks for the log-probabilities of these tokens instead of the likeliest
     ones', and `return_tokens_as_token_ids` names tokens as `token_id:5`.
@@ -121,6 +122,7 @@ class ChatIn(Continuing):
     search: SearchIn | None = None
     budget: BudgetIn | None = None
     constraints: list[ConstraintIn] | None = Field(None, max_length=64)
+    response: Text | None = Field(None, description=REPAIRED)
     include_tree: bool = False
     checkpoint: CheckpointIn | None = None
 

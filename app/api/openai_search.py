@@ -51,6 +51,7 @@ async def chat_search(
     generate = GenerateIn(
         messages=[MessageIn(role=message.role, content=message.content) for message in messages],
         mode=mode,
+        response=body.response,
         constraints=body.constraints or [],
         search=body.search or SearchIn(),
         budget=body.budget or BudgetIn(),

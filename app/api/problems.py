@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from app.api.schemas import Problem
 from app.errors import EngineUnavailable, SparError
+from app.observe.context import current_request
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +118,8 @@ async def _unforeseen(*_: object) -> JSONResponse:
         status=500,
         message="an unforeseen error; the server's log has the details",
     )
-    return respond(details)
+    context = current_request()
+    return respond(details, None if context is None else {"X-Request-Id": context.id})
 
 
 def field_name(location: Sequence[int | str]) -> str | None:

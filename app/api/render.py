@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 from app.api.schemas import (
     CheckpointOut,
+    ConstraintIn,
     ConstraintOut,
     GenerateOut,
     JudgeOut,
@@ -36,10 +37,15 @@ def node_out(node: Node, prompt_text: str) -> NodeOut:
         critique=judgment.critique if judgment else None,
         constraints=constraints_out(judgment),
         votes=votes_out(judgment),
+        first_look=_looked(judgment),
         partial=node.partial,
         completion_tokens=node.completion_tokens,
         created_ms=round(node.created_ms, 3),
     )
+
+
+def _looked(judgment: Judgment | None) -> float | None:
+    return judgment.first_look.probability if judgment and judgment.first_look else None
 
 
 def constraints_out(judgment: Judgment | None) -> list[ConstraintOut]:
@@ -99,6 +105,7 @@ def judge_out(judgment: Judgment, versions: Versions, usage: Usage) -> JudgeOut:
         accepted=judgment.accepted,
         value=judgment.value,
         votes=votes_out(judgment),
+        first_look=_looked(judgment),
         critique=judgment.critique,
         constraints=constraints_out(judgment),
         checkpoint=checkpoint_out(versions),
@@ -130,6 +137,8 @@ def detail_out(stored: StoredSearch) -> SearchDetailOut:
         messages=[MessageIn(role=m.role, content=m.content) for m in stored.messages],
         critique=stored.critique,
         constraints=[constraint_out(result) for result in stored.results],
+        asked=[ConstraintIn(id=one.id, kwargs=dict(one.kwargs)) for one in stored.constraints],
+        best_node=stored.best_node,
         options=dict(stored.options),
         tree=[node_out(node, stored.prompt) for node in stored.nodes],
     )

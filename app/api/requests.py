@@ -5,12 +5,13 @@ import time
 from ulid import ULID
 
 from app.api.deps import Services
-from app.api.schemas import BudgetIn, CheckpointIn, GenerateIn, PromptIn, SamplingIn
+from app.api.schemas import BudgetIn, CheckpointIn, GenerateIn, PromptIn, SamplingIn, SearchIn
 from app.domain.budget import Budget
 from app.domain.checkpoint import Versions
 from app.domain.options import Mode, SearchOptions
 from app.domain.prompt import Constraint, Message, Prompt
 from app.domain.sampling import Sampling
+from app.domain.tree import PROMPT, given_response
 from app.errors import InvalidRequest
 from app.search.base import SearchRequest
 from app.search.room import response_room
@@ -42,24 +43,33 @@ async def search_request(
         prompt,
         body.mode,
         critique_tokens=services.settings.critique_tokens,
+        given=body.response,
     )
     return SearchRequest(
         id=str(ULID()),
         mode=body.mode,
         prompt=prompt,
-        options=SearchOptions(**body.search.model_dump()),
+        options=_options(body.search, services),
         budget=_budget(body.budget, services),
         sampling=_sampling(body.sampling, body.mode, room, services),
         started=started,
         versions=await pinned(body.checkpoint, services),
         priority=priority,
         stream=body.stream,
+        root=PROMPT if body.response is None else given_response(body.response),
     )
 
 
 async def pinned(body: CheckpointIn, services: Services) -> Versions:
     """The versions of one request. Raises what `Registry.pin` raises."""
     return await services.registry.pin(body.actor, body.refiner)
+
+
+def _options(body: SearchIn, services: Services) -> SearchOptions:
+    shape = body.model_dump(exclude={"first_look"})
+    return SearchOptions(
+        **shape, first_look=services.settings.first_look if body.first_look else None
+    )
 
 
 def _budget(body: BudgetIn, services: Services) -> Budget:

@@ -24,6 +24,12 @@ NonEmptyText = Annotated[
 JsonObject = Annotated[dict[str, Any], AfterValidator(storable_json)]
 
 
+FIRST_LOOK = (
+    "Cast no votes where a program rejects or the verdict is clear before any critique; the"
+    " server's settings say what is clear. Not used by best_of_n."
+)
+
+
 class Schema(BaseModel):
     """Base of everything a client sends."""
 
@@ -84,6 +90,7 @@ class SearchIn(Schema):
     early_stop: bool = Field(
         True, description="End at the first accepted node, and votes once they are decided."
     )
+    first_look: bool = Field(False, description=FIRST_LOOK)
 
 
 class BudgetIn(Schema):
@@ -111,8 +118,15 @@ class CheckpointIn(Schema):
     refiner: int | None = Field(None, ge=0, lt=10**9, description="0 is the base model.")
 
 
+REPAIRED = (
+    "A response to repair: the search begins with it in the prompt's place, so that the refiner"
+    " rewrites it where the actor would have answered. It is judged first."
+)
+
+
 class GenerateIn(PromptIn):
     mode: Mode = Mode.BFS
+    response: Text | None = Field(None, description=REPAIRED)
     search: SearchIn = Field(default_factory=SearchIn)
     budget: BudgetIn = Field(default_factory=BudgetIn)
     sampling: SamplingIn = Field(default_factory=SamplingIn)
@@ -125,6 +139,7 @@ class JudgeSearchIn(Schema):
     votes: int = Field(5, ge=1, le=31)
     gate: float = Field(0.5, ge=0, le=1)
     early_stop: bool = Field(False, description="Stop voting once the outcome is decided.")
+    first_look: bool = Field(False, description=FIRST_LOOK)
 
 
 class JudgeIn(PromptIn):
@@ -138,6 +153,9 @@ class VoteOut(BaseModel):
     verdict: bool
     probability: float
     critique: str
+
+
+LOOKED = "P(yes) read before any critique; null where it was not read."
 
 
 class ConstraintOut(BaseModel):
@@ -179,6 +197,7 @@ class NodeOut(BaseModel):
     critique: str | None
     constraints: list[ConstraintOut]
     votes: list[VoteOut]
+    first_look: float | None = Field(None, description=LOOKED)
     partial: bool
     completion_tokens: int
     created_ms: float
@@ -203,6 +222,7 @@ class JudgeOut(BaseModel):
     accepted: bool
     value: float | None
     votes: list[VoteOut]
+    first_look: float | None = Field(None, description=LOOKED)
     critique: str
     constraints: list[ConstraintOut]
     checkpoint: CheckpointOut
@@ -234,6 +254,8 @@ class SearchDetailOut(SearchSummaryOut):
     messages: list[MessageIn]
     critique: str | None
     constraints: list[ConstraintOut]
+    asked: list[ConstraintIn] = Field(description="The constraints of the request.")
+    best_node: int | None = Field(description="The node that was answered, by its id in `tree`.")
     options: dict[str, Any]
     tree: list[NodeOut]
 

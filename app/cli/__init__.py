@@ -7,7 +7,19 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from app.cli import answer, checkpoints, feedback, iterations, maintain, prompts, serve, stored
+from app.cli import (
+    answer,
+    checkpoints,
+    doctor,
+    eval,
+    feedback,
+    iterations,
+    keys,
+    maintain,
+    prompts,
+    serve,
+    stored,
+)
 from app.errors import SparError
 
 
@@ -44,8 +56,11 @@ cli.command("export")(prompts.export)
 cli.add_typer(prompts.prompts, name="prompts")
 cli.add_typer(checkpoints.checkpoints, name="checkpoints")
 cli.command("serving")(checkpoints.serving)
+cli.add_typer(eval.evaluations, name="eval")
+cli.add_typer(keys.keys, name="keys")
 cli.add_typer(maintain.db, name="db")
 cli.add_typer(maintain.model, name="model")
+cli.command("doctor")(doctor.doctor)
 cli.command("version")(maintain.version)
 
 

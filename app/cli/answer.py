@@ -16,6 +16,7 @@ def generate(  # noqa: PLR0913 - one parameter per option
     votes: options.Votes = None,
     gate: options.Gate = None,
     early_stop: options.EarlyStop = None,
+    first_look: options.FirstLook = None,
     max_nodes: options.MaxNodes = None,
     max_tokens: options.MaxTokens = None,
     deadline: options.Deadline = None,
@@ -51,6 +52,7 @@ def generate(  # noqa: PLR0913 - one parameter per option
             votes=votes,
             gate=gate,
             early_stop=early_stop,
+            first_look=first_look,
         ),
         "budget": given(max_nodes=max_nodes, max_tokens=max_tokens, deadline_ms=deadline),
         "sampling": given(
@@ -70,6 +72,7 @@ def judge(  # noqa: PLR0913 - one parameter per option
     constraint: options.Constraints = None,
     votes: options.Votes = None,
     gate: options.Gate = None,
+    first_look: options.FirstLook = None,
     seed: options.Seed = None,
     as_json: options.Json = False,
     url: options.Url = options.DEFAULT_URL,
@@ -83,7 +86,7 @@ def judge(  # noqa: PLR0913 - one parameter per option
         "prompt": read_prompt(prompt),
         "response": read_response(response, response_file),
         "constraints": parse_constraints(constraint),
-        "search": given(votes=votes, gate=gate),
+        "search": given(votes=votes, gate=gate, first_look=first_look),
         **given(seed=seed),
     }
     ask.judge(url, checked(JudgeIn, body), as_json=as_json)

@@ -1,5 +1,6 @@
 """Talking to a running server: plain JSON calls, and the event stream of a search."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -76,7 +77,9 @@ Event = NodeSeen | NodeAccepted | TextDelta | Final
 class Client:
     """Calls to one server; a context manager that closes its connections.
 
-    Every method raises `ServerUnreachable`, `ConnectionLost`, `NotOurServer` or `Refused`.
+    The key in the environment variable `SPAR_API_KEY` is sent along; an option would show in the
+    list of processes. Every method raises `ServerUnreachable`, `ConnectionLost`, `NotOurServer` or
+    `Refused`.
     """
 
     def __init__(self, url: str) -> None:
@@ -87,7 +90,7 @@ class Client:
             self._http = httpx.Client(
                 base_url=self._url,
                 timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS),
-                headers={"content-type": "application/json"},
+                headers={"content-type": "application/json", **_key()},
                 trust_env=not local,
             )
 
@@ -221,6 +224,11 @@ class _NodeId(BaseModel):
 
 class _Text(BaseModel):
     text: str
+
+
+def _key() -> dict[str, str]:
+    key = os.environ.get("SPAR_API_KEY")
+    return {"authorization": f"Bearer {key}"} if key else {}
 
 
 def _body(request: BaseModel) -> str:

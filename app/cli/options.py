@@ -17,7 +17,8 @@ _CONSTRAINT_HELP = (
 )
 
 
-def _web_address(url: str) -> str:
+def web_address(url: str) -> str:
+    """The address as given. Raises `typer.BadParameter` for what is none."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
@@ -39,7 +40,7 @@ def _search(text: str, default: float) -> Any:
 Url = Annotated[
     str,
     typer.Option(
-        envvar="SPAR_URL", callback=_web_address, help="The server.", rich_help_panel=_OUTPUT
+        envvar="SPAR_URL", callback=web_address, help="The server.", rich_help_panel=_OUTPUT
     ),
 ]
 Json = Annotated[
@@ -75,6 +76,14 @@ EarlyStop = Annotated[
     typer.Option(
         "--early-stop/--no-early-stop",
         help="End at the first accepted node, and votes once they are decided.",
+        rich_help_panel=_SEARCH,
+    ),
+]
+FirstLook = Annotated[
+    bool | None,
+    typer.Option(
+        "--first-look/--no-first-look",
+        help="Cast no votes where a program rejects or the verdict is clear at once.",
         rich_help_panel=_SEARCH,
     ),
 ]

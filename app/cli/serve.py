@@ -1,5 +1,6 @@
 """`spar serve`: check, prepare, and run the server."""
 
+import asyncio
 from typing import Annotated
 
 import typer
@@ -29,6 +30,7 @@ def serve(
     from app.cli.progress import resolve
     from app.configure import settings_from
     from app.db.upgrade import upgrade
+    from app.keys.policy import check_keys
     from app.preflight import check_data_folder, check_port, check_python
 
     settings = settings_from(
@@ -48,6 +50,7 @@ def serve(
     say(f"Model: {path}")
     upgrade(settings.url)
     say("Database: up to date")
+    asyncio.run(check_keys(settings))
     say(f"Starting the engine and the server on {settings.host}:{settings.port}")
 
     from app.main import serve as run

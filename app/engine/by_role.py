@@ -9,6 +9,7 @@ from typing import Protocol
 from app.domain.checkpoint import Role, parse_served_name
 from app.domain.prompt import Message
 from app.engine.base import AdapterEngine, Call, Completion, OnDelta, ignore_delta
+from app.engine.figures import EngineFigures, Measured
 from app.engine.process import EngineConfig
 from app.errors import EngineError
 
@@ -64,6 +65,16 @@ class EnginesByRole:
     def context_tokens(self) -> int:
         """Prompt and completion together may be this long."""
         return self._any.context_tokens
+
+    @property
+    def figures(self) -> Mapping[str, EngineFigures]:
+        """Each role's figures, where its engine keeps them; see `Measured`."""
+        return {
+            str(role): figures
+            for role, engine in self._engines.items()
+            if isinstance(engine, Measured)
+            for figures in engine.figures.values()
+        }
 
     @property
     def max_adapter_rank(self) -> int:

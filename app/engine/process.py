@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from app.engine.figures import EngineFigures, stat_logger
 from app.engine.orphans import SERVER_PID
 from app.errors import ConfigurationError, EngineUnavailable
 
@@ -71,6 +72,7 @@ class EngineProcess:
         self._spoilt = False
         self.restarts = 0
         self.weights = config.model
+        self.figures = EngineFigures()
 
     @property
     def ready(self) -> bool:
@@ -111,7 +113,7 @@ class EngineProcess:
 
     async def _launch(self) -> None:
         try:
-            self._llm = await _build_in_thread(self._config, self.weights)
+            self._llm = await _build_in_thread(self._config, self.weights, self.figures)
         except (RuntimeError, ValueError, OSError) as error:
             raise ConfigurationError(
                 f"the engine cannot start with model {self.weights}: {error}"
@@ -126,6 +128,7 @@ class EngineProcess:
                 log.error("the engine died; restarting it (restart %d)", self.restarts)
                 self._llm.shutdown()
                 self._llm, self._spoilt = None, False
+                self.figures.forget_now()
                 await self._relaunch()
 
     async def _relaunch(self) -> None:
@@ -147,7 +150,9 @@ def _kill_half_started() -> None:
             child.kill()
 
 
-async def _build_in_thread(config: EngineConfig, weights: str) -> "AsyncLLM":
+async def _build_in_thread(
+    config: EngineConfig, weights: str, figures: EngineFigures
+) -> "AsyncLLM":
     """Start the engine's process, which blocks until the model is loaded.
 
     The thread is a daemon: a server that is told to stop meanwhile does not wait for it.
@@ -159,7 +164,7 @@ async def _build_in_thread(config: EngineConfig, weights: str) -> "AsyncLLM":
 
     def build() -> None:
         try:
-            built.append(_build(config, weights))
+            built.append(_build(config, weights, figures))
         except Exception as error:  # raised again below, where somebody waits
             failed.append(error)
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
@@ -172,14 +177,14 @@ async def _build_in_thread(config: EngineConfig, weights: str) -> "AsyncLLM":
     return built.pop()
 
 
-def _build(config: EngineConfig, weights: str) -> "AsyncLLM":
+def _build(config: EngineConfig, weights: str, figures: EngineFigures) -> "AsyncLLM":
     # The environment, which says on which cores, is the process's: one engine after the other.
     with _starting:
         _prepare_environment(config)
-        return _start(config, weights)
+        return _start(config, weights, figures)
 
 
-def _start(config: EngineConfig, weights: str) -> "AsyncLLM":
+def _start(config: EngineConfig, weights: str, figures: EngineFigures) -> "AsyncLLM":
     # A Ctrl-C in the terminal reaches every process of its group. The engine must outlive it
     # until running requests are done, and a child inherits the signals its starter blocks.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -218,7 +223,9 @@ def _start(config: EngineConfig, weights: str) -> "AsyncLLM":
         }
     else:
         arguments["gpu_memory_utilization"] = config.gpu_memory_utilization
-    return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
+    return AsyncLLM.from_engine_args(
+        AsyncEngineArgs(**arguments), stat_loggers=[stat_logger(figures)]
+    )
 
 
 def on_cpu() -> bool:

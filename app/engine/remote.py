@@ -35,11 +35,14 @@ class RemoteEngine:
     url: the server's address, with or without `/v1`.
     connections: requests at the same time, tokenizing included; more wait for their turn here.
     timeout_s: seconds that one whole call may take.
+    api_key: sent as a bearer token with every request.
 
     Raises `ConfigurationError` for what is no address.
     """
 
-    def __init__(self, url: str, *, connections: int, timeout_s: float) -> None:
+    def __init__(
+        self, url: str, *, connections: int, timeout_s: float, api_key: str | None = None
+    ) -> None:
         self._url = url.rstrip("/").removesuffix("/v1")
         parts = urlsplit(self._url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -48,6 +51,7 @@ class RemoteEngine:
             )
         self._http = httpx.AsyncClient(
             base_url=self._url,
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
             limits=httpx.Limits(
                 max_connections=connections,
                 max_keepalive_connections=connections,

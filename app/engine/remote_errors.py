@@ -14,18 +14,27 @@ _TOO_LONG = "maximum context length"
 """In every message with which vLLM refuses a prompt that does not fit."""
 
 
+class ServerBusy(EngineUnavailable):
+    """The server takes no calls just now, and says so: it is not broken."""
+
+
+class CallRefused(EngineError):
+    """The server will not make this call, and nor would another of its kind."""
+
+
 def error_of(response: httpx.Response) -> SparError:
     """The error for a response that is not a success, with the server's own message."""
     refusal = _refusal(response)
     message = _message(refusal) or f"the server answered {response.status_code} without saying why"
     status = response.status_code
     if status in (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE):
-        return EngineUnavailable(message, retry_after=_retry_after(response))
+        return ServerBusy(message, retry_after=_retry_after(response))
     if status == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
         return PromptTooLong(message)
     if status == httpx.codes.BAD_REQUEST and _is_too_long(refusal, message):
         return PromptTooLong(message)
-    return EngineError(f"the server refused the call ({status}): {message}")
+    kind = CallRefused if response.is_client_error else EngineError
+    return kind(f"the server refused the call ({status}): {message}")
 
 
 def _refusal(response: httpx.Response) -> dict[str, Any]:

@@ -1,8 +1,15 @@
-"""From chat messages to the tokens a model reads."""
+"""From chat messages to the tokens a model reads.
+
+A chat template marks who speaks by control tokens such as `<|im_start|>`. The same characters in
+somebody's message must not become such a token, or the message could speak for the system. They
+are therefore taken out before the template is applied, and put back as ordinary text.
+"""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, Protocol
+import re
+import secrets
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol, cast
 
 from app.domain.prompt import Message
 from app.errors import PromptTooLong
@@ -20,6 +27,14 @@ class Tokenizer(Protocol):
     def encode(self, text: str, *, add_special_tokens: bool) -> list[int]: ...
 
 
+class SplittingTokenizer(Protocol):
+    """What a tokenizer that has control tokens can do besides: read their texts as ordinary."""
+
+    def encode(
+        self, text: str, *, add_special_tokens: bool, split_special_tokens: bool
+    ) -> list[int]: ...
+
+
 class Renderer:
     """Renders conversations with a model's chat template and tokenizer."""
 
@@ -27,6 +42,7 @@ class Renderer:
         self._tokenizer = tokenizer
         self._context_tokens = context_tokens
         self._single_tokens: dict[str, int | None] = {}
+        self._control = _control_texts(tokenizer)
 
     async def render(self, messages: Sequence[Message]) -> list[int]:
         """Token ids of the conversation, ready for the assistant to speak.
@@ -63,14 +79,71 @@ class Renderer:
         return self._single_tokens[text]
 
     def _render(self, messages: Sequence[Message]) -> list[int]:
+        marks = _Marks(self._control, messages)
         prefilled = messages[-1].role == "assistant"
         spoken = messages[:-1] if prefilled else messages
         text = self._tokenizer.apply_chat_template(
-            [{"role": message.role, "content": message.content} for message in spoken],
+            [{"role": one.role, "content": marks.put(one.content)} for one in spoken],
             tokenize=False,
             add_generation_prompt=True,
         )
         assert isinstance(text, str), "rendered without tokenizing"
         if prefilled:
-            text += messages[-1].content
-        return self._tokenizer.encode(text, add_special_tokens=False)
+            text += marks.put(messages[-1].content)
+        tokens: list[int] = []
+        for ordinary, part in marks.parts(text):
+            if ordinary:
+                splitting = cast(SplittingTokenizer, self._tokenizer)
+                tokens += splitting.encode(
+                    part, add_special_tokens=False, split_special_tokens=True
+                )
+            else:
+                tokens += self._tokenizer.encode(part, add_special_tokens=False)
+        return tokens
+
+
+def _control_texts(tokenizer: Tokenizer) -> re.Pattern[str] | None:
+    """What matches the text of any control token; None when there are none.
+
+    A tokenizer without such a table never reads control tokens from text.
+    """
+    added = getattr(tokenizer, "added_tokens_decoder", {})
+    texts = {token.content for token in added.values() if token.special and token.content}
+    # The longest first, for one may begin with another.
+    longest_first = sorted(texts, key=lambda text: (-len(text), text))
+    return re.compile("|".join(map(re.escape, longest_first))) if texts else None
+
+
+class _Marks:
+    """Stands marks in the place of control texts, and gives the texts back.
+
+    Marks hold a random word, new each time, so that no message can hold one.
+    """
+
+    def __init__(self, control: re.Pattern[str] | None, messages: Sequence[Message]) -> None:
+        self._texts: list[str] = []
+        self._control = None
+        if control is not None and any(control.search(one.content) for one in messages):
+            self._control = control
+        self._edge = f"\ue000{secrets.token_hex(16)}\ue001"
+
+    def put(self, content: str) -> str:
+        """The content with a mark for every control text."""
+        if self._control is None:
+            return content
+        return self._control.sub(self._mark, content)
+
+    def parts(self, text: str) -> Iterator[tuple[bool, str]]:
+        """The rendered text in parts, each with whether it stood behind a mark."""
+        if self._control is None:
+            yield False, text
+            return
+        for index, part in enumerate(text.split(self._edge)):
+            if index % 2:
+                yield True, self._texts[int(part)]
+            elif part:
+                yield False, part
+
+    def _mark(self, found: re.Match[str]) -> str:
+        self._texts.append(found[0])
+        return f"{self._edge}{len(self._texts) - 1}{self._edge}"

@@ -17,6 +17,7 @@ from app.engine.base import (
     TokenLogprob,
     ignore_delta,
 )
+from app.engine.figures import EngineFigures
 from app.engine.process import EngineConfig, EngineProcess
 from app.engine.rendering import Renderer
 from app.engine.weights import Weights
@@ -71,6 +72,11 @@ class VllmEngine:
     def unfinished(self) -> int:
         """Calls running or queued in the engine."""
         return self._process.llm.get_num_unfinished_requests() if self.ready else 0
+
+    @property
+    def figures(self) -> Mapping[str, EngineFigures]:
+        """vLLM's own figures; see `Measured`."""
+        return {"all": self._process.figures}
 
     @property
     def max_adapter_rank(self) -> int:

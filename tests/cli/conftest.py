@@ -26,7 +26,7 @@ def served(application: FastAPI) -> Iterator[str]:
     """The address of an application that is served meanwhile."""
     # Listening before the server runs, so that the first client may come at any time.
     listener = socket.create_server(("127.0.0.1", 0))
-    runner = uvicorn.Server(uvicorn.Config(application, log_level="critical"))
+    runner = uvicorn.Server(uvicorn.Config(application, log_config=None))
     thread = threading.Thread(target=runner.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

@@ -42,6 +42,13 @@ def test_a_judgment_shows_votes_and_constraints(spar: Run, server: Server) -> No
     assert "length_constraints:number_words no 132 words, at most 100 allowed" in lines
 
 
+def test_a_judgment_by_first_look_shows_it(spar: Run, server: Server) -> None:
+    looked = {**JUDGMENT, "value": 0.03, "votes": [], "first_look": 0.03}
+    server.response = Response(json.dumps(looked), media_type="application/json")
+    result = spar("judge", "hi", "--response", "x", "--url", server.url)
+    assert result.stdout.splitlines()[1] == "P(yes) at first look: 0.03"
+
+
 def test_json_is_the_servers_object_and_nothing_else(spar: Run, server: Server) -> None:
     server.response = judgment()
     result = spar("judge", "hi", "--response", "x", "--json", "--url", server.url)
@@ -53,14 +60,24 @@ def test_every_option_reaches_its_field(spar: Run, server: Server, tmp_path: Pat
     server.response = judgment()
     file = tmp_path / "response.txt"
     file.write_bytes("Réponse\r\nlonge".encode())
-    options = ["--votes", "3", "--gate", "0.6", "--seed", "5", "--constraint", "a:b"]
+    options = [
+        "--votes",
+        "3",
+        "--gate",
+        "0.6",
+        "--first-look",
+        "--seed",
+        "5",
+        "--constraint",
+        "a:b",
+    ]
     spar("judge", "hi", "--response-file", str(file), *options, "--url", server.url)
     assert server.asked == [
         {
             "prompt": "hi",
             "response": "Réponse\r\nlonge",
             "constraints": [{"id": "a:b", "kwargs": {}}],
-            "search": {"votes": 3, "gate": 0.6},
+            "search": {"votes": 3, "gate": 0.6, "first_look": True},
             "seed": 5,
         }
     ]

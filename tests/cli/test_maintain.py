@@ -1,8 +1,16 @@
+import asyncio
 import sqlite3
 from pathlib import Path
 
+import pytest
+
 from app import __version__
+from app.db.feedback import Feedback, FeedbackRepository
+from app.db.searches import SearchRepository
+from app.db.session import Database
+from app.db.upgrade import upgrade
 from tests.cli.replay import Run
+from tests.db.building import search_id, searched
 
 
 def tables(file: Path) -> set[str]:
@@ -33,6 +41,42 @@ def test_a_file_that_is_no_database_is_an_error_in_words(spar: Run, tmp_path: Pa
     assert result.exit_code == 1
     assert result.stderr.startswith("error: ")
     assert "Traceback" not in result.output
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> str:
+    """The URL of a database with three searches of long ago, one of them rated."""
+    url = f"sqlite+aiosqlite:///{tmp_path}/spar.db"
+    upgrade(url)
+
+    async def fill() -> None:
+        database = Database(url)
+        async with database.session() as session:
+            for number in range(3):
+                await SearchRepository(session).add(searched(search_id(number)))
+            await FeedbackRepository(session).add(Feedback(search_id(0), rating=1))
+        await database.close()
+
+    asyncio.run(fill())
+    return url
+
+
+def test_prune_says_how_many_and_forgets_them(spar: Run, old: str) -> None:
+    prune = ("db", "prune", "--older-than", "30d", "--database-url", old)
+    for _ in range(2):
+        assert spar(*prune, "--dry-run").stdout == "Would be forgotten: 2 searches.\n"
+    assert spar(*prune, "--keep-accepted").stdout == "Forgotten: 0 searches.\n"
+    assert spar(*prune).stdout == "Forgotten: 2 searches.\n"
+    assert spar(*prune).stdout == "Forgotten: 0 searches.\n"
+
+
+@pytest.mark.parametrize("age", ["30", "soon", "-1d", "9999999w", ""])
+def test_what_is_no_age_forgets_nothing(spar: Run, old: str, age: str) -> None:
+    result = spar("db", "prune", f"--older-than={age}", "--database-url", old)
+    assert result.exit_code == 1
+    assert "write 30d" in result.stderr
+    dry_run = ("db", "prune", "--older-than", "30d", "--dry-run", "--database-url", old)
+    assert "2 searches" in spar(*dry_run).stdout
 
 
 def test_version(spar: Run) -> None:

@@ -14,6 +14,7 @@ from app.domain.prompt import Message
 from app.domain.sampling import Sampling
 from app.engine.base import Call, Delta
 from app.engine.remote import CONTEXT_TOKENS, RemoteEngine
+from app.engine.remote_errors import CallRefused, ServerBusy
 from app.engine.scripted import ScriptedEngine
 from app.errors import ConfigurationError, EngineError, EngineUnavailable, PromptTooLong
 from tests.helpers.serving import door, served
@@ -340,11 +341,11 @@ async def test_an_unknown_model_is_an_error_with_the_servers_words() -> None:
             {"message": "max_tokens must be at least 1, got 0.", "param": "max_tokens"},
             PromptTooLong,
         ),
-        (400, {"message": "temperature must be non-negative"}, EngineError),
-        (404, {"message": "The model `actor@9` does not exist."}, EngineError),
+        (400, {"message": "temperature must be non-negative"}, CallRefused),
+        (404, {"message": "The model `actor@9` does not exist."}, CallRefused),
         (500, {"message": "Internal server error"}, EngineError),
-        (503, {"message": "The request queue is full"}, EngineUnavailable),
-        (429, {"message": "slow down"}, EngineUnavailable),
+        (503, {"message": "The request queue is full"}, ServerBusy),
+        (429, {"message": "slow down"}, ServerBusy),
     ],
 )
 async def test_vllms_refusals(status: int, error: Json, kind: type[Exception]) -> None:
@@ -352,7 +353,7 @@ async def test_vllms_refusals(status: int, error: Json, kind: type[Exception]) -
         return JSONResponse({"error": {"type": "?", "code": status, **error}}, status)
 
     async with served(answering(reply)) as url, remote(url) as engine:
-        with pytest.raises(EngineError if kind is EngineUnavailable else kind) as refused:
+        with pytest.raises(kind) as refused:
             await engine.complete(CALL)
     assert type(refused.value) is kind
     assert error["message"] in str(refused.value)

@@ -3,10 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 
-from app.api.admin.render import server_out, version_out
-from app.api.admin.schemas import ServingOut, VersionsOut
+from app.api.admin.render import promotion_out, server_out, version_out
+from app.api.admin.schemas import PromotionPageOut, ServingOut, VersionsOut
 from app.api.deps import ServicesDep
 from app.api.render import checkpoint_out
 from app.api.schemas import CheckpointOut
@@ -66,6 +66,23 @@ async def roll_back(role: Role, services: ServicesDep) -> CheckpointOut:
         versions = (await checkpoints.serving()).versions.with_version(role, version)
         await checkpoints.promote(versions, PromotionCause.ROLLBACK)
     return checkpoint_out(versions)
+
+
+@router.get("/promotions")
+async def list_promotions(
+    services: ServicesDep,
+    limit: Annotated[int, Query(ge=1, le=200, description="Promotions per page.")] = 20,
+    cursor: Annotated[
+        int | None, Query(ge=1, le=2**31 - 1, description="`next_cursor` of the page before.")
+    ] = None,
+) -> PromotionPageOut:
+    """What served when, newest first, and why that changed."""
+    async with services.database.session() as session:
+        found = await CheckpointRepository(session).history(limit + 1, cursor)
+    page = [promotion_out(one) for one in found[:limit]]
+    return PromotionPageOut(
+        promotions=page, next_cursor=page[-1].id if len(found) > limit else None
+    )
 
 
 @router.get("/serving")

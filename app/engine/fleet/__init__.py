@@ -1,0 +1,1 @@
+"""Several OpenAI-compatible servers that serve as one engine."""

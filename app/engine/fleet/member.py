@@ -1,0 +1,307 @@
+"""One server of a fleet: its health, its adapters, and the calls made to it."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from app.domain.checkpoint import Role, parse_served_name
+from app.domain.prompt import Message
+from app.engine.base import Call, Completion, OnDelta
+from app.engine.fleet import health, plain
+from app.engine.fleet.abilities import Abilities, find_out
+from app.engine.fleet.door import RETRY_SECONDS, ServerDoor
+from app.engine.fleet.health import Health, Pauses
+from app.engine.fleet.shelf import BASE_VERSION, Shelf
+from app.engine.remote import RemoteEngine
+from app.engine.remote_errors import CallRefused, ServerBusy
+from app.errors import CheckpointRefused, EngineError, EngineUnavailable, SparError
+
+log = logging.getLogger(__name__)
+
+CONNECTIONS = 1024
+"""More calls at once wait here, where their priority counts for nothing."""
+ACQUAINTANCE_SECONDS = 60.0
+"""For a call or two of one token, also on a server that is busy."""
+_LOCAL = {"localhost", "127.0.0.1", "::1"}
+
+Result = TypeVar("Result")
+
+
+class Member:
+    """One server, watched from `start` to `close`.
+
+    It is used while it is `up`: it answers probes, calls come back, and it has every adapter that
+    is wanted of it. Calls under way when it stops answering fail at once, and so do not wait for
+    a process that hangs.
+
+    calls: those under way. returns: how often it came up. trouble: why the last probe failed.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        roles: Set[Role],
+        shelf: Shelf,
+        *,
+        api_key: str | None,
+        call_seconds: float,
+        pauses: Pauses,
+    ) -> None:
+        """Raises `ConfigurationError` for what is no address."""
+        self.url = url.rstrip("/").removesuffix("/v1")
+        self.roles = roles
+        self.abilities = Abilities()
+        self.calls = 0
+        self.returns = 0
+        self._engine = RemoteEngine(
+            self.url, connections=CONNECTIONS, timeout_s=call_seconds, api_key=api_key
+        )
+        local = urlsplit(self.url).hostname in _LOCAL
+        self._door = ServerDoor(self.url, api_key=api_key, local=local)
+        self._shelf = shelf
+        self._pauses = pauses
+        self._health = Health()
+        self._model = ""
+        self._held: set[str] = set()
+        self._lock = asyncio.Lock()
+        self._nudged = asyncio.Event()
+        self._silent = asyncio.Event()
+        self._watching: asyncio.Task[None] | None = None
+        self._told: Abilities | None = None
+        self.trouble = ""
+
+    @property
+    def up(self) -> bool:
+        """Whether it is used."""
+        return self._health.up
+
+    @property
+    def context_tokens(self) -> int:
+        """What it said when it came up."""
+        return self._engine.context_tokens
+
+    def start(self) -> None:
+        """Begin to watch it."""
+        self._watching = asyncio.create_task(self._watch(), name=f"watch {self.url}")
+
+    async def close(self) -> None:
+        """Take our adapters from it, stop watching, and close the connections."""
+        if self._watching is not None:
+            self._watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watching
+        if self.up:
+            for name in list(self._held):
+                await self.drop(name)
+        await self._engine.close()
+        await self._door.close()
+
+    async def take(self, name: str, path: Path) -> None:
+        """Load an adapter, if it does not have it. Raises `CheckpointRefused`, `EngineUnavailable`.
+
+        Where it does not answer it is not used before it has been given what it misses.
+        """
+        async with self._lock:
+            try:
+                await self._unless_silent(lambda: self._door.load_adapter(name, path))
+            except EngineUnavailable as error:
+                self._lacks(error)
+                raise
+            self._held.add(name)
+
+    async def drop(self, name: str) -> None:
+        """Unload an adapter; one that it cannot unload now, it unloads when it is back."""
+        async with self._lock:
+            if name not in self._held:
+                return
+            try:
+                await self._door.unload_adapter(name)
+            except SparError as error:
+                self._lacks(error)
+            else:
+                self._held.discard(name)
+
+    async def complete(self, call: Call, on_delta: OnDelta) -> Completion:
+        """See `Engine.complete`."""
+        if not self.abilities.prefills:
+            call = plain.without_prefill(call)
+        named = self._named(call)
+        return await self._made(named.model, lambda: self._engine.complete(named, on_delta))
+
+    async def score(
+        self, call: Call, options: Sequence[str], on_delta: OnDelta
+    ) -> Mapping[str, float]:
+        """See `Engine.score`; where the server cannot, the model is asked for one of them."""
+        named, can = self._named(call), self.abilities
+        if can.scores and can.prefills:
+            return await self._made(
+                named.model, lambda: self._engine.score(named, options, on_delta)
+            )
+
+        async def ask(*, logprobs: bool) -> Mapping[str, float]:
+            asked = plain.question(named, options, prefills=can.prefills, logprobs=logprobs)
+            made = self._made(asked.model, lambda: self._engine.complete(asked, on_delta))
+            return plain.read_scores(await made, options)
+
+        try:
+            return await ask(logprobs=True)
+        except CallRefused:  # it tells no log-probabilities at all
+            return await ask(logprobs=False)
+
+    async def count_tokens(self, messages: Sequence[Message]) -> int:
+        """See `Engine.count_tokens`; an estimate where the server does not count."""
+        if not self.abilities.tokenizes:
+            return plain.estimated_tokens(messages)
+        return await self._made("", lambda: self._engine.count_tokens(messages))
+
+    async def tokenize(
+        self, content: str | Sequence[Message], *, special_tokens: bool
+    ) -> list[int]:
+        """See `Engine.tokenize`. Raises `EngineError` where the server does not tell."""
+        if not self.abilities.tokenizes:
+            raise EngineError(f"{self.url} cannot tokenize")
+        return await self._made(
+            "", lambda: self._engine.tokenize(content, special_tokens=special_tokens)
+        )
+
+    def _named(self, call: Call) -> Call:
+        """The call with the server's own name for its model, and a priority if it may have one."""
+        served = parse_served_name(call.model)
+        base = served is not None and served[1] == BASE_VERSION
+        priority = call.priority if self.abilities.prioritises else 0
+        return replace(call, model=self._model if base else call.model, priority=priority)
+
+    async def _made(self, model: str, work: Callable[[], Awaitable[Result]]) -> Result:
+        """A call's result, which says something of the server's health.
+
+        An adapter that the server has forgotten, since it was started again just now or somebody
+        else unloaded it, is loaded first.
+        """
+        self.calls += 1
+        try:
+            try:
+                result = await self._unless_silent(work)
+            except CallRefused as refusal:
+                await self._remind(model, refusal)
+                result = await self._unless_silent(work)
+        except (CallRefused, ServerBusy):
+            raise
+        except EngineError as error:
+            self._note(health.call_failed(self._health, _now(), self._pauses), error)
+            raise
+        finally:
+            self.calls -= 1
+        self._health = health.call_succeeded(self._health)
+        return result
+
+    async def _remind(self, model: str, refusal: CallRefused) -> None:
+        """Load the adapter that a call was refused for; raises the refusal if it was not that."""
+        path = self._shelf.folder(model)
+        if path is None:
+            raise refusal
+        try:
+            await self.take(model, path)
+        except CheckpointRefused as error:
+            raise refusal from error
+
+    async def _unless_silent(self, work: Callable[[], Awaitable[Result]]) -> Result:
+        """The result, unless the server turns out to be gone meanwhile: `EngineUnavailable`."""
+        call = asyncio.ensure_future(work())
+        silence = asyncio.ensure_future(self._silent.wait())
+        try:
+            await asyncio.wait({call, silence}, return_when="FIRST_COMPLETED")
+            if call.done():
+                return call.result()
+            raise EngineUnavailable(f"{self.url} does not answer", retry_after=RETRY_SECONDS)
+        finally:
+            for task in (call, silence):
+                task.cancel()
+            await asyncio.gather(call, silence, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        while True:
+            wait = self._health.probe_at - _now()
+            if wait > 0:
+                self._nudged.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._nudged.wait(), wait)
+            else:
+                await self._probe()
+
+    async def _probe(self) -> None:
+        try:
+            await self._examine()
+        except SparError as error:
+            self.trouble = error.message
+            self._note(health.probe_failed(self._health, _now(), self._pauses), error)
+            if not self.up:
+                self._silent.set()
+        except Exception as error:
+            # A mistake of ours must not end the watch: the server would never come back.
+            log.exception("%s cannot be probed", self.url)
+            self._note(health.probe_failed(self._health, _now(), self._pauses), error)
+        else:
+            self.trouble = ""
+            self._silent.clear()
+            self._note(health.probe_succeeded(self._health, _now(), self._pauses))
+
+    async def _examine(self) -> None:
+        """See that it is well and has what it should. Raises `EngineError`, `CheckpointRefused`."""
+        await self._door.check_health()
+        models = await self._door.models()
+        if not models:
+            raise EngineUnavailable(f"{self.url} serves no model", retry_after=RETRY_SECONDS)
+        if not self.up:
+            self._model = models[0].id
+            await self._get_to_know()
+        await self._equip({model.id: model.root for model in models})
+
+    async def _get_to_know(self) -> None:
+        try:
+            async with asyncio.timeout(ACQUAINTANCE_SECONDS):
+                await self._engine.start()
+                self.abilities = await find_out(self._door, self._model)
+        except TimeoutError as error:
+            raise EngineUnavailable(
+                f"{self.url} is well, and does not answer calls", retry_after=RETRY_SECONDS
+            ) from error
+
+    async def _equip(self, listed: Mapping[str, str | None]) -> None:
+        """Load what is wanted and missing, and unload what we loaded and nobody wants now."""
+        async with self._lock:
+            wanted = self._shelf.wanted(self.roles)
+            for name in self._held - wanted.keys():
+                await self._door.unload_adapter(name)
+                self._held.discard(name)
+            for name, path in wanted.items():
+                if listed.get(name) != str(path):
+                    if name in listed:  # something else of that name
+                        await self._door.unload_adapter(name)
+                    await self._door.load_adapter(name, path)
+                self._held.add(name)
+
+    def _lacks(self, error: SparError) -> None:
+        self._note(health.lacking(self._health, _now()), error)
+
+    def _note(self, found: Health, error: Exception | None = None) -> None:
+        """Take over what is known now, and log whether that changes who is used."""
+        was_up, self._health = self.up, found
+        self._nudged.set()
+        if was_up and not self.up:
+            log.warning("%s is not used for now: %s", self.url, error)
+        if self.up and not was_up:
+            self.returns += 1
+            log.warning("%s is used for %s", self.url, " and ".join(sorted(self.roles)))
+            if self.abilities != self._told:
+                self._told = self.abilities
+                for line in self.abilities.missing():
+                    log.warning("%s has %s", self.url, line)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,51 @@
+"""The first look at the HTTP door: asked for by a flag, decided by the server's settings."""
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from app.api import judge
+from app.api.requests import search_request
+from app.api.schemas import GenerateIn, SearchIn
+from app.domain.options import FirstLook
+from tests.helpers.scripts import looking
+from tests.helpers.serving import door
+
+
+@pytest.fixture
+def app() -> FastAPI:
+    """The judging door over an engine whose first look says 0.05."""
+    opened = door(looking(0.05))
+    opened.include_router(judge.router)
+    return opened
+
+
+async def judged(app: FastAPI, **shape: object) -> dict[str, object]:
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        body = {"prompt": "Name a river.", "response": "Nile", "search": shape}
+        answer = await client.post("/judge", json=body)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, object] = answer.json()
+    return found
+
+
+async def test_a_judgment_by_first_look_says_so(app: FastAPI) -> None:
+    found = await judged(app, first_look=True)
+    assert (found["accepted"], found["votes"], found["critique"]) == (False, [], "")
+    assert found["first_look"] == found["value"] == pytest.approx(0.05)
+
+
+async def test_a_judgment_by_votes_has_no_first_look(app: FastAPI) -> None:
+    found = await judged(app)
+    assert found["first_look"] is None
+    assert found["usage"]["votes"] == 5  # type: ignore[index]
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(True, FirstLook(0.1, 0.9)), (False, None)])
+async def test_a_search_takes_the_thresholds_of_the_settings(
+    app: FastAPI, asked: bool, expected: FirstLook | None
+) -> None:
+    body = GenerateIn(prompt="Name a river.", search=SearchIn(first_look=asked))
+    request = await search_request(body, app.state.services)
+    assert request.options.first_look == expected
