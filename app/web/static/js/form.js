@@ -1,0 +1,46 @@
+// From the playground's form to a request, leaving out what the reader left alone.
+
+/** Show what the chosen modes heed, and explain each mode. */
+export function showOptions(form) {
+  const modes = chosenModes(form);
+  for (const part of form.querySelectorAll("[data-modes]")) {
+    part.hidden = !modes.some((mode) => part.dataset.modes.split(" ").includes(mode));
+  }
+  for (const name of ["mode", "mode2"]) {
+    const [option] = form.elements[name].selectedOptions;
+    form.querySelector(`#${name}-hint`).textContent = option.dataset.explanation;
+  }
+}
+
+/** One mode, or two to compare. */
+export function chosenModes(form) {
+  const { mode, mode2, compare } = form.elements;
+  return compare.checked ? [mode.value, mode2.value] : [mode.value];
+}
+
+/** The request's body for one mode. */
+export function requestBody(form, mode, constraints) {
+  const body = { prompt: form.elements.prompt.value, mode };
+  if (constraints.length) body.constraints = constraints;
+  for (const input of form.querySelectorAll("input[type=number][name*='.']")) {
+    const heeded = input.closest("[data-modes]").dataset.modes.split(" ").includes(mode);
+    if (heeded && input.value !== "") put(body, input.name, Number(input.value));
+  }
+  if (mode !== "greedy" && !form.elements["search.early_stop"].checked) {
+    put(body, "search.early_stop", false);
+  }
+  if (mode !== "greedy" && form.elements["search.first_look"].checked) {
+    put(body, "search.first_look", true);
+  }
+  return body;
+}
+
+/** The first thing wrong with the form, shown to the reader; null when there is none. */
+export function firstInvalid(form) {
+  return [...form.elements].find((field) => field.willValidate && !field.validity.valid) ?? null;
+}
+
+function put(body, name, value) {
+  const [group, field] = name.split(".");
+  (body[group] ??= {})[field] = value;
+}

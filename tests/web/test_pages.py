@@ -1,0 +1,125 @@
+"""What the pages are made of, without a browser."""
+
+import gzip
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from app.web.pages import HERE, PLACES, add_pages
+
+STATIC = HERE / "static"
+VENDOR = STATIC / "vendor"
+PATHS = (*(place.path for place in PLACES), "/ui/searches/01M848M0S3XC86DXX60FQ85V3G")
+SCRIPT_LIMIT = 300_000
+"""Bytes of compressed script, all pages together."""
+
+
+class Tags(HTMLParser):
+    """The start tags of a page with their attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+async def get(path: str, headers: dict[str, str] | None = None) -> httpx.Response:
+    app = FastAPI()
+    add_pages(app)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        return await client.get(path, headers=headers)
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_page_runs_nothing_but_the_servers_own_files(path: str) -> None:
+    response = await get(path)
+    assert response.status_code == 200
+    policy = response.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self';" in policy
+    assert "unsafe" not in policy
+    for tag, attributes in Tags(response.text).found:
+        assert tag != "style"
+        assert tag != "script" or attributes.get("src")
+        assert not any(name == "style" or name.startswith("on") for name in attributes)
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_everything_a_page_points_at_is_there(path: str) -> None:
+    tags = Tags((await get(path)).text).found
+    targets = {a.get("src") or a.get("href") for _, a in tags} - {None, "/docs", "#main"}
+    assert {place.path for place in PLACES} <= targets
+    for target in targets:
+        assert target is not None
+        assert (await get(target)).status_code == 200, target
+
+
+async def test_the_page_one_is_on_is_marked() -> None:
+    tags = Tags((await get("/ui/searches")).text).found
+    marked = [attributes["href"] for _, attributes in tags if "aria-current" in attributes]
+    assert marked == ["/ui/searches"]
+
+
+async def test_an_id_in_the_address_is_text() -> None:
+    response = await get('/ui/searches/"><b>x</b>')
+    assert "<b>x" not in response.text
+
+
+async def test_files_are_kept_by_the_browser_and_asked_about_again() -> None:
+    first = await get("/static/js/playground.js")
+    assert first.headers["content-type"].startswith("text/javascript")
+    assert first.headers["cache-control"] == "no-cache"
+    second = await get("/static/js/playground.js", {"If-None-Match": first.headers["etag"]})
+    assert second.status_code == 304
+
+
+def test_the_pages_are_not_part_of_the_api() -> None:
+    app = FastAPI()
+    add_pages(app)
+    assert app.openapi()["paths"] == {}
+
+
+def test_libraries_are_what_their_packages_hold() -> None:
+    packages = json.loads((VENDOR / "packages.json").read_text())
+    listed = {
+        VENDOR / one["name"] / path: digest
+        for one in packages
+        for path, digest in one["files"].items()
+    }
+    stored = {path for path in VENDOR.rglob("*") if path.is_file()} - {VENDOR / "packages.json"}
+    assert stored == set(listed)
+    for path, digest in listed.items():
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == digest, path
+    assert all("LICENSE" in one["files"] for one in packages)
+
+
+def test_our_scripts_never_make_markup_from_text() -> None:
+    forbidden = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|unsafe|eval\(")
+    for path in ours("*.js"):
+        assert not forbidden.search(path.read_text()), path
+
+
+def test_our_files_name_no_other_address() -> None:
+    for path in (*ours("*.js"), *ours("*.css"), *(HERE / "templates").iterdir()):
+        assert not re.search(
+            r"(https?:)?//[a-z]", re.sub(r"^\s*//.*$", "", path.read_text(), flags=re.M)
+        ), path
+
+
+def test_the_scripts_are_small() -> None:
+    scripts = [path for path in STATIC.rglob("*") if path.suffix in {".js", ".mjs"}]
+    assert sum(len(gzip.compress(path.read_bytes())) for path in scripts) < SCRIPT_LIMIT
+
+
+def ours(pattern: str) -> list[Path]:
+    return [path for path in STATIC.rglob(pattern) if VENDOR not in path.parents]
