@@ -61,6 +61,30 @@ class Overloaded(SparError):
     title = "Too many requests"
 
 
+class Unauthenticated(SparError):
+    """The request needs a key and has none that is in use."""
+
+    status = 401
+    type = "unauthenticated"
+    title = "A key is needed"
+
+
+class Forbidden(SparError):
+    """The key is good, and not for this; or the request comes from where it may not."""
+
+    status = 403
+    type = "forbidden"
+    title = "Not allowed"
+
+
+class RateLimited(SparError):
+    """The key has used up what it may use; try again after `retry_after` seconds."""
+
+    status = 429
+    type = "rate_limited"
+    title = "The key's limit is reached"
+
+
 class EngineError(SparError):
     """One model call failed; others may still work."""
 

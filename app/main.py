@@ -14,29 +14,48 @@ from fastapi import FastAPI
 from rich.console import Console
 
 from app import __version__
-from app.api import constraints, feedback, generate, health, judge, openai, searches, tokenize
-from app.api.admin import checkpoints, iterations, prompts
+from app.api import (
+    constraints,
+    feedback,
+    generate,
+    health,
+    judge,
+    metrics,
+    openai,
+    searches,
+    tokenize,
+)
+from app.api.admin import audit, checkpoints, evaluations, iterations, overview, prompts
 from app.api.admission import Admission
 from app.api.background import Background
 from app.api.body_limit import BodyLimit
 from app.api.deps import Services
+from app.api.doorkeeper import Doorkeeper
 from app.api.gate import Gate
+from app.api.guard import Guard
 from app.api.problems import RESPONSE, add_handlers
+from app.api.watch import Watch
 from app.checkpoints.registry import Registry, open_registry
 from app.checkpoints.swap import Swapper, SwapTimes
 from app.companion import keep_worker
 from app.constraints.checker import Checker
 from app.db.recorder import Recorder
 from app.db.session import Database
+from app.engine.base import Engine
 from app.engine.by_role import EnginesByRole, OwnEngine, shared_out
 from app.engine.process import EngineConfig, usable_cores
 from app.engine.vllm import VllmEngine
 from app.errors import ConfigurationError
+from app.keys.internal import internal_key
+from app.keys.spending import CountingEngine
+from app.observe.logs import configure_logs
+from app.observe.observer import Observer, open_observer
 from app.roles.actor import Actor
 from app.roles.judge import Judge
 from app.roles.refiner import Refiner
 from app.search.expand import Roles
 from app.settings import Settings
+from app.web.pages import add_pages
 
 log = logging.getLogger(__name__)
 
@@ -51,38 +70,53 @@ def create_app(settings: Settings, model: str, on_engine: OnEngine = lambda _: N
     engine is there, `/readyz` and whatever needs it answer 503.
     """
 
+    observer = open_observer(settings.otlp_endpoint)
+
+    worker_settings, worker_key = internal_key(settings)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with _services(settings, model, on_engine) as services:
+        async with _services(worker_settings, model, on_engine, observer) as services:
             app.state.services = services
+            guard = app.state.guard = Guard(settings, services.database, worker_key)
             yield
+            await guard.ring.close()
 
     app = FastAPI(
         title="spar",
         version=__version__,
         summary="Answers that are searched for, over a vLLM-served actor and refiner.",
         lifespan=lifespan,
+        # FastAPI's own pages load their scripts from elsewhere; ours is in app/web.
+        docs_url=None,
+        redoc_url=None,
         responses={"4XX": RESPONSE, "5XX": RESPONSE},
     )
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(Doorkeeper)
+    app.add_middleware(Watch, metrics=observer.metrics)
     add_handlers(app)
     answering = (generate, judge, constraints, openai, tokenize, searches, feedback)
-    for routes in (*answering, iterations, checkpoints, prompts, health):
+    admin = (iterations, checkpoints, evaluations, prompts, overview, audit)
+    for routes in (*answering, *admin, health, metrics):
         app.include_router(routes.router)
+    add_pages(app)
     return app
 
 
 @asynccontextmanager
-async def _services(settings: Settings, model: str, on_engine: OnEngine) -> AsyncIterator[Services]:
+async def _services(
+    settings: Settings, model: str, on_engine: OnEngine, observer: Observer
+) -> AsyncIterator[Services]:
     """Open everything, and close it in the reverse order, pending records first."""
     engine = _engine(settings, model)
     checker = Checker(settings.check_processes, settings.check_seconds)
     database = Database(settings.url)
-    recorder = Recorder(database, keep_prompts=settings.record_prompts)
+    recorder = Recorder(database, keep_prompts=settings.record_prompts, store=settings.store)
     await checker.start()
     registry = await open_registry(database, settings.data, engine, model)
     admission = Admission(settings.max_running, settings.max_waiting)
-    swapper = _swapper(settings, database, registry, engine, admission.gate)
+    swapper = _swapper(settings, database, registry, engine, admission.gate, observer)
     swapper.start()
     loading = asyncio.create_task(_load(settings, engine, registry, on_engine))
     try:
@@ -90,7 +124,7 @@ async def _services(settings: Settings, model: str, on_engine: OnEngine) -> Asyn
             settings=settings,
             engine=engine,
             checker=checker,
-            roles=_roles(settings, engine, checker),
+            roles=_roles(settings, CountingEngine(engine), checker),
             database=database,
             recorder=recorder,
             admission=admission,
@@ -101,6 +135,7 @@ async def _services(settings: Settings, model: str, on_engine: OnEngine) -> Asyn
             ),
             registry=registry,
             started_at=int(time.time()),
+            observer=observer,
         )
     finally:
         await recorder.close(settings.shutdown_seconds)
@@ -110,6 +145,7 @@ async def _services(settings: Settings, model: str, on_engine: OnEngine) -> Asyn
         await engine.close()
         await checker.close()
         await database.close()
+        await asyncio.to_thread(observer.close)
 
 
 async def _load(
@@ -128,7 +164,12 @@ async def _load(
 
 
 def _swapper(
-    settings: Settings, database: Database, registry: Registry, engine: OwnEngine, gate: Gate
+    settings: Settings,
+    database: Database,
+    registry: Registry,
+    engine: OwnEngine,
+    gate: Gate,
+    observer: Observer,
 ) -> Swapper:
     return Swapper(
         database,
@@ -138,10 +179,11 @@ def _swapper(
         url=f"http://{settings.host}:{settings.port}",
         keep=settings.keep_versions,
         times=SwapTimes(look=settings.swap_seconds, drain=settings.drain_seconds),
+        on_swap=observer.metrics.swap,
     )
 
 
-def _roles(settings: Settings, engine: OwnEngine, checker: Checker) -> Roles:
+def _roles(settings: Settings, engine: Engine, checker: Checker) -> Roles:
     return Roles(
         actor=Actor(engine),
         judge=Judge(
@@ -181,6 +223,7 @@ def _engine_config(settings: Settings, model: str) -> EngineConfig:
 
 def serve(settings: Settings, model: str) -> None:
     """Run the server until it is told to stop. Raises `ConfigurationError` if it cannot start."""
+    configure_logs(settings.log_format, settings.log_level, "server")
     failure: list[ConfigurationError] = []
 
     def on_engine(error: ConfigurationError | None) -> None:
@@ -195,7 +238,8 @@ def serve(settings: Settings, model: str) -> None:
             create_app(settings, model, on_engine),
             host=settings.host,
             port=settings.port,
-            log_level="warning",
+            log_config=None,
+            access_log=False,
             timeout_graceful_shutdown=settings.shutdown_seconds,
         )
     )

@@ -79,9 +79,8 @@ def prepare_default_model(
     `cache` defaults to the user's cache folder. Several processes may call this at once, and
     being killed leaves nothing that counts as done. Raises `ConfigurationError`.
     """
-    packaged = _packaged_weights()
-    source = Path(str(packaged.locate()))
-    folder = (cache or _user_cache()) / "models" / f"{NAME}-{_fingerprint(packaged)}"
+    source = Path(str(_packaged_weights().locate()))
+    folder = default_model_folder(cache)
 
     def build(target: Path) -> None:
         convert_apart(source, target, on_progress)
@@ -91,6 +90,12 @@ def prepare_default_model(
         build_once(folder, build)
         on_progress("The model is ready", 1.0)
     return folder
+
+
+def default_model_folder(cache: Path | None = None) -> Path:
+    """Where the embedded model is, once prepared. Raises `ConfigurationError` without it."""
+    packaged = _packaged_weights()
+    return (cache or _user_cache()) / "models" / f"{NAME}-{_fingerprint(packaged)}"
 
 
 def build_once(folder: Path, build: Callable[[Path], None]) -> None:

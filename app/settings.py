@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.domain.options import FirstLook
 from app.domain.presets import PRESETS
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -54,7 +55,24 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
     data: Path = Field(Path("data"), description="Folder of the database and the checkpoints.")
     database_url: str | None = Field(
-        None, description="SQLAlchemy URL; empty means the SQLite file `spar.db` in `data`."
+        None,
+        description="URL of the database, such as `postgresql://user:password@host/name`; empty"
+        " means the SQLite file `spar.db` in `data`.",
+    )
+
+    keys: Literal["auto", "required", "off"] = Field(
+        "auto",
+        description="Whether requests need a key: `auto` asks for one as soon as `host` is not"
+        " this machine alone, `required` always, `off` never. See docs/keys.md.",
+    )
+    api_key: str | None = Field(
+        None,
+        repr=False,
+        description="Key that the worker shows to a server that asks for one; the command line"
+        " reads the same variable. The worker beside a server needs none.",
+    )
+    metrics_key: bool = Field(
+        False, description="Whether `/metrics` needs a key too, where keys are needed."
     )
 
     model: str | None = Field(
@@ -138,6 +156,18 @@ class Settings(BaseSettings):
         30, description="How long running requests may finish after SIGTERM."
     )
 
+    log_format: Literal["text", "json"] = Field(
+        "text", description="How log lines look: `text` for people, `json` one object a line."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "warning", description="Least level that is logged; `info` has a line for each request."
+    )
+    otlp_endpoint: str | None = Field(
+        None,
+        description="OpenTelemetry receiver (OTLP over HTTP) for traces, such as"
+        " `http://localhost:4318`; empty means no traces.",
+    )
+
     max_tokens: PositiveInt = Field(512, description="Default length limit of a response.")
     max_nodes: PositiveInt = Field(64, description="Default and upper limit of nodes per search.")
     response_temperature: Temperature = Field(
@@ -146,10 +176,28 @@ class Settings(BaseSettings):
     response_top_p: float = Field(0.9, gt=0, le=1, description="Default top-p of responses.")
     vote_temperature: Temperature = Field(0.7, description="Temperature of votes.")
     critique_tokens: PositiveInt = Field(64, description="Length limit of one vote's critique.")
+    first_look_low: Fraction = Field(
+        0.1, description="With `search.first_look`, a P(yes) below this rejects without votes."
+    )
+    first_look_high: Fraction = Field(
+        0.9,
+        validate_default=True,
+        description="With `search.first_look`, a P(yes) of this or more accepts without votes.",
+    )
+    first_look_critiques: bool = Field(
+        False,
+        description="With `search.first_look`, write a critique before a response is rewritten that"
+        " only a program rejected; otherwise the program's finding has to do.",
+    )
     refine_temperature: Temperature = Field(0.7, description="Temperature of refinements.")
     check_seconds: float = Field(5.0, gt=0, description="Time limit of one constraint check.")
     check_processes: PositiveInt = Field(1, description="Processes that check constraints.")
 
+    store: Literal["full", "redacted", "none"] = Field(
+        "full",
+        description="What is kept of people's searches: all, all but the texts (figures and the"
+        " shape of the tree), or nothing.",
+    )
     record_prompts: bool = Field(
         False, description="Keep the prompts of answered requests, for self-play to practise on."
     )
@@ -189,10 +237,30 @@ class Settings(BaseSettings):
         10, ge=0, le=19, description="How far training steps back behind serving, as `nice`."
     )
 
+    @field_validator("record_prompts")
+    @classmethod
+    def _store_allows(cls, record: bool, info: ValidationInfo) -> bool:
+        if record and info.data.get("store", "full") != "full":
+            raise ValueError("prompts cannot be kept where SPAR_STORE keeps no texts")
+        return record
+
+    @field_validator("first_look_high")
+    @classmethod
+    def _not_below_low(cls, high: float, info: ValidationInfo) -> float:
+        low = info.data.get("first_look_low", 0.0)
+        if high < low:
+            raise ValueError(f"it must not be below first_look_low, which is {low}")
+        return high
+
+    @property
+    def first_look(self) -> FirstLook:
+        """What a first look decides, for the searches that ask for one."""
+        return FirstLook(self.first_look_low, self.first_look_high, self.first_look_critiques)
+
     @property
     def server_url(self) -> str:
         """The server the worker talks to."""
-        return self.worker_url or f"http://{_reachable(self.host)}:{self.port}"
+        return self.worker_url or f"http://{reachable(self.host)}:{self.port}"
 
     @property
     def url(self) -> str:
@@ -200,7 +268,7 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite+aiosqlite:///{(self.data / 'spar.db').absolute()}"
 
 
-def _reachable(host: str) -> str:
+def reachable(host: str) -> str:
     """Where a server that listens on `host` is reached from its own machine."""
     if host in ("0.0.0.0", "::", ""):
         return "127.0.0.1"

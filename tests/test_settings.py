@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from app.domain.options import FirstLook
 from app.settings import Settings
 from scripts.configuration import PAGE, page
 
@@ -27,6 +28,18 @@ def test_a_wrong_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_database_is_a_file_in_the_data_folder_unless_named(tmp_path: Path) -> None:
     assert Settings(data=tmp_path).url == f"sqlite+aiosqlite:///{tmp_path}/spar.db"
     assert Settings(database_url="postgresql+asyncpg://x/y").url == "postgresql+asyncpg://x/y"
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.95, None), (None, 0.05), (0.6, 0.4)])
+def test_the_thresholds_of_a_first_look_are_in_order(low: float | None, high: float | None) -> None:
+    given = {"first_look_low": low, "first_look_high": high}
+    with pytest.raises(ValidationError, match="it must not be below first_look_low"):
+        Settings.model_validate({key: value for key, value in given.items() if value is not None})
+
+
+def test_a_first_look_decides_by_the_settings() -> None:
+    settings = Settings(first_look_low=0.3, first_look_high=0.6, first_look_critiques=True)
+    assert settings.first_look == FirstLook(0.3, 0.6, critiques=True)
 
 
 @pytest.mark.parametrize("schedule", ["0 3 * * *", "*/30 8-18 * * MON-FRI"])

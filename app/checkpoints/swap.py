@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 HISTORY = 100
 """Promotions looked back on, for the versions to keep and to fall back to."""
 
+OnSwap = Callable[[float | None], None]
+"""Told how many seconds a swap took, from the sight of the promotion; None when it failed."""
 
 FAILURES_TO_TELL = 2
 """Failed looks in a row that are worth a line in the log; a lock held for a moment is not."""
@@ -37,6 +39,10 @@ class SwapTimes:
     report: float = 5.0
     idle: float = 300.0
     drain: float = 60.0
+
+
+def ignore_swap(_: float | None) -> None:
+    """For callers that do not count swaps."""
 
 
 class Drain(Protocol):
@@ -69,6 +75,7 @@ class Swapper:
         url: str,
         keep: int,
         times: SwapTimes = SwapTimes(),
+        on_swap: OnSwap = ignore_swap,
     ) -> None:
         """`url` is the server's own address, `keep` how many promoted versions stay loaded."""
         self._database = database
@@ -78,6 +85,7 @@ class Swapper:
         self._report = ServerReport(database, url, times.report)
         self._keep = keep
         self._times = times
+        self._on_swap = on_swap
         self._task: asyncio.Task[None] | None = None
         self._tried: int | None = None
         self._retry_at: float | None = None
@@ -162,6 +170,7 @@ class Swapper:
         self._note(newest, reason)
 
     async def _serve(self, versions: Versions) -> None:
+        started, first = _now(), not self._registry.ready
         needed = await self._registry.needed(versions)
         if needed:
             async with self._drain.drained(self._times.drain):
@@ -172,12 +181,15 @@ class Swapper:
             if self._registry.ready and versions == self._registry.versions:
                 return
             self._registry.flip(versions)
+        if not first:
+            self._on_swap(_now() - started)
         log.info("now serving %s", _names(versions))
 
     def _note(self, newest: Promotion, reason: str | None) -> None:
         before = self._error
         self._error = reason and f"{_names(newest.versions)} cannot take over: {reason}"
         if self._error is not None and self._error != before:
+            self._on_swap(None)
             log.error("%s", self._error)
 
     def _failed(self, error: SparError) -> None:

@@ -99,6 +99,25 @@ async def test_a_broken_version_brings_up_none_but_the_one_that_serves(
         assert registry.versions == Versions(1, 1)
 
 
+async def test_swaps_are_told_with_how_long_they_took_and_failures_once(
+    world: World, engine: LoadingEngine
+) -> None:
+    await add_all(world, 2)
+    world.damage(Role.ACTOR, 2)
+    told: list[float | None] = []
+    async with world.server(engine, on_swap=told.append) as (registry, _):
+        await until_served(registry, 0, 0)
+        assert told == [], "nothing served before, so nothing was swapped"
+        await world.promote(1, 1)
+        await until_served(registry, 1, 1)
+        [seconds] = told
+        assert seconds is not None
+        assert seconds > 0
+        await world.promote(2, 2)
+        await until_reported(world, lambda state: state.error)
+        assert told == [seconds, None]
+
+
 async def test_a_promotion_of_nothing_keeps_the_old(world: World, engine: LoadingEngine) -> None:
     async with world.server(engine) as (registry, _):
         await until_served(registry, 0, 0)

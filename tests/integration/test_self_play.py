@@ -1,5 +1,6 @@
 """A whole iteration on the real model with real training, killed wherever it can be."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,19 @@ from tests.integration.worker import (
     start_iteration,
     wait_for_end,
 )
+
+ONE_PROCESS = """\
+compute_environment: LOCAL_MACHINE
+distributed_type: "NO"
+mixed_precision: "no"
+num_machines: 1
+num_processes: 1
+use_cpu: true
+"""
+PAIRS = [
+    {"instruction": "Name a river.", "output_1": "The Nile.", "output_2": "Bread.", "label": 1},
+    {"instruction": "Say hello.", "output_1": "It rains.", "output_2": "Hello!", "label": 2},
+]
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
@@ -45,6 +59,34 @@ def test_an_iteration_that_is_killed_at_every_stage_trains_and_promotes_once(
     assert answer["checkpoint"] == trained
     assert client.post("/admin/checkpoints/actor/rollback").status_code == 200
     wait_until(lambda: served(client) == trained | {"actor": before["actor"]}, 30)
+
+
+def test_a_cancelled_iteration_goes_on_where_it_was(
+    client: httpx.Client, worker: Worker, tmp_path: Path
+) -> None:
+    (tmp_path / "accelerate.yaml").write_text(ONE_PROCESS)
+    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, PAIRS)))
+    before = client.get("/admin/serving").json()["promoted"]
+    started = start_iteration(client, promote="never")
+    worker.start(
+        accelerate_config=str(tmp_path / "accelerate.yaml"),
+        labelled_pairs=str(tmp_path / "pairs.jsonl"),
+    )
+    for stage in (Stage.RESPOND, Stage.TRAIN, Stage.EVALUATE):
+        wait_until(lambda stage=stage: has_begun(client, started, stage), ITERATION_SECONDS)
+        assert client.post(f"/admin/iterations/{started}/cancel").status_code in (200, 202)
+        wait_until(lambda: iteration(client, started)["status"] == "cancelled", 60)
+        assert worker.trainers() == []
+        assert client.post(f"/admin/iterations/{started}/resume").status_code in (200, 202)
+
+    found = wait_for_end(client, started)
+    assert [stage["status"] for stage in found["stages"]] == ["succeeded"] * len(Stage)
+    trained = {one["role"]: one["version"] for one in found["checkpoints"]}
+    assert set(trained) == {"actor", "refiner"}
+    assert client.get("/admin/serving").json()["promoted"] == before
+    (refiner,) = [one for one in found["checkpoints"] if one["role"] == "refiner"]
+    measured = {one["name"]: one["n"] for one in refiner["report"]["others"]}
+    assert measured["labelled pairs"] == len(PAIRS)
 
 
 @pytest.fixture

@@ -26,13 +26,14 @@ class Worker:
     log: Path
     process: subprocess.Popen[bytes] | None = field(default=None)
 
-    def start(self) -> None:
-        """Start one, in a folder where it finds no settings but the given ones."""
+    def start(self, **more: str) -> None:
+        """Start one, in a folder where it finds no settings but these and the given ones."""
         settings = {
             "data": str(self.server.data),
             "worker_url": self.server.url,
             "lease_seconds": str(LEASE_SECONDS),
             "critique_tokens": "16",
+            **more,
         }
         environment = os.environ | {f"SPAR_{key.upper()}": text for key, text in settings.items()}
         with self.log.open("ab") as output:

@@ -1,0 +1,1 @@
+"""Faults on purpose: a loaded system is damaged at random, and must lose nothing."""

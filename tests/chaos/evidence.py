@@ -1,0 +1,154 @@
+"""What is known when a run is over."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy import select
+
+from app.db.session import Database
+from app.db.tables import IterationRow, NodeRow, PromotionRow, SearchRow, VoteRow
+from app.domain.checkpoint import Role, served_name
+from tests.chaos.faults import ServerEnd
+from tests.chaos.outcome import Outcome, Version, named_versions
+
+_LOST = re.compile(r"search ([0-9A-HJKMNP-TV-Z]{26}) is answered and not stored")
+KEPT = 3
+"""How many promoted versions of a role a server keeps loaded (`SPAR_KEEP_VERSIONS`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A search in the database; `named` are the models that its texts name."""
+
+    prompt: str
+    versions: Version
+    response: str
+    tokens: int
+    nodes: int
+    rows: int
+    named: frozenset[tuple[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """A moment (seconds of the run) at which a server had written every search it had answered.
+
+    start: which start of the server it was, 1 for the first.
+    """
+
+    at: float
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Resident bytes of one server process, warm and at its last."""
+
+    start: int
+    seconds: float
+    warm: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Iterated:
+    """An iteration: the states it was seen in, and what the database says at the end."""
+
+    id: str
+    seen: Sequence[str]
+    status: str
+    finished: bool
+    promotions: int
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything that the invariants are checked on.
+
+    calm_from: the moment from which nothing was damaged any more and all must work.
+    lost_ids: the searches that a server's log says are lost.
+    adapters: what the engine holds loaded; None where it cannot be asked. kept: what it may hold.
+    serving: the promoted versions, and those that the server serves; None where nobody said.
+    """
+
+    outcomes: Sequence[Outcome] = ()
+    calm_from: float = 0.0
+    ends: Sequence[ServerEnd] = ()
+    quiet: Sequence[Quiet] = ()
+    stored: Mapping[str, Stored] = field(default_factory=dict)
+    lost_ids: frozenset[str] = frozenset()
+    iterations: Sequence[Iterated] = ()
+    orphans: Sequence[str] = ()
+    memory: Sequence[Memory] = ()
+    adapters: frozenset[str] | None = None
+    kept: frozenset[str] = frozenset()
+    serving: tuple[Version, Version] | None = None
+
+
+def lost_in(log: Path) -> frozenset[str]:
+    """The searches that a log says are answered and not stored."""
+    return frozenset(_LOST.findall(log.read_text(errors="replace")))
+
+
+async def stored_searches(database: Database, mark: str) -> dict[str, Stored]:
+    """The stored searches whose prompt begins with the mark, by their ids."""
+    ours = SearchRow.prompt.startswith(mark)
+    nodes = select(NodeRow.search_id, NodeRow.text, NodeRow.critique)
+    votes = select(VoteRow.search_id, VoteRow.critique)
+    texts, rows = defaultdict[str, list[str]](list), Counter[str]()
+    async with database.session() as session:
+        for search_id, text, critique in await session.execute(
+            nodes.join(SearchRow, SearchRow.id == NodeRow.search_id).where(ours)
+        ):
+            texts[search_id] += [text, critique or ""]
+            rows[search_id] += 1
+        for search_id, critique in await session.execute(
+            votes.join(SearchRow, SearchRow.id == VoteRow.search_id).where(ours)
+        ):
+            texts[search_id].append(critique)
+        return {
+            search.id: Stored(
+                prompt=search.prompt,
+                versions=(search.actor_version, search.refiner_version),
+                response=search.response,
+                tokens=search.completion_tokens,
+                nodes=search.nodes,
+                rows=rows[search.id],
+                named=named_versions("\n".join(texts[search.id])),
+            )
+            for search in await session.scalars(select(SearchRow).where(ours))
+        }
+
+
+async def iterated(database: Database, seen: Mapping[str, Sequence[str]]) -> list[Iterated]:
+    """Every iteration, with the states it was seen in."""
+    async with database.session() as session:
+        promoted = list(await session.scalars(select(PromotionRow.iteration_id)))
+        return [
+            Iterated(
+                id=row.id,
+                seen=seen.get(row.id, ()),
+                status=row.status.value,
+                finished=row.finished_at is not None,
+                promotions=promoted.count(row.id),
+                error=row.error,
+            )
+            for row in await session.scalars(select(IterationRow))
+        ]
+
+
+async def kept_adapters(database: Database) -> frozenset[str]:
+    """The adapters that a server may hold loaded: of the last promoted versions of each role."""
+    newest_first = select(PromotionRow.actor_version, PromotionRow.refiner_version).order_by(
+        PromotionRow.id.desc()
+    )
+    async with database.session() as session:
+        promoted = (await session.execute(newest_first)).all()
+    names = set[str]()
+    for role, versions in zip(Role, zip(*promoted, strict=True), strict=False):
+        names |= {served_name(role, version) for version in list(dict.fromkeys(versions))[:KEPT]}
+    return frozenset(names)

@@ -1,0 +1,100 @@
+"""The real server process on a scripted engine: `python -m tests.chaos.scripted_server`.
+
+It is set as every server is, by `SPAR_...`. The script's speed is `CHAOS_CALL_SECONDS` and
+`CHAOS_AT_ONCE`.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import time_machine
+from fastapi import FastAPI
+
+from app import main as wiring
+from app.checkpoints.swap import SwapTimes
+from app.configure import settings_from
+from app.db.upgrade import upgrade
+from app.errors import SparError
+from tests.chaos.scripted_engine import ChaosEngine, Pace
+from tests.helpers.whole import NoChecks
+
+FORWARD, BACK = signal.SIGRTMIN + 1, signal.SIGRTMIN + 2
+"""Signals that set the process's clock an hour ahead, and back to the right time."""
+JUMP = timedelta(hours=1)
+IDLE_SECONDS = 2.0
+"""Until an adapter nobody asked for is unloaded: minutes in a real server, too long for a test."""
+LOADED = "/chaos/engine"
+"""Where the server tells what its engine has loaded; the real one has no such door."""
+
+
+class JumpingClock:
+    """The wall clock of this process. Durations are measured by another, which never jumps."""
+
+    def __init__(self) -> None:
+        self._travel: time_machine.travel | None = None
+
+    def listen(self) -> None:
+        """Heed the signals from now on."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(FORWARD, self.jump)
+        loop.add_signal_handler(BACK, self.come_back)
+
+    def jump(self) -> None:
+        """It is an hour later."""
+        if self._travel is None:
+            self._travel = time_machine.travel(datetime.now(UTC) + JUMP, tick=True)
+            self._travel.start()
+
+    def come_back(self) -> None:
+        """It is now again."""
+        if self._travel is not None:
+            self._travel.stop()
+            self._travel = None
+
+
+class ListeningEngine(ChaosEngine):
+    """Starts with the clock's signals heeded too: then everything of the server runs."""
+
+    async def start(self) -> None:
+        JumpingClock().listen()
+        await super().start()
+
+
+def main() -> None:
+    """Serve until told to stop, as `spar serve` does."""
+    settings = settings_from()
+    pace = Pace(
+        float(os.environ.get("CHAOS_CALL_SECONDS", "0.05")),
+        int(os.environ.get("CHAOS_AT_ONCE", "16")),
+    )
+    engine: list[ListeningEngine] = []
+
+    def make_engine(*_: object) -> ListeningEngine:
+        engine.append(ListeningEngine(pace))
+        return engine[0]
+
+    create = wiring.create_app
+
+    def create_app(*arguments: Any) -> FastAPI:
+        app = create(*arguments)
+        app.add_api_route(LOADED, lambda: {"adapters": sorted(engine[0].adapters)})
+        return app
+
+    times = partial(SwapTimes, idle=IDLE_SECONDS, retry=IDLE_SECONDS)
+    vars(wiring).update(
+        _engine=make_engine, Checker=NoChecks, SwapTimes=times, create_app=create_app
+    )
+    try:
+        upgrade(settings.url)
+        wiring.serve(settings, str(settings.model))
+    except SparError as error:
+        sys.exit(f"error: {error.message}")
+
+
+if __name__ == "__main__":
+    main()
