@@ -21,11 +21,11 @@ from benchmarks.context import Context, Section
 from benchmarks.decisions import Decisions
 from benchmarks.early_stop import EarlyStop
 from benchmarks.growth import Size
-from benchmarks.ifeval import measure, read_prompts, scores_table
 from benchmarks.kernels import Kernel
 from benchmarks.over_http import OverHttp
 from benchmarks.phases import Phase
 from benchmarks.progress import progress_bar
+from benchmarks.prompts import read_prompts
 from benchmarks.report import Row, print_table, write_json
 from benchmarks.rivals.parts import PARTS
 from benchmarks.rivals.parts import Part as RivalPart
@@ -122,7 +122,7 @@ def decisions(
     json: Json = OUT / "decisions.json",
 ) -> None:
     """Measure judging the same responses for less, and calibrate the first look."""
-    section = Decisions([prompt for file in data or [] for prompt in read_prompts(file, None)])
+    section = Decisions([prompt for file in data or [] for prompt in read_prompts(file)])
     titled = {"decisions": ("The same responses judged: cheaper ways / every vote", section)}
     _run(titled, model, rounds, [], quick, json, data=[file.name for file in data or []])
 
@@ -186,26 +186,6 @@ def rows(
     for title, section in sections.items():
         print_table(console, title, section)
     write_json(json, {"searches": searches, "nodes": nodes, "rounds": rounds}, sections)
-
-
-@cli.command()
-def ifeval(
-    data: Annotated[Path, typer.Option(help="IFEval's rows, as JSON lines.")],
-    model: Annotated[
-        list[str] | None, typer.Option(help="Such as actor@0; the first is compared with.")
-    ] = None,
-    url: Annotated[str, typer.Option(help="The running server.")] = "http://127.0.0.1:8000",
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first prompts.")] = None,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Length of an answer.")] = 512,
-) -> None:
-    """Measure versions of a running server's actor on IFEval, greedily."""
-    prompts = read_prompts(data, limit)
-    try:
-        scores = asyncio.run(measure(url, model or ["actor"], prompts, max_tokens))
-    except SparError as error:
-        console.print(f"error: {error.message}", style="red", markup=False)
-        raise typer.Exit(1) from error
-    console.print(scores_table(scores, prompts))
 
 
 def _run(
