@@ -21,7 +21,7 @@ def settings_from(**options: object) -> Settings:
 
 def _explain(problem: ErrorDetails, overrides: dict[str, object]) -> str:
     if not problem["loc"]:
-        return problem["msg"]
+        return problem["msg"].removeprefix("Value error, ")
     name = str(problem["loc"][0])
     source = "--" + name.replace("_", "-") if name in overrides else f"SPAR_{name.upper()}"
     reason = problem["msg"].removeprefix("Value error, ")

@@ -23,7 +23,8 @@ def train(config: TrainingConfig) -> None:
     Does nothing if the result is there. Raises `Refused` for a configuration or data that cannot
     be trained on, and `Diverged`.
     """
-    processes = PartialState()
+    # Without this, several processes on a machine without a GPU do not know of each other.
+    processes = PartialState(cpu=not torch.accelerator.is_available())
     with _alone(config, processes):
         if not config.finished:
             if config.threads is not None:

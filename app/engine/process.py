@@ -7,9 +7,10 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from app.engine.figures import EngineFigures, stat_logger
@@ -36,6 +37,7 @@ class EngineConfig:
     """What the engine is started with; the names are `app.settings`' own.
 
     cores: the CPU cores its threads are bound to; None leaves it to the environment, else all.
+    more: further arguments of vLLM's own.
     """
 
     model: str
@@ -50,6 +52,7 @@ class EngineConfig:
     adapter_rank: int = 16
     adapter_targets: tuple[str, ...] | None = None
     cores: tuple[int, ...] | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def targets(self) -> tuple[str, ...] | None:
@@ -223,9 +226,28 @@ def _start(config: EngineConfig, weights: str, figures: EngineFigures) -> "Async
         }
     else:
         arguments["gpu_memory_utilization"] = config.gpu_memory_utilization
+    names = {argument.name for argument in fields(AsyncEngineArgs)}
+    arguments |= checked_arguments(config.more, names, arguments)
     return AsyncLLM.from_engine_args(
         AsyncEngineArgs(**arguments), stat_loggers=[stat_logger(figures)]
     )
+
+
+def checked_arguments(
+    more: Mapping[str, Any], known: Collection[str], ours: Collection[str]
+) -> Mapping[str, Any]:
+    """Further arguments of vLLM, which knows these. Raises `ValueError` naming the first wrong one.
+
+    Those that are `ours` have settings of their own, or decide what else is promised.
+    """
+    for name in more:
+        if name in ours:
+            raise ValueError(f"SPAR_ENGINE_ARGS cannot set {name}, which other settings decide")
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"; is it {near[0]}?" if near else ""
+            raise ValueError(f"SPAR_ENGINE_ARGS has {name}, which vLLM does not know{hint}")
+    return more
 
 
 def on_cpu() -> bool:

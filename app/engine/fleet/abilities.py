@@ -52,7 +52,7 @@ class Abilities:
 async def find_out(door: ServerDoor, model: str) -> Abilities:
     """Ask a server that is up; `model` is the name of its own model.
 
-    It makes one or two calls of one token. Raises `EngineUnavailable` and `EngineError`.
+    It makes one to four calls of one token. Raises `EngineUnavailable` and `EngineError`.
     """
     word = await _tokens(door, {"model": model, "prompt": _LAST_WORD, "add_special_tokens": False})
     rendered = await _tokens(door, {"model": model, **chat_fields(_PROBE)})
@@ -77,21 +77,22 @@ async def _tokens(door: ServerDoor, body: dict[str, Any]) -> list[int] | None:
 
 
 async def _one_token(door: ServerDoor, model: str, wanted: int) -> tuple[Any, bool]:
-    """The reply to a call that uses all we need, and whether it may have a priority."""
-    body = {
-        "model": model,
-        **chat_fields(_PROBE),
-        "max_tokens": 1,
-        "temperature": 0.0,
+    """The reply to a call that uses as much as it takes of what we need, and whether it may have
+    a priority; None and false where it takes none of it."""
+    call = {"model": model, **chat_fields(_PROBE), "max_tokens": 1, "temperature": 0.0}
+    scored = {
+        **call,
         "logprobs": True,
         "top_logprobs": 0,
         "logprob_token_ids": [wanted],
         "return_tokens_as_token_ids": True,
     }
-    reply = await door.takes("/v1/chat/completions", {**body, "priority": 1})
-    if reply is not None:
-        return reply, True
-    return await door.takes("/v1/chat/completions", body), False
+    for body in (scored, call):
+        for priority in ({"priority": 1}, {}):
+            reply = await door.takes("/v1/chat/completions", {**body, **priority})
+            if reply is not None:
+                return reply, bool(priority)
+    return None, False
 
 
 def _reported(reply: Any) -> list[str]:

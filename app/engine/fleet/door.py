@@ -76,7 +76,8 @@ class ServerDoor:
         Raises `EngineUnavailable` where it does not answer.
         """
         response = await self._send("POST", path, body, seconds=LOAD_SECONDS)
-        if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+        busy = response.status_code == httpx.codes.TOO_MANY_REQUESTS
+        if busy or response.is_server_error:
             raise error_of(response)
         try:
             return response.json() if response.is_success else None

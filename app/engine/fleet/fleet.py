@@ -195,8 +195,8 @@ class Fleet:
     async def load_weights(self, name: str, folder: Path) -> None:
         """Refused: servers that run elsewhere keep the weights they were started with."""
         raise CheckpointRefused(
-            f"{name} has whole weights, and the servers of SPAR_ENGINES keep those they were"
-            " started with; train adapters, or start the servers with these weights"
+            f"{name} has whole weights, and servers that run elsewhere keep those they were"
+            f" started with; train adapters, or start the servers with the weights in {folder}"
         )
 
     def _of(self, role: Role) -> list[Member]:

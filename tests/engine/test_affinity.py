@@ -1,0 +1,35 @@
+"""What calls that belong together have in common."""
+
+import asyncio
+
+from app.domain.prompt import Message
+from app.engine.affinity import affinity_of, one_place_for
+
+PROMPT = (Message("system", "Be brief."), Message("user", "Name three rivers."))
+OTHER = (Message("user", "Does it name three rivers?"), Message("assistant", "Verdict:"))
+
+
+def test_later_turns_of_a_conversation_belong_to_its_first() -> None:
+    later = (*PROMPT, Message("assistant", "Nile"), Message("user", "And two more?"))
+    assert affinity_of(later) == affinity_of(PROMPT)
+    assert affinity_of(PROMPT) != affinity_of(OTHER)
+
+
+async def test_everything_that_a_block_starts_belongs_to_its_conversation() -> None:
+    async def key() -> str:
+        return affinity_of(OTHER)
+
+    with one_place_for(PROMPT):
+        inside = await asyncio.create_task(key())
+    assert inside == affinity_of(PROMPT)
+    assert await key() == affinity_of(OTHER)
+
+
+async def test_two_searches_at_once_keep_apart() -> None:
+    async def search(messages: tuple[Message, ...]) -> str:
+        with one_place_for(messages):
+            await asyncio.sleep(0)
+            return affinity_of((Message("user", "judge"),))
+
+    found = await asyncio.gather(search(PROMPT), search(OTHER))
+    assert list(found) == [affinity_of(PROMPT), affinity_of(OTHER)]
