@@ -188,6 +188,29 @@ def rows(
     write_json(json, {"searches": searches, "nodes": nodes, "rounds": rounds}, sections)
 
 
+@cli.command()
+def overload(
+    url: Annotated[
+        str | None, typer.Option(help="A running server that nobody else asks; else its own.")
+    ] = None,
+    model: Model = None,
+    seconds: Annotated[float, typer.Option(min=1, help="How long to overload it.")] = 120,
+    factor: Annotated[float, typer.Option(min=1, help="Times the sustainable rate.")] = 10,
+    json: Json = OUT / "overload.json",
+) -> None:
+    """Measure a server that is asked ten times what it can do; settings as the server's own."""
+    from benchmarks.overload import measure_overload
+
+    try:
+        rows = asyncio.run(measure_overload(url, model, seconds, factor))
+    except SparError as error:
+        console.print(f"error: {error.message}", style="red", markup=False)
+        raise typer.Exit(1) from error
+    print_table(console, "Asked more than it can do", rows)
+    write_json(json, {"seconds": seconds, "factor": factor}, {"overload": rows})
+    console.print(f"Figures: {json}", markup=False)
+
+
 def _run(
     sections: Mapping[str, Titled],
     model: str | None,

@@ -1,8 +1,8 @@
 """Whether an adapter (LoRA, in PEFT's format) fits the base model and the engine."""
 
 import json
-import math
 import re
+import sys
 from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
         config = json.loads((folder / CONFIG).read_bytes())
     except FileNotFoundError:
         raise CheckpointRefused(f"{CONFIG} is missing") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointRefused(f"{CONFIG} is not JSON: {error}") from error
     if not isinstance(config, dict):
         raise CheckpointRefused(f"{CONFIG} is not a JSON object")
@@ -90,7 +90,7 @@ def _check_options(config: Mapping[str, Any]) -> None:
     if kind != "LORA":
         raise CheckpointRefused(f"it is not a LoRA adapter but {kind!r}")
     alpha = config.get("lora_alpha")
-    if not isinstance(alpha, int | float) or not math.isfinite(alpha) or alpha <= 0:
+    if not isinstance(alpha, int | float) or not 0 < alpha <= sys.float_info.max:
         raise CheckpointRefused(f"its lora_alpha is {alpha!r}; it must be a number above 0")
     if config.get("bias", "none") != "none":
         raise CheckpointRefused(f"it has biases (bias {config['bias']!r}), which cannot be served")

@@ -118,7 +118,7 @@ def fingerprint(model: str | Path) -> str:
             digest.update(f"{name} {tensor.dtype} {tensor.shape}\n".encode())
         for file in sorted(folder.glob("*.safetensors")):
             digest.update(_sample(file))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointRefused(f"the base model in {folder} cannot be read: {error}") from error
     return digest.hexdigest()
 

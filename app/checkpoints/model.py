@@ -50,7 +50,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
         config = json.loads((folder / CONFIG).read_bytes())
     except FileNotFoundError:
         raise CheckpointRefused(f"{CONFIG} is missing") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointRefused(f"{CONFIG} is not JSON: {error}") from error
     if not isinstance(config, dict):
         raise CheckpointRefused(f"{CONFIG} is not a JSON object")

@@ -1,6 +1,7 @@
 """Sending the rows of a JSONL file to the server, in batches; a bad one is named by its line."""
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -48,7 +49,10 @@ def prompt_row(row: JsonObject) -> JsonObject:
             raise ValueError("`instruction_id_list` and `kwargs` must be lists of the same length")
         pairs = zip(ids, kwargs, strict=True)
         constraints = [{"id": one, "kwargs": arguments} for one, arguments in pairs]
-        content["constraints"] = [*content.get("constraints", []), *constraints]
+        known = content.get("constraints", [])
+        if not isinstance(known, list):
+            raise ValueError("`constraints` must be a list")
+        content["constraints"] = [*known, *constraints]
     return content
 
 
@@ -70,9 +74,11 @@ def read_rows(
             if not line.strip():
                 continue
             try:
-                yield Row(number, len(line), convert(_object(line)))
+                content = convert(_object(line))
+                _check_text(content)
             except (ValueError, RecursionError) as error:
                 raise _bad_line(number, str(error)) from error
+            yield Row(number, len(line), content)
 
 
 def upload(rows: Iterable[Row], send: Callable[[list[JsonObject]], AddedOut], tally: Tally) -> None:
@@ -127,7 +133,9 @@ def _only(row: JsonObject, *names: str) -> JsonObject:
 
 def _object(line: bytes) -> JsonObject:
     try:
-        row: Any = json.loads(line.decode("utf-8-sig"), parse_constant=_no_number)
+        row: Any = json.loads(
+            line.decode("utf-8-sig"), parse_constant=_no_number, parse_float=_finite
+        )
     except UnicodeDecodeError as error:
         raise ValueError("it is not UTF-8") from error
     except json.JSONDecodeError as error:
@@ -139,6 +147,22 @@ def _object(line: bytes) -> JsonObject:
 
 def _no_number(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"{digits} is too large a number")
+    return number
+
+
+def _check_text(content: JsonObject) -> None:
+    """Raise ValueError for half a character, which an escape may name and nothing can send."""
+    try:
+        json.dumps(content, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(error.object[error.start]):04x}"
+        raise ValueError(f"{half} is half a character (a lone surrogate)") from error
 
 
 def _bad_line(number: int, reason: str) -> InvalidRequest:

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from tests.chaos.report import Report, to_json
-from tests.chaos.run import run_chaos
+from tests.chaos.run import Plan, run_chaos
 from tests.chaos.scenario import Kind
 
 
@@ -37,18 +37,16 @@ def main() -> int:
 
 
 def _run(chosen: argparse.Namespace, folder: Path) -> Report:
-    return asyncio.run(
-        run_chaos(
-            folder,
-            chosen.seed,
-            60 * chosen.minutes,
-            scripted=not chosen.real,
-            on_postgresql=chosen.postgresql,
-            kinds=chosen.only or tuple(Kind),
-            clients=chosen.clients,
-            pause=chosen.pause,
-        )
+    plan = Plan(
+        chosen.seed,
+        60 * chosen.minutes,
+        scripted=not chosen.real,
+        on_postgresql=chosen.postgresql,
+        kinds=chosen.only or tuple(Kind),
+        clients=chosen.clients,
+        pause=chosen.pause,
     )
+    return asyncio.run(run_chaos(folder, plan))
 
 
 if __name__ == "__main__":

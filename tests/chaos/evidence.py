@@ -82,6 +82,7 @@ class Evidence:
     stored: Mapping[str, Stored] = field(default_factory=dict)
     lost_ids: frozenset[str] = frozenset()
     iterations: Sequence[Iterated] = ()
+    crashes: Sequence[str] = ()
     orphans: Sequence[str] = ()
     memory: Sequence[Memory] = ()
     adapters: frozenset[str] | None = None

@@ -18,20 +18,25 @@ from tests.chaos.scenario import Fault, Kind
 from tests.chaos.scripted_engine import AWAY_SECONDS, DIE, HANG, HANG_SECONDS
 from tests.chaos.scripted_server import BACK, FORWARD
 from tests.chaos.system import System
+from tests.chaos.waiting import until
 
 LOCK_SECONDS = 5.0
 """How long to wait for the lock that is then held."""
 JUMP_SECONDS = 1.0
-TRAINER_SECONDS = 2.0
+TRAINER_SECONDS = 8.0
 """How long to wait for a training to begin, so that there is something to damage."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerEnd:
-    """The server's process ended: when (seconds of the run), and whether it was asked to."""
+    """The server's process ended: when (seconds of the run), and whether it was asked to.
+
+    start: which start of the server it was that ended, 1 for the first.
+    """
 
     at: float
     asked: bool
+    start: int
 
 
 @dataclass
@@ -61,7 +66,7 @@ class Faults:
         asked = fault.kind is Kind.SERVER_STOP
         server = self.system.server
         async with server.busy:
-            self.ends.append(ServerEnd(self.now(), asked))
+            self.ends.append(ServerEnd(self.now(), asked, server.starts))
             await server.end(signal.SIGTERM if asked else signal.SIGKILL)
             server.start()
             await self.system.wait_ready()
@@ -163,10 +168,8 @@ class Faults:
         return self.random.choice(list(self.system.workers))
 
     async def _trainers(self) -> list[psutil.Process]:
-        end = time.monotonic() + TRAINER_SECONDS
-        while not (found := self.system.trainers()) and time.monotonic() < end:
-            await asyncio.sleep(0.1)
-        return found
+        await until(self.system.trainers, TRAINER_SECONDS)
+        return self.system.trainers()
 
 
 _ACTIONS: dict[Kind, Callable[[Faults, Fault], Awaitable[bool]]] = {

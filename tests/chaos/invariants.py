@@ -27,9 +27,7 @@ class Violation:
 def violations(evidence: Evidence) -> list[Violation]:
     """Everything that does not hold."""
     return [
-        Violation(name, detail)
-        for name, check in INVARIANTS.items()
-        for detail in check(evidence)
+        Violation(name, detail) for name, check in INVARIANTS.items() for detail in check(evidence)
     ]
 
 
@@ -55,14 +53,14 @@ def explained(one: Outcome, evidence: Evidence) -> bool:
     """Whether a missing search is accounted for.
 
     Either the server's log names it, or its server was killed before it said that all is written.
+    Whoever asked before an end and was answered was answered by the server that ended then.
     """
     assert one.answer is not None, "only answers have an id"
     if one.answer.search_id in evidence.lost_ids:
         return True
-    ends = sorted(evidence.ends, key=lambda end: end.at)
-    for start, end in enumerate(ends, start=1):
-        if one.ended <= end.at:
-            written = any(q.start == start and q.at >= one.ended for q in evidence.quiet)
+    for end in sorted(evidence.ends, key=lambda end: end.at):
+        if one.began <= end.at:
+            written = any(q.start == end.start and q.at >= one.ended for q in evidence.quiet)
             return not end.asked and not written
     return False
 
@@ -97,9 +95,7 @@ def _no_mixed_versions(evidence: Evidence) -> Iterator[str]:
         yield from _strangers(f"search {search_id}", stored.named, stored.versions)
 
 
-def _strangers(
-    where: str, named: frozenset[tuple[str, int]], versions: Version
-) -> Iterator[str]:
+def _strangers(where: str, named: frozenset[tuple[str, int]], versions: Version) -> Iterator[str]:
     actor, refiner = versions
     if strange := named - {("actor", actor), ("refiner", refiner)}:
         yield f"{where} is of {versions} and names {sorted(strange)}"
@@ -156,6 +152,10 @@ def _iterations_end_once(evidence: Evidence) -> Iterator[str]:
             yield f"iteration {one.id} promoted {one.promotions} times"
 
 
+def _no_crash(evidence: Evidence) -> Iterator[str]:
+    yield from evidence.crashes
+
+
 def _no_orphans(evidence: Evidence) -> Iterator[str]:
     yield from evidence.orphans
 
@@ -189,6 +189,7 @@ INVARIANTS: dict[str, Callable[[Evidence], Iterator[str]]] = {
     "nothing is stored twice, or without being asked": _stored_once,
     "everything works again afterwards": _recovered,
     "iterations end exactly once": _iterations_end_once,
+    "no process ends by itself": _no_crash,
     "no process is left behind": _no_orphans,
     "the engine holds no adapter without need": _no_leaked_adapters,
     "memory does not grow": _memory_stays,

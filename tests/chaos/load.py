@@ -105,9 +105,7 @@ async def _exchange(client: httpx.AsyncClient, wanted: Ask) -> tuple[End, Answer
         return await _follow_chat(wanted.door, response)
 
 
-def _refused(
-    status: int, headers: httpx.Headers, body: bytes
-) -> tuple[End, Answer | None, str]:
+def _refused(status: int, headers: httpx.Headers, body: bytes) -> tuple[End, Answer | None, str]:
     if not is_problem(status, headers.get("content-type", ""), body):
         raise Garbled(f"{status}: {body[:200]!r}")
     return End.CLEAN_ERROR, None, f"{status} {json.loads(body)['type']}"

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,8 @@ from pathlib import Path
 import psutil
 
 END_SECONDS = 60
+NOT_STARTED = "Application startup failed. Exiting."
+"""Uvicorn's words, where the database went away between the upgrade and the start."""
 
 
 @dataclass
@@ -20,9 +22,10 @@ class Part:
 
     name: str
     command: Sequence[str]
-    environment: Mapping[str, str]
+    environment: dict[str, str]
     log: Path
     starts: int = 0
+    crashes: list[str] = field(default_factory=list)
     busy: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by the fault that the process has at the moment: it has one at a time."""
     _process: subprocess.Popen[bytes] | None = None
@@ -66,6 +69,18 @@ class Part:
     async def freeze(self, seconds: float) -> None:
         """Stop it for a while, and let it go on."""
         await freeze([psutil.Process(self.pid)] if self.running else [], seconds)
+
+    def revive(self) -> None:
+        """Start it again if it has ended by itself, as whatever keeps services running does.
+
+        It may end where it cannot start, and says why; anything else is noted in `crashes`.
+        """
+        if self._process is None or self.running:
+            return
+        last = self.log.read_text(errors="replace").rstrip().rpartition("\n")[2]
+        if not last.startswith("error: ") and not last.endswith(NOT_STARTED):
+            self.crashes.append(f"{self.name} ended with {self._process.returncode}: {last}")
+        self.start()
 
     def family(self) -> list[psutil.Process]:
         """The processes that it started, and those that they started."""

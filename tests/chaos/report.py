@@ -81,9 +81,7 @@ class Report:
         return {end: found[end] for end in End}
 
     def _errors(self) -> Counter[str]:
-        return Counter(
-            one.detail for one in self.evidence.outcomes if one.end is End.CLEAN_ERROR
-        )
+        return Counter(one.detail for one in self.evidence.outcomes if one.end is End.CLEAN_ERROR)
 
 
 def _plain(value: object) -> str:

@@ -1,8 +1,9 @@
 """One run: load, faults, calm, and what is left."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -21,7 +22,7 @@ from tests.chaos.faults import Faults
 from tests.chaos.load import Load
 from tests.chaos.outcome import Version, read_version
 from tests.chaos.report import Report
-from tests.chaos.scenario import Kind, scenario
+from tests.chaos.scenario import Fault, Kind, scenario
 from tests.chaos.scripted_server import LOADED
 from tests.chaos.system import System, system
 from tests.chaos.watching import Watcher
@@ -35,34 +36,49 @@ ITERATE_SECONDS = {True: 90.0, False: 900.0}
 SETTLE_SECONDS = 15.0
 
 
-async def run_chaos(
-    folder: Path,
-    seed: int,
-    seconds: float,
-    *,
-    scripted: bool = True,
-    on_postgresql: bool = False,
-    kinds: Collection[Kind] = tuple(Kind),
-    clients: int = 8,
-    pause: float = 2.0,
-) -> Report:
-    """Run a system for so many seconds under load and faults, then look at what is left."""
-    async with system(folder, scripted=scripted, on_postgresql=on_postgresql) as made:
-        load = Load(made.url, seed, clients, ANSWER_SECONDS[scripted])
-        possible = sorted(made.kinds & set(kinds))
-        faults = Faults(made, lambda: load.now, Random(seed))
-        watcher = Watcher(made, lambda: load.now)
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run: so many seconds of faults that depend on the seed.
+
+    kinds: what may go wrong, where this system can have it. clients: who ask all the time. pause:
+    seconds between faults, on average. iterate: whether self-play iterations run all the time.
+    """
+
+    seed: int
+    seconds: float
+    scripted: bool = True
+    on_postgresql: bool = False
+    kinds: Collection[Kind] = tuple(Kind)
+    clients: int = 8
+    pause: float = 2.0
+    iterate: bool = True
+
+    @property
+    def system(self) -> str:
+        """What it runs on, for people."""
+        engine = "scripted engine" if self.scripted else "real engine"
+        return f"{engine}, {'PostgreSQL' if self.on_postgresql else 'SQLite'}"
+
+
+async def run_chaos(folder: Path, plan: Plan) -> Report:
+    """Run a system under load and faults with its files in `folder`; what was left at the end."""
+    async with system(folder, scripted=plan.scripted, on_postgresql=plan.on_postgresql) as made:
+        load = Load(made.url, plan.seed, plan.clients, ANSWER_SECONDS[plan.scripted])
+        possible = sorted(made.kinds & set(plan.kinds))
+        faults = Faults(made, lambda: load.now, Random(plan.seed))
+        watcher = Watcher(made, lambda: load.now, keep_iterating=plan.iterate)
         watching = asyncio.create_task(watcher.run())
         try:
-            calm_from = await _damage(load, faults, seed, seconds, possible, pause)
+            planned = scenario(plan.seed, plan.seconds, possible, pause=plan.pause)
+            calm_from = await _damage(load, faults, planned)
             evidence = await _gather(made, load, faults, watcher, watching, calm_from)
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
     return Report(
-        seed=seed,
+        seed=plan.seed,
         seconds=load.now,
-        system=_named(scripted, on_postgresql),
+        system=plan.system,
         injected=faults.injected,
         missed=faults.missed,
         uncovered=sorted(set(Kind) - set(possible)),
@@ -70,18 +86,11 @@ async def run_chaos(
     )
 
 
-def _named(scripted: bool, on_postgresql: bool) -> str:
-    engine = "scripted engine" if scripted else "real engine"
-    return f"{engine}, {'PostgreSQL' if on_postgresql else 'SQLite'}"
-
-
-async def _damage(
-    load: Load, faults: Faults, seed: int, seconds: float, kinds: list[Kind], pause: float
-) -> float:
+async def _damage(load: Load, faults: Faults, planned: Sequence[Fault]) -> float:
     """Load and faults together, then load alone; the moment from which all must work again."""
     loading = asyncio.create_task(load.run())
     try:
-        await faults.run(scenario(seed, seconds, kinds, pause=pause))
+        await faults.run(planned)
         calm_from = load.now + CALM_SECONDS / 2
         load.stop_at(load.now + CALM_SECONDS)
         await loading
@@ -116,6 +125,7 @@ async def _gather(
             stored=await stored_searches(database, mark(load.seed)),
             lost_ids=lost_in(made.server.log),
             iterations=await iterated(database, watcher.states),
+            crashes=[crash for part in made.parts for crash in part.crashes],
             orphans=watcher.orphans(),
             memory=watcher.memory(),
             adapters=adapters,

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import os
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,11 +10,13 @@ from zlib import crc32
 
 from app.engine.base import Call, Completion, OnDelta, ignore_delta
 from app.errors import EngineUnavailable
+from app.roles.verdict import NO, YES
 from tests.helpers.scripts import FINE, SHORT, Part, judged_text, part_of
 from tests.helpers.whole import OwnScriptedEngine
 
 DIE, HANG = signal.SIGUSR1, signal.SIGUSR2
 """Signals to the server's process."""
+CALL_SECONDS, AT_ONCE = "CHAOS_CALL_SECONDS", "CHAOS_AT_ONCE"
 AWAY_SECONDS = 1.0
 """How long a dead engine takes to come back."""
 HANG_SECONDS = 1.5
@@ -27,11 +30,25 @@ class Pace:
     call_seconds: float = 0.05
     at_once: int = 16
 
+    def as_environment(self) -> dict[str, str]:
+        """How the server's process is told."""
+        return {CALL_SECONDS: str(self.call_seconds), AT_ONCE: str(self.at_once)}
+
+    @classmethod
+    def from_environment(cls) -> "Pace":
+        """What `as_environment` gave this process, else the usual pace."""
+        usual = cls().as_environment()
+        found = {name: os.environ.get(name, text) for name, text in usual.items()}
+        return cls(float(found[CALL_SECONDS]), int(found[AT_ONCE]))
+
+
+USUAL_PACE = Pace()
+
 
 class ChaosEngine(OwnScriptedEngine):
     """Names the model it was asked as in all it says, so that a mixed tree shows."""
 
-    def __init__(self, pace: Pace = Pace()) -> None:
+    def __init__(self, pace: Pace = USUAL_PACE) -> None:
         super().__init__(self._say)
         self._log_probability = log_probability
         self._pace = pace
@@ -39,6 +56,8 @@ class ChaosEngine(OwnScriptedEngine):
         self._awake = asyncio.Event()
         self._deaths = 0
         self.alive = False
+        # The same numbers after a restart: clients remember them, as they may with a real model.
+        self._vocabulary += ["<s>", *YES, *NO]
 
     @property
     def ready(self) -> bool:  # type: ignore[override]

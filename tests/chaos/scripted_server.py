@@ -1,11 +1,9 @@
 """The real server process on a scripted engine: `python -m tests.chaos.scripted_server`.
 
-It is set as every server is, by `SPAR_...`. The script's speed is `CHAOS_CALL_SECONDS` and
-`CHAOS_AT_ONCE`.
+It is set as every server is, by `SPAR_...`, and its engine's speed by `CHAOS_...` (see `Pace`).
 """
 
 import asyncio
-import os
 import signal
 import sys
 from datetime import UTC, datetime, timedelta
@@ -68,14 +66,10 @@ class ListeningEngine(ChaosEngine):
 def main() -> None:
     """Serve until told to stop, as `spar serve` does."""
     settings = settings_from()
-    pace = Pace(
-        float(os.environ.get("CHAOS_CALL_SECONDS", "0.05")),
-        int(os.environ.get("CHAOS_AT_ONCE", "16")),
-    )
     engine: list[ListeningEngine] = []
 
     def make_engine(*_: object) -> ListeningEngine:
-        engine.append(ListeningEngine(pace))
+        engine.append(ListeningEngine(Pace.from_environment()))
         return engine[0]
 
     create = wiring.create_app

@@ -10,7 +10,7 @@ from training.config import TrainingConfig
 from training.step import TrainingStep
 from training.watch import exit_with_worker
 
-STEPS = 5
+STEPS = 8
 STEP_SECONDS = 0.3
 
 

@@ -10,14 +10,19 @@ from pathlib import Path
 import httpx
 import psutil
 
+from app.db.session import Database
+from app.domain.checkpoint import Role
 from tests.chaos.disk import Disk, small_disk
 from tests.chaos.process import Part, named
 from tests.chaos.scenario import Kind
+from tests.chaos.scripted_engine import USUAL_PACE, Pace
 from tests.helpers.checkpoint_files import make_base
 from tests.helpers.postgres import PostgresServer, postgres_server
+from tests.helpers.swapping import World
 from tests.integration.server import free_port
 
-WORKERS = 2
+BASE = "base"
+"""The folder of the model that a scripted system takes for its own."""
 SETTINGS = {
     "worker": "false",
     "swap_seconds": "0.2",
@@ -32,7 +37,7 @@ REAL = {"context_tokens": "2048", "kv_cache_gib": "1"}
 ONLY_SCRIPTED = frozenset({Kind.CLOCK_JUMP})
 ONLY_SQLITE = frozenset({Kind.DATABASE_LOCK, Kind.DISK_FULL})
 ONLY_POSTGRESQL = frozenset({Kind.DATABASE_RESTART})
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.2
 
 
 @dataclass
@@ -83,12 +88,11 @@ class System:
         return named(family, "training", str(self.data))
 
     async def wait_ready(self) -> None:
-        """Wait until the server answers. Raises RuntimeError when it ends instead."""
+        """Wait until the server answers; one that cannot start tries again. Raises TimeoutError."""
         async with asyncio.timeout(self.ready_seconds), self.client() as client:
             while not await is_ready(client):
-                if not self.server.running:
-                    raise RuntimeError(self.server.log.read_text(errors="replace")[-4000:])
                 await asyncio.sleep(POLL_SECONDS)
+                self.server.revive()
 
     async def close(self) -> None:
         """End every process, the workers first."""
@@ -105,20 +109,29 @@ async def is_ready(client: httpx.AsyncClient) -> bool:
 
 @asynccontextmanager
 async def system(
-    folder: Path, *, scripted: bool = True, on_postgresql: bool = False
+    folder: Path,
+    *,
+    scripted: bool = True,
+    on_postgresql: bool = False,
+    workers: int = 2,
+    pace: Pace = USUAL_PACE,
 ) -> AsyncIterator[System]:
     """A running system with its files in `folder`; everything has ended afterwards.
 
-    Scripted: real processes around an engine and a trainer that only wait and make things up.
+    Scripted: real processes around an engine and a trainer that only wait and make things up;
+    `pace` is how fast that engine is.
     """
     with ExitStack() as stack:
         data = folder / "data"
         mounted = stack.enter_context(small_disk(data, 64 if scripted else 1024))
         postgres = stack.enter_context(postgres_server()) if on_postgresql else None
-        made = _made(folder, data, scripted, postgres, mounted)
+        made = _made(folder, scripted, postgres, mounted, workers)
+        made.server.environment |= pace.as_environment()
         try:
             made.server.start()
             await made.wait_ready()
+            if scripted:
+                await _add_checkpoints(made, folder / BASE)
             for worker in made.workers:
                 worker.start()
             yield made
@@ -128,11 +141,12 @@ async def system(
 
 def _made(
     folder: Path,
-    data: Path,
     scripted: bool,
     postgres: PostgresServer | None,
     mounted: Disk | None,
+    workers: int,
 ) -> System:
+    data = folder / "data"
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     sqlite = f"sqlite+aiosqlite:///{data / 'spar.db'}"
@@ -156,7 +170,7 @@ def _made(
         ),
         [
             Part(name, [sys.executable, "-m", work], environment, folder / f"{name}.log")
-            for name in (f"worker-{number}" for number in range(1, WORKERS + 1))
+            for name in (f"worker-{number}" for number in range(1, workers + 1))
         ],
         postgres,
         mounted,
@@ -164,7 +178,17 @@ def _made(
     )
 
 
+async def _add_checkpoints(made: System, base: Path) -> None:
+    """Versions to swap before an iteration has made any."""
+    database = Database(made.database_url)
+    world = World(database, made.data, base)
+    for role in Role:
+        for version in (1, 2):
+            await world.add(role, version)
+    await database.close()
+
+
 def _base(folder: Path) -> Path:
-    base = make_base(folder / "base")
+    base = make_base(folder / BASE)
     (base / "tokenizer.json").write_text("{}")
     return base

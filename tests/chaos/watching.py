@@ -13,6 +13,7 @@ import psutil
 from tests.chaos.evidence import Memory, Quiet
 from tests.chaos.process import alive, command
 from tests.chaos.system import System
+from tests.chaos.waiting import until
 
 EVERY_SECONDS = 0.5
 WARM_SECONDS = 10.0
@@ -31,6 +32,7 @@ class Watcher:
     quiet: list[Quiet] = field(default_factory=list)
     states: dict[str, list[str]] = field(default_factory=dict)
     """The states of each iteration, in the order they were seen in."""
+    _looks: int = 0
     _families: set[psutil.Process] = field(default_factory=set)
     _memory: dict[int, list[tuple[float, int]]] = field(default_factory=dict)
 
@@ -44,20 +46,20 @@ class Watcher:
                     await self._look_at_iterations(client)
                 await asyncio.sleep(EVERY_SECONDS)
 
-    async def until_written(self, seconds: float) -> None:
-        """Wait until every search is written. Raises TimeoutError."""
+    async def until_written(self, seconds: float) -> bool:
+        """Whether every search is written within so many seconds."""
         since = self.now()
-        async with asyncio.timeout(seconds):
-            while not any(quiet.at > since for quiet in self.quiet):
-                await asyncio.sleep(0.1)
+        return await until(lambda: any(quiet.at > since for quiet in self.quiet), seconds)
 
-    async def until_iterations_ended(self, seconds: float) -> None:
-        """Wait until every iteration has ended, at most so long; none is queued any more."""
+    async def until_iterations_ended(self, seconds: float) -> bool:
+        """Whether every iteration ends within so many seconds; none is queued any more."""
         self.keep_iterating = False
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while any(states[-1] not in ENDINGS for states in self.states.values()):
-                    await asyncio.sleep(0.2)
+        # The last one may have been queued by a look that was under way.
+        enough = self._looks + 2
+        return await until(lambda: self._looks >= enough and self._all_ended(), seconds)
+
+    def _all_ended(self) -> bool:
+        return all(states[-1] in ENDINGS for states in self.states.values())
 
     def memory(self) -> list[Memory]:
         """How much each server process needed, of those that lived long enough to say."""
@@ -84,8 +86,12 @@ class Watcher:
 
     def _look_at_processes(self) -> None:
         for part in self.system.parts:
+            # Whoever has a fault at the moment is started by that.
+            if not part.busy.locked():
+                part.revive()
             if part.running:
-                self._families |= {psutil.Process(part.pid), *part.family()}
+                with suppress(psutil.NoSuchProcess):
+                    self._families |= {psutil.Process(part.pid), *part.family()}
         server = self.system.server
         with suppress(psutil.Error):
             if server.running:
@@ -104,6 +110,7 @@ class Watcher:
             states = self.states.setdefault(one["id"], [])
             if not states or states[-1] != one["status"]:
                 states.append(one["status"])
+        self._looks += 1
         if self.keep_iterating and all(one["status"] in ENDINGS for one in found):
             await _queue(client)
 

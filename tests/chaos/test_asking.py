@@ -1,0 +1,38 @@
+"""Everything that clients ask is something the server takes."""
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from app.api.openai_schemas import ChatIn
+from app.api.schemas import GenerateIn, JudgeIn
+from tests.chaos.asking import STREAMED, Door, ask_for, mark
+
+SCHEMAS: dict[str, type[BaseModel]] = {
+    "/generate": GenerateIn,
+    "/judge": JudgeIn,
+    "/v1/chat/completions": ChatIn,
+}
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**6))
+def test_a_request_is_valid_and_the_same_again(seed: int, number: int) -> None:
+    ask = ask_for(seed, number)
+    assert ask == ask_for(seed, number)
+    body = SCHEMAS[ask.path].model_validate(ask.body)
+    assert getattr(body, "stream", False) == (ask.door in STREAMED)
+
+
+def test_no_two_requests_of_a_run_have_the_same_prompt() -> None:
+    prompts = [ask_for(7, number).prompt for number in range(1000)]
+    assert len(set(prompts)) == len(prompts)
+    assert all(prompt.startswith(mark(7)) for prompt in prompts)
+    assert not any(prompt.startswith(mark(77)) for prompt in prompts)
+
+
+def test_every_door_is_asked_and_some_clients_leave() -> None:
+    asks = [ask_for(1, number) for number in range(300)]
+    assert set(Counter(ask.door for ask in asks)) == set(Door)
+    assert 10 < sum(ask.leave_after is not None for ask in asks) < 100

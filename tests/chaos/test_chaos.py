@@ -1,0 +1,48 @@
+"""A short run of everything at once; `python -m tests.chaos` is the long one.
+
+The processes, the database, the disk and the signals are real. The scripted engine starts at
+once, so a server can be killed and be back within seconds; the real engine's run leaves out
+what would make it start again, which takes it most of a minute.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.report import Report
+from tests.chaos.run import Plan, run_chaos
+from tests.chaos.scenario import Kind
+
+SEED = 5
+QUICK_ON_A_REAL_ENGINE = (
+    Kind.SERVER_FREEZE,
+    Kind.ENGINE_FREEZE,
+    Kind.WORKER_KILL,
+    Kind.WORKER_FREEZE,
+    Kind.DATABASE_LOCK,
+    Kind.SWAP,
+)
+
+
+def check(report: Report) -> None:
+    """Nothing is lost, nothing is broken, and something was done and answered."""
+    assert report.violations == [], report.as_text()
+    figures = report.as_json()
+    assert figures["lost"] == 0
+    assert figures["faults"] > 0, report.as_text()
+    assert figures["ends"]["answered"] > figures["ends"]["clean error"], report.as_text()
+    assert figures["searches_stored"] > 0
+
+
+@pytest.mark.parametrize("on_postgresql", [False, True], ids=["sqlite", "postgresql"])
+async def test_nothing_is_lost_whatever_goes_wrong(tmp_path: Path, on_postgresql: bool) -> None:
+    plan = Plan(SEED, 20, on_postgresql=on_postgresql, clients=4, pause=1.2)
+    report = await run_chaos(tmp_path, plan)
+    check(report)
+
+
+@pytest.mark.engine
+async def test_nothing_is_lost_on_the_real_engine(tmp_path: Path) -> None:
+    plan = Plan(SEED, 20, scripted=False, kinds=QUICK_ON_A_REAL_ENGINE, clients=3, iterate=False)
+    report = await run_chaos(tmp_path, plan)
+    check(report)

@@ -1,0 +1,86 @@
+"""Files of prompts of any content: sent, or refused by their line, and never anything else."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.cli.doors import Door
+from tests.cli.replay import Run
+
+texts = st.text(max_size=8)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=5,
+)
+messages = st.lists(
+    st.fixed_dictionaries({}, optional={"role": texts | st.just("user"), "content": values})
+)
+ids = st.lists(st.just("punctuation:no_comma") | values, max_size=2)
+rows = st.fixed_dictionaries(
+    {},
+    optional={
+        "prompt": texts | values,
+        "messages": messages | values,
+        "constraints": st.lists(st.fixed_dictionaries({"id": texts, "kwargs": values})) | values,
+        "instruction_id_list": ids | values,
+        "kwargs": st.lists(st.dictionaries(texts, values), max_size=2) | values,
+        "role": st.sampled_from(["actor", "refiner"]) | values,
+    },
+)
+lines = (rows | values).map(lambda row: json.dumps(row).encode()) | st.binary(max_size=32)
+
+often = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+REFUSAL = re.compile(r"error: line \d+: .+\n")
+
+
+def check(run: Run, folder: Path, command: tuple[str, ...], content: bytes) -> str:
+    """What is said of a file that is sent; it is taken, or a line of it is refused in words."""
+    file = folder / "rows.jsonl"
+    file.write_bytes(content)
+    result = run(*command, str(file))
+    said: str = result.stderr
+    if result.exit_code:
+        assert result.exit_code == 1, said
+        assert REFUSAL.match(said), said
+    return said
+
+
+@often
+@given(st.lists(lines, max_size=3))
+def test_any_file_of_prompts_is_taken_or_refused_by_line(
+    spar: Run, door: Door, tmp_path: Path, content: list[bytes]
+) -> None:
+    check(spar, tmp_path, ("prompts", "import", "--url", door.url), b"\n".join(content))
+
+
+@often
+@given(st.lists(lines, max_size=3))
+def test_any_file_of_conversations_is_taken_or_refused_by_line(
+    spar: Run, door: Door, tmp_path: Path, content: list[bytes]
+) -> None:
+    command = ("bootstrap", "--detach", "--url", door.url)
+    check(spar, tmp_path, command, b"\n".join([*content, b"{"]))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        '{"prompt": "\\ud800"}',
+        '{"prompt": 1e999}',
+        '{"prompt": "x", "constraints": 5, "instruction_id_list": [], "kwargs": []}',
+        '{"prompt": "x", "constraints": null, "instruction_id_list": [], "kwargs": []}',
+        f'{{"prompt": {"[" * 100_000}}}',
+        f'{{"prompt": {"9" * 5000}}}',
+    ],
+    ids=["surrogate", "infinity", "number", "null", "deep", "digits"],
+)
+def test_a_row_of_no_measure_is_refused(spar: Run, door: Door, tmp_path: Path, row: str) -> None:
+    said = check(spar, tmp_path, ("prompts", "import", "--url", door.url), row.encode())
+    assert said.startswith("error: line 1: ")
