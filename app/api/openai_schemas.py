@@ -97,8 +97,8 @@ class ChatIn(Continuing):
     """A chat completion request.
 
     `search`, `budget`, `constraints`, `response` (one to repair) and `include_tree` go with the
-    search modes (`model="actor:bfs"`), `priority` (lower is served first) and `checkpoint` with every model.
-    A model's name may say its version too (`actor@12`, `actor@12:bfs`). As in vLLM,
+    search modes (`model="actor:bfs"`), `priority` (lower is served first) and `checkpoint` with
+    every model. A model's name may say its version too (`actor@12`, `actor@12:bfs`). As in vLLM,
     `logprob_token_ids` asks for the log-probabilities of these tokens instead of the likeliest
     ones', and `return_tokens_as_token_ids` names tokens as `token_id:5`.
     """

@@ -17,6 +17,7 @@ from app.cli import (
     keys,
     maintain,
     prompts,
+    reproduce,
     serve,
     stored,
 )
@@ -57,6 +58,7 @@ cli.add_typer(prompts.prompts, name="prompts")
 cli.add_typer(checkpoints.checkpoints, name="checkpoints")
 cli.command("serving")(checkpoints.serving)
 cli.add_typer(eval.evaluations, name="eval")
+cli.add_typer(reproduce.reproduce, name="reproduce")
 cli.add_typer(keys.keys, name="keys")
 cli.add_typer(maintain.db, name="db")
 cli.add_typer(maintain.model, name="model")

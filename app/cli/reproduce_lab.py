@@ -69,7 +69,10 @@ class Lab:
         return Where(self.wanted.where.settings, self.server.url, self.wanted.where.at_once)
 
     async def versions(self, role: Role, named: Sequence[int] | None) -> list[int]:
-        """The named versions, or all that can be served. Raises `NotFound`."""
+        """The named versions, or all that can be served. Raises `NotFound`.
+
+        A server on another machine may have versions that our database does not know.
+        """
         async with self.database.session() as session:
             stored = await CheckpointRepository(session).all()
         there = sorted(
@@ -78,7 +81,7 @@ class Lab:
             if one.role is role and (one.version == 0 or one.digest is not None)
         )
         for version in named or ():
-            if version not in there:
+            if there and version not in there:
                 raise NotFound(f"there is no checkpoint {role}@{version}")
         return list(named or there) or [0]
 

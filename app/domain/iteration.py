@@ -112,6 +112,10 @@ class DataOptions(_Options):
     max_tokens: PositiveInt = Field(512, description="Length limit of one response, in tokens.")
     votes: PositiveInt = Field(5, description="Votes per judgment.")
     ties: int = Field(3, ge=0, description="How often a tied judgment is made again.")
+    refine: bool = Field(
+        True,
+        description="Repair rejected responses; without it only `own_pairs` make preference pairs.",
+    )
     mode: Mode = Field(Mode.BFS, description="The search that repairs rejected responses.")
     branch: PositiveInt = Field(3, description="Children per expanded node.")
     beam: PositiveInt = Field(2, description="Nodes of a level that bfs expands.")

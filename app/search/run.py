@@ -11,6 +11,7 @@ import logging
 
 from app.domain.budget import Budget, StopReason
 from app.domain.tree import Node, NodeKind, Tree
+from app.engine.affinity import one_place_for
 from app.errors import EngineUnavailable, SparError
 from app.search.algorithms import algorithm_for
 from app.search.base import (
@@ -44,7 +45,8 @@ async def run_search(
     tree = Tree(request.root)
     expander = Expander(request, roles, tree, on_event, on_phase)
     search = _Search(request, tree, expander)
-    stop_reason = await search.run_within_limits()
+    with one_place_for(request.prompt.messages):
+        stop_reason = await search.run_within_limits()
     expander.keep_unfinished_response()
     best = tree.best()
     if stop_reason is StopReason.EXHAUSTED and best is not None and best.accepted:

@@ -160,3 +160,20 @@ async def test_serving_shows_the_servers_seen_lately(
         ("http://A:8000", 2, 1, True, None),
         ("http://B:8000", 0, 0, False, "actor@3: truncated"),
     ]
+
+
+async def test_the_history_tells_what_served_when_and_why(
+    admin: httpx.AsyncClient, database: Database
+) -> None:
+    version = await train(database, Role.ACTOR)
+    await promote(admin, Role.ACTOR, version)
+    await admin.post("/admin/checkpoints/actor/rollback")
+    first = (await admin.get("/admin/promotions", params={"limit": 1})).json()
+    (newest,) = first["promotions"]
+    assert (newest["checkpoint"]["actor"], newest["cause"]) == (0, "rollback")
+    more = {"cursor": first["next_cursor"]}
+    second = (await admin.get("/admin/promotions", params=more)).json()
+    assert [(one["checkpoint"]["actor"], one["cause"]) for one in second["promotions"]] == [
+        (version, "promote")
+    ]
+    assert second["next_cursor"] is None

@@ -88,7 +88,9 @@ async def refine(stage: StageRun, prompts: Sequence[Prompt], judged: Judged) -> 
 
 def _negatives(stage: StageRun, judged: Judged) -> dict[int, JudgedResponse]:
     """By position of the prompt, one rejected response; the same again on resuming."""
-    negatives = {}
+    negatives: dict[int, JudgedResponse] = {}
+    if not stage.work.options.data.refine:
+        return negatives
     for index, responses in enumerate(judged):
         rejected = [response for response in responses if not response.judgment.accepted]
         if rejected:

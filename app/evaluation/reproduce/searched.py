@@ -99,7 +99,7 @@ def growth_plots(name: str, trees: Trees, generations: int) -> list[Plot]:
 def _p(ours: Sequence[Growth], theirs: Sequence[Growth], same: bool) -> float | None:
     if same or not ours:
         return None
-    scores = [
+    mine, others = (
         [float(right(growth.best(), OUTSIDE)) for growth in growths] for growths in (ours, theirs)
-    ]
-    return compare(OUTSIDE, *scores).p
+    )
+    return compare(OUTSIDE, mine, others).p

@@ -36,7 +36,7 @@ def draw(plot: Plot, folder: Path) -> list[Path]:
     """Draw a plot; the same plot gives the same files. Raises `OSError`."""
     import matplotlib
     from matplotlib.figure import Figure
-    from matplotlib.ticker import PercentFormatter
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
 
     # Else the names inside an SVG are random.
     with matplotlib.rc_context({"svg.hashsalt": plot.name}):
@@ -45,7 +45,7 @@ def draw(plot: Plot, folder: Path) -> list[Path]:
         for line in plot.lines:
             _draw_line(axes, line)
         axes.set(title=plot.title, xlabel=plot.x, ylabel=plot.y)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         axes.grid(alpha=0.3)
         axes.legend()

@@ -1,0 +1,186 @@
+"""`spar reproduce` from end to end: the real routes over a scripted engine, files in a folder."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.cli import eval_work
+from app.db.upgrade import upgrade
+from app.engine.base import Call
+from app.engine.scripted import ScriptedEngine
+from app.errors import EngineUnavailable
+from app.evaluation.http import Patience
+from tests.cli.conftest import served
+from tests.cli.replay import Run
+from tests.helpers.evaluating import evaluated_server, ifeval_file
+from tests.helpers.scripts import FINE, SHORT, Part, judged_text, part_of, verdict_of_critique
+
+PROMPTS = ["Name a color.", "Name, please, a city.", "Name a river."]
+
+
+class Model:
+    """Answers with a comma, which the judge and the checkers dislike; rewrites without one."""
+
+    def __init__(self) -> None:
+        self.asked: list[Part] = []
+        self.gone = False
+
+    async def __call__(self, call: Call) -> str:
+        if self.gone:
+            raise EngineUnavailable("the engine is restarting")
+        part = part_of(call)
+        self.asked.append(part)
+        match part:
+            case Part.RESPONSE:
+                return "This, that."
+            case Part.REWRITE:
+                return "This and that."
+            case Part.CRITIQUE:
+                return SHORT if "," in (judged_text(call) or "") else FINE
+
+
+@pytest.fixture
+def model() -> Model:
+    return Model()
+
+
+@pytest.fixture
+def url(model: Model, tmp_path: Path) -> Iterator[str]:
+    """A server with that model."""
+    database_url = f"sqlite+aiosqlite:///{tmp_path}/server.db"
+    upgrade(database_url)
+    with served(evaluated_server(ScriptedEngine(model, verdict_of_critique), database_url)) as url:
+        yield url
+
+
+Reproduce = Callable[..., Any]
+
+
+@pytest.fixture
+def run(spar: Run, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reproduce:
+    """A command of `spar reproduce`; its report as JSON."""
+    monkeypatch.setattr(eval_work, "PATIENCE", Patience(0.2, 0.05))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def reproduce(name: str, *arguments: str) -> Any:
+        to = tmp_path / "results"
+        data = str(tmp_path / "data")
+        result = spar(
+            "reproduce", name, *arguments, "--to", str(to), "--url", url, "--data-dir", data
+        )
+        assert result.exit_code == 0, result.stderr
+        for kind in (".md", ".json"):
+            assert f"wrote {to / name}{kind}" in result.stdout.replace("\n", "")
+        return json.loads((to / f"{name}.json").read_text())
+
+    return reproduce
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    """Three rows of IFEval, none of which wants a comma."""
+    return str(ifeval_file(tmp_path, PROMPTS))
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> str:
+    """Two labelled pairs; the response without a comma is better."""
+    file = tmp_path / "natural.jsonl"
+    row = {"instruction": "Name a city.", "output_1": "Lisbon.", "output_2": "One, of many."}
+    rows = [{**row, "label": 1}, {**row, "instruction": "Name a town.", "label": 1}]
+    file.write_text("".join(json.dumps(one) + "\n" for one in rows))
+    return str(file)
+
+
+def by(report: Any, column: str, table: int = 0) -> dict[str, Any]:
+    """The rows of a table by the value of a column."""
+    return {str(row[column]): row for row in report["tables"][table]["rows"]}
+
+
+def test_rejected_responses_are_repaired_by_every_mode(run: Reproduce, file: str) -> None:
+    report = run("refinement", "--data", file, "--generations", "4", "--votes", "1")
+    rows = by(report, "mode")
+    assert set(rows) == {"greedy", "best_of_n", "iterative", "bfs", "dfs"}
+    for row in rows.values():
+        assert row["items"] == 3
+        assert row["right by the own refiner"]["value"] == 1.0
+        assert row["right by the checkers"]["value"] == 1.0
+    assert rows["greedy"]["generations"] == 1.0
+    assert any("3 had a response" in note for note in report["notes"])
+
+
+def test_what_was_asked_is_not_asked_again(run: Reproduce, model: Model, file: str) -> None:
+    first = run("refinement", "--data", file, "--limit", "2", "--votes", "1")
+    model.asked.clear()
+    assert (
+        run("refinement", "--data", file, "--limit", "2", "--votes", "1")["tables"]
+        == (first["tables"])
+    )
+    assert model.asked == []
+    more = run("refinement", "--data", file, "--votes", "1")
+    assert by(more, "mode")["bfs"]["items"] == 3
+    assert model.asked.count(Part.RESPONSE) == 5
+
+
+def test_accuracy_is_read_off_the_trees(run: Reproduce, file: str, tmp_path: Path) -> None:
+    report = run("scaling", "--data", file, "--generations", "5", "--votes", "1")
+    own = by(report, "generations", table=1)
+    assert own["3"]["bfs"]["value"] == 0.0
+    assert own["4"]["bfs"]["value"] == 1.0
+    assert own["5"]["best_of_n"]["value"] == 0.0
+    assert {plot["name"] for plot in report["plots"]} == {"scaling-own", "scaling-checkers"}
+    for name in ("scaling-own", "scaling-checkers"):
+        assert (tmp_path / "results" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert "<svg" in (tmp_path / "results" / f"{name}.svg").read_text()
+
+
+def test_versions_are_measured_with_their_floors(run: Reproduce, file: str, model: Model) -> None:
+    report = run("iterations", "--data", file)
+    rows = by(report, "actor")
+    assert rows["0"]["prompts_strict"]["value"] == 0.0
+    assert rows["floor: empty"]["prompts_strict"]["value"] == 0.0
+    assert rows["0"]["p against 0 (prompts_strict)"] is None
+    asked = len(model.asked)
+    assert run("iterations", "--data", file)["tables"] == report["tables"]
+    assert len(model.asked) == asked
+
+
+def test_judges_are_measured_and_votes_compared(run: Reproduce, pairs: str, model: Model) -> None:
+    report = run("judging", "--data", pairs, "--votes", "1")
+    assert by(report, "refiner")["0"]["accuracy"]["value"] == 1.0
+    rows = report["tables"][1]["rows"]
+    shares = {row["votes"]: row for row in rows if row["judge"] == "votes: share of yes"}
+    assert set(shares) == {1, 3, 5, 7}
+    assert all(row["accuracy"]["value"] == 1.0 for row in shares.values())
+    looked = rows[-1]
+    assert (looked["judge"], looked["pairs"]) == ("first look: P(yes)", 2)
+    assert looked["ties"]["value"] == 1.0
+
+
+def test_a_version_that_is_not_there_is_said(
+    spar: Run, file: str, url: str, tmp_path: Path
+) -> None:
+    data = str(tmp_path / "data")
+    result = spar(
+        "reproduce", "iterations", "--data", file, "--version", "7", "--url", url,
+        "--data-dir", data, "--to", str(tmp_path),
+    )  # fmt: skip
+    assert result.exit_code == 1
+    assert "actor@7" in result.stderr
+
+
+def test_a_server_that_goes_away_is_waited_for_by_the_next_command(
+    run: Reproduce, spar: Run, model: Model, file: str, url: str, tmp_path: Path
+) -> None:
+    model.gone = True
+    result = spar(
+        "reproduce", "scaling", "--data", file, "--url", url, "--votes", "1",
+        "--data-dir", str(tmp_path / "data"), "--to", str(tmp_path),
+    )  # fmt: skip
+    assert result.exit_code == 1
+    assert "the same command goes on with it" in result.stderr.replace("\n", " ")
+    model.gone = False
+    assert by(run("scaling", "--data", file, "--votes", "1"), "mode")["bfs"]["items"] == 3

@@ -1,0 +1,71 @@
+"""`spar reproduce interference`: what the trainer is told, and that nothing is made twice."""
+
+from pathlib import Path
+
+import pytest
+
+from app.cli import reproduce_interference
+from app.cli.eval_work import Where
+from app.cli.reproduce_interference import Bench, Size, interference, training_config
+from app.cli.reproduce_lab import Wanted
+from app.evaluation.reproduce.characters import CHARACTERS
+from app.evaluation.reproduce.interference import ARMS
+from app.evaluation.reproduce.journal import Journal
+from app.settings import Settings
+from training.config import Schedule, TrainingConfig
+
+SIZE = Size(steps=(2, 4), batch=2, prompts=3, rate=1e-4)
+
+
+@pytest.fixture
+def wanted(tmp_path: Path) -> Wanted:
+    settings = Settings(_env_file=None, data=tmp_path / "data")
+    return Wanted("interference", tmp_path / "to", Where(settings), 3, 0)
+
+
+def test_the_trainer_takes_what_it_is_told(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "some", {})
+    bench = Bench(CHARACTERS, "/model", SIZE, 7, tmp_path, journal)
+    told = training_config(bench, tmp_path / "a.jsonl", tmp_path / "out", 4)
+    config = TrainingConfig.model_validate(told)
+    assert (config.max_steps, config.batch_size, config.seed) == (4, 2, 7)
+    assert config.schedule is Schedule.CONSTANT
+
+
+def test_both_arms_have_a_pair_for_each_place_and_no_prompt_is_asked_that_was_trained_on(
+    tmp_path: Path,
+) -> None:
+    bench = Bench(CHARACTERS, "/model", SIZE, 7, tmp_path, Journal(tmp_path, "some", {}))
+    assert len(bench.training) == 8
+    trained = {one.prompt for one in bench.training}
+    assert not trained & {one.prompt for one in bench.asked}
+
+
+def test_every_model_is_asked_once(wanted: Wanted, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Path | None] = []
+
+    def trained(bench: Bench, arm: str, steps: int) -> Path:
+        return bench.folder / f"{arm}-{steps}"
+
+    def answered(model: str, adapter: Path | None, prompts: list[str], tokens: int) -> list[str]:
+        made.append(adapter)
+        return ["A B" for _ in prompts]
+
+    # The trainer and the model are tested where they are; here it is what is asked of them.
+    monkeypatch.setattr(reproduce_interference, "_trained", trained)
+    monkeypatch.setattr(reproduce_interference, "answers", answered)
+    first = interference(wanted, "/model", ["characters"], SIZE)
+    again = interference(wanted, "/model", ["characters"], SIZE)
+    names = [None if adapter is None else adapter.name for adapter in made]
+    assert names == [None, *(f"{arm}-{steps}" for arm in ARMS for steps in SIZE.steps)]
+    assert again.tables == first.tables
+    (table,) = first.tables
+    assert [(row["pairs"], row["steps"]) for row in table.rows] == [
+        ("start", 0),
+        ("refined", 2),
+        ("refined", 4),
+        ("interfering", 2),
+        ("interfering", 4),
+    ]
+    capitals = next(plot for plot in first.plots if plot.name.endswith("capitals"))
+    assert [[point.x for point in line.points] for line in capitals.lines] == [[0, 2, 4]] * 2
