@@ -43,6 +43,7 @@ from app.db.recorder import Recorder
 from app.db.session import Database
 from app.engine.base import Engine
 from app.engine.by_role import EnginesByRole, OwnEngine, shared_out
+from app.engine.fleet.fleet import Fleet, FleetConfig
 from app.engine.process import EngineConfig, usable_cores
 from app.engine.vllm import VllmEngine
 from app.errors import ConfigurationError
@@ -198,6 +199,16 @@ def _roles(settings: Settings, engine: Engine, checker: Checker) -> Roles:
 
 
 def _engine(settings: Settings, model: str) -> OwnEngine:
+    if settings.remote_engines:
+        return Fleet(
+            FleetConfig(
+                servers=settings.remote_engines,
+                context_tokens=settings.context_tokens,
+                adapter_rank=settings.adapter_rank,
+                adapter_targets=settings.adapter_targets,
+                api_key=settings.engines_key,
+            )
+        )
     config = _engine_config(settings, model)
     if not settings.separate_engines:
         return VllmEngine(config)
@@ -218,6 +229,7 @@ def _engine_config(settings: Settings, model: str) -> EngineConfig:
         adapters=settings.adapters,
         adapter_rank=settings.adapter_rank,
         adapter_targets=settings.adapter_targets,
+        more=settings.engine_args,
     )
 
 

@@ -1,12 +1,22 @@
 """Every setting of the server, read from the environment (`SPAR_...`) or a `.env` file."""
 
+import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.domain.checkpoint import Role
 from app.domain.options import FirstLook
 from app.domain.presets import PRESETS
 
@@ -42,6 +52,23 @@ def _rank(rank: int) -> int:
     if rank not in RANKS:
         raise ValueError(f"the engine knows {', '.join(map(str, RANKS))}")
     return rank
+
+
+def _address_list(given: object) -> object:
+    """Addresses with commas between them, or as a JSON list."""
+    if not isinstance(given, str):
+        return given
+    if given.lstrip().startswith("["):
+        return json.loads(given)
+    return [address.strip() for address in given.split(",") if address.strip()]
+
+
+def _json_object(given: object) -> object:
+    return (json.loads(given) if given.strip() else {}) if isinstance(given, str) else given
+
+
+Addresses = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_address_list)]
+Arguments = Annotated[dict[str, Any], NoDecode, BeforeValidator(_json_object)]
 
 
 class Settings(BaseSettings):
@@ -101,6 +128,26 @@ class Settings(BaseSettings):
     )
     compile: bool = Field(
         False, description="Compile the model at start (slower start; a GPU gains from it)."
+    )
+
+    engine_args: Arguments = Field(
+        {},
+        description="More arguments of vLLM's engine (`AsyncEngineArgs`), as a JSON object, such as"
+        ' `{"tensor_parallel_size": 2}`.',
+    )
+    engines: Addresses = Field(
+        (),
+        description="Addresses of `vllm serve` processes, with commas between them: they run the"
+        " models instead of an engine in this process. See docs/scaling.md.",
+    )
+    actor_engines: Addresses = Field(
+        (), description="The same for the actor alone; together with `refiner_engines`."
+    )
+    refiner_engines: Addresses = Field(
+        (), description="The same for the refiner alone; together with `actor_engines`."
+    )
+    engines_key: str | None = Field(
+        None, repr=False, description="Key (`--api-key`) that these servers ask for."
     )
 
     separate_engines: bool = Field(
@@ -244,6 +291,22 @@ class Settings(BaseSettings):
             raise ValueError("prompts cannot be kept where SPAR_STORE keeps no texts")
         return record
 
+    @model_validator(mode="after")
+    def _engines_for_both(self) -> "Settings":
+        if bool(self.actor_engines) != bool(self.refiner_engines):
+            raise ValueError(
+                "SPAR_ACTOR_ENGINES and SPAR_REFINER_ENGINES need each other; SPAR_ENGINES names"
+                " servers for both roles"
+            )
+        if self.engines and self.actor_engines:
+            raise ValueError("SPAR_ENGINES serves both roles: leave it, or the lists for each role")
+        if self.remote_engines and (self.separate_engines or self.engine_args):
+            raise ValueError(
+                "SPAR_SEPARATE_ENGINES and SPAR_ENGINE_ARGS are for an engine in this process,"
+                " which SPAR_ENGINES replaces"
+            )
+        return self
+
     @field_validator("first_look_high")
     @classmethod
     def _not_below_low(cls, high: float, info: ValidationInfo) -> float:
@@ -256,6 +319,13 @@ class Settings(BaseSettings):
     def first_look(self) -> FirstLook:
         """What a first look decides, for the searches that ask for one."""
         return FirstLook(self.first_look_low, self.first_look_high, self.first_look_critiques)
+
+    @property
+    def remote_engines(self) -> Mapping[Role, tuple[str, ...]]:
+        """The addresses of each role's engines; none where the engine is in this process."""
+        if self.actor_engines:
+            return {Role.ACTOR: self.actor_engines, Role.REFINER: self.refiner_engines}
+        return dict.fromkeys(Role, self.engines) if self.engines else {}
 
     @property
     def server_url(self) -> str:

@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -92,6 +93,8 @@ def main() -> None:
     try:
         check_python(sys.version_info[:2])
         prepare(ROOT / ".venv", Plan("gpu" if given.gpu else "cpu", given.dev))
+        if given.dev:
+            bring_browser(ROOT / ".venv")
     except SetupError as error:
         fail(str(error))
     except OSError as error:
@@ -223,6 +226,42 @@ def install_torch(command: list[str]) -> None:
         run(command)
     except SetupError:
         run([*command, "--index-url", TORCH_INDEX])
+
+
+def bring_browser(venv: Path) -> None:
+    """Install Chromium for the tests of the pages: the system's package, else Playwright's own.
+
+    Where neither can be had, everything but these tests works: it is said, and they fail.
+    """
+    if shutil.which("chromium") or shutil.which("google-chrome") or own_browsers():
+        return
+    try:
+        with step("Installing Chromium for the tests of the pages"):
+            for command in browser_commands(venv, is_root=os.geteuid() == 0):
+                run(command)
+    except SetupError as error:
+        print(
+            f"\nnote: Chromium could not be installed, so tests/web will fail. {error}", flush=True
+        )
+
+
+def own_browsers() -> list[Path]:
+    """Chromium as Playwright keeps it; none before it was installed."""
+    named = os.environ.get("PLAYWRIGHT_BROWSERS_PATH")
+    cache = Path(named) if named else Path.home() / ".cache" / "ms-playwright"
+    return [
+        folder for folder in cache.glob("chromium-*") if (folder / "INSTALLATION_COMPLETE").exists()
+    ]
+
+
+def browser_commands(venv: Path, *, is_root: bool) -> list[list[str]]:
+    """What brings a Chromium to this machine."""
+    if is_root and shutil.which("apt-get"):
+        return [
+            ["apt-get", "update", "-qq"],
+            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"],
+        ]
+    return [[str(venv / "bin" / "playwright"), "install", "chromium"]]
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Copies the pages' JavaScript libraries out of their npm packages: `python scripts/vendor.py`.
 
-What is copied, of which version, is written in `app/web/static/vendor/packages.json`; this fills
-in the hashes. The files are used as they are: there is no build. Needs the npm registry.
+What is copied, of which version, is written in the `packages.json` of each folder; this fills in
+the hashes. The files are used as they are: there is no build. Needs the npm registry.
 """
 
 import hashlib
@@ -12,27 +12,30 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-VENDOR = Path(__file__).parents[1] / "app" / "web" / "static" / "vendor"
+ROOT = Path(__file__).parents[1]
+VENDORS = (ROOT / "app" / "web" / "static" / "vendor", ROOT / "tests" / "web" / "vendor")
+"""What the pages ship with, and what only their tests need."""
 REGISTRY = "https://registry.npmjs.org"
 
 
 def main() -> None:
     """Fetch every package and rewrite its folder and its hashes."""
-    listed = VENDOR / "packages.json"
-    packages = json.loads(listed.read_text())
-    for package in packages:
-        copy(package)
-    listed.write_text(json.dumps(packages, indent=2) + "\n")
+    for vendor in VENDORS:
+        listed = vendor / "packages.json"
+        packages = json.loads(listed.read_text())
+        for package in packages:
+            copy(package, vendor)
+        listed.write_text(json.dumps(packages, indent=2) + "\n")
 
 
-def copy(package: dict[str, Any]) -> None:
-    """Write the wanted files of one package, its licence among them."""
+def copy(package: dict[str, Any], vendor: Path) -> None:
+    """Write the wanted files of one package into `vendor`, its licence among them."""
     name, version = package["name"], package["version"]
     with urlopen(f"{REGISTRY}/{name}/-/{name}-{version}.tgz", timeout=60) as response:
         content = io.BytesIO(response.read())
     with tarfile.open(fileobj=content) as archive:
         for path in package["files"]:
-            package["files"][path] = write(archive, f"package/{path}", VENDOR / name / path)
+            package["files"][path] = write(archive, f"package/{path}", vendor / name / path)
 
 
 def write(archive: tarfile.TarFile, path: str, target: Path) -> str:

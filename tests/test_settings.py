@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from app.domain.checkpoint import Role
 from app.domain.options import FirstLook
 from app.settings import Settings
 from scripts.configuration import PAGE, page
@@ -68,3 +69,36 @@ def test_any_other_schedule_is_refused_with_the_reason(schedule: str, words: str
 def test_a_schedule_uses_a_preset_there_is() -> None:
     with pytest.raises(ValidationError, match="use one of micro, tiny"):
         Settings(schedule_preset="huge")
+
+
+@pytest.mark.parametrize("given", ["http://a:1, http://b:2", '["http://a:1", "http://b:2"]'])
+def test_engines_are_a_list_of_addresses(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("SPAR_ENGINES", given)
+    both = ("http://a:1", "http://b:2")
+    assert Settings().remote_engines == {Role.ACTOR: both, Role.REFINER: both}
+
+
+def test_each_role_may_have_engines_of_its_own() -> None:
+    settings = Settings(actor_engines=("http://a",), refiner_engines=("http://b", "http://c"))
+    assert settings.remote_engines[Role.REFINER] == ("http://b", "http://c")
+    assert Settings().remote_engines == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"actor_engines": ["http://a"]}, "need each other"),
+        (
+            {"engines": ["a"], "actor_engines": ["b"], "refiner_engines": ["c"]},
+            "SPAR_ENGINES serves both roles",
+        ),
+        ({"engines": ["a"], "separate_engines": True}, "engine in this process"),
+        ({"engines": ["a"], "engine_args": {"seed": 1}}, "engine in this process"),
+        ({"engine_args": "{tensor"}, "engine_args"),
+    ],
+)
+def test_settings_of_engines_that_contradict_each_other_are_refused(
+    given: dict[str, object], words: str
+) -> None:
+    with pytest.raises(ValidationError, match=words):
+        Settings.model_validate(given)

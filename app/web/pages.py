@@ -16,7 +16,8 @@ from app import __version__
 from app.web.files import PageFiles
 from app.web.forms import options_form
 from app.web.headers import PAGE_HEADERS
-from app.web.words import MODES, STOP_REASONS
+from app.web.reference import reference_of
+from app.web.words import KINDS, MODES, POLICIES, PRESET_HINTS, STAGES, STATUSES, STOP_REASONS
 
 HERE = Path(__file__).parent
 
@@ -34,6 +35,9 @@ class Place:
 PLACES = (
     Place("/", "Playground"),
     Place("/ui/searches", "Searches"),
+    Place("/ui/iterations", "Iterations"),
+    Place("/ui/checkpoints", "Checkpoints"),
+    Place("/ui/overview", "Overview"),
 )
 """What the navigation offers, in its order. Only pages that exist."""
 
@@ -44,6 +48,8 @@ templates.env.globals.update(
     words={
         "modes": {mode: words.title for mode, words in MODES.items()},
         "stop_reasons": STOP_REASONS,
+        "stages": {stage: words.title for stage, words in STAGES.items()},
+        "statuses": STATUSES,
     },
 )
 
@@ -74,6 +80,51 @@ async def search(
 ) -> Response:
     """One finished search with its tree. Whether it exists is for the API to say."""
     return _page(request, "search.html", here="/ui/searches", search_id=search_id)
+
+
+@router.get("/ui/iterations")
+async def iterations(request: Request) -> Response:
+    """Self-play iterations, and the form that starts one."""
+    return _page(
+        request,
+        "iterations.html",
+        here="/ui/iterations",
+        presets=PRESET_HINTS,
+        kinds=KINDS,
+        policies=POLICIES,
+    )
+
+
+@router.get("/ui/iterations/{iteration_id}")
+async def iteration(
+    request: Request, iteration_id: Annotated[str, PathParameter(max_length=26)]
+) -> Response:
+    """One iteration: its stages, its training, its data and the gate's decision."""
+    return _page(
+        request,
+        "iteration.html",
+        here="/ui/iterations",
+        iteration_id=iteration_id,
+        stages={stage: words.explanation for stage, words in STAGES.items()},
+    )
+
+
+@router.get("/ui/checkpoints")
+async def checkpoints(request: Request) -> Response:
+    """Versions of each role, what they measured, and what serves."""
+    return _page(request, "checkpoints.html", here="/ui/checkpoints")
+
+
+@router.get("/ui/overview")
+async def overview(request: Request) -> Response:
+    """The server at one glance."""
+    return _page(request, "overview.html", here="/ui/overview")
+
+
+@router.get("/docs")
+async def reference(request: Request) -> Response:
+    """The API in words, from its own description."""
+    return _page(request, "reference.html", here="/docs", api=reference_of(request.app.openapi()))
 
 
 def _page(request: Request, template: str, here: str, **context: object) -> Response:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, func, select
+from ulid import ULID
 
 from app.db.searches import SearchRepository
 from app.db.session import Database
@@ -222,3 +223,17 @@ async def test_deleting_a_search_deletes_its_tree(
             select(table.search_id, func.count()).group_by(table.search_id)
         )
         assert [owner for owner, _ in owners] == [search_id(2)]
+
+
+async def test_only_judged_searches_since_a_moment_are_counted(database: Database) -> None:
+    def ids(moment: datetime) -> list[str]:
+        return [str(ULID.from_datetime(moment + timedelta(milliseconds=n))) for n in range(3)]
+
+    before, after = ids(A_MOMENT - timedelta(hours=1)), ids(A_MOMENT)
+    await store(database, searched(before[0]))
+    await store(database, searched(after[0]), greedy(after[1]), looked(after[2]))
+    async with database.session() as session:
+        searches = SearchRepository(session)
+        assert await searches.judged_since(A_MOMENT) == (2, 2)
+        assert await searches.judged_since(A_MOMENT - timedelta(hours=2)) == (3, 3)
+        assert await searches.judged_since(A_MOMENT + timedelta(hours=1)) == (0, 0)

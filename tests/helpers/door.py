@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from app.api import feedback, searches
-from app.api.admin import checkpoints, iterations, prompts
+from app.api.admin import checkpoints, evaluations, iterations, prompts
 from app.api.body_limit import BodyLimit
 from app.api.deps import Services
 from app.api.problems import add_handlers
@@ -34,6 +34,6 @@ def admin_door(database: Database, recorder: Recorder) -> FastAPI:
     app.state.services = services
     app.add_middleware(BodyLimit, max_bytes=services.settings.max_body_bytes)
     add_handlers(app)
-    for routes in (feedback, searches, iterations, checkpoints, prompts):
+    for routes in (feedback, searches, iterations, checkpoints, evaluations, prompts):
         app.include_router(routes.router)
     return app

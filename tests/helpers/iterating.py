@@ -139,6 +139,8 @@ class World:
         lease = lease or await self.lease()
         async with self.database.session() as session:
             serving = (await CheckpointRepository(session).serving()).versions
+        # Two transactions: SQLite lets none write that began by reading, if another wrote since.
+        async with self.database.session() as session:
             await IterationRepository(session).start(iteration_id, serving)
         iteration = await self.iteration(iteration_id)
         assert iteration.incumbents is not None

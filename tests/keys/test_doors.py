@@ -26,7 +26,16 @@ NEEDED = [
     ("POST", "/admin/checkpoints/actor/0/promote", set()),
     ("GET", "/a/page/nobody/wrote", set()),
 ]
-PAGES = ("/", "/ui/searches", f"/ui{SEARCH}")
+PAGES = (
+    "/",
+    "/docs",
+    "/ui/searches",
+    f"/ui{SEARCH}",
+    "/ui/iterations",
+    "/ui/iterations/{iteration_id}",
+    "/ui/checkpoints",
+    "/ui/overview",
+)
 OPEN = {("GET", path) for path in ("/healthz", "/readyz", *PAGES)}
 """Pages hold nobody's data; their scripts ask the other routes with the reader's key."""
 

@@ -1,5 +1,6 @@
 """When the set-up installs, starts again or refuses, without installing anything."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -111,3 +112,24 @@ def test_a_second_set_up_waits_for_the_first() -> None:
         with pytest.raises(subprocess.TimeoutExpired):
             second.wait(0.5)
     assert second.communicate()[0] == "mine\n"
+
+
+def test_an_administrator_gets_the_systems_browser_others_one_of_their_own(
+    venv: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert setup.browser_commands(venv, is_root=True)[-1][:2] == ["apt-get", "install"]
+    own = [[str(venv / "bin" / "playwright"), "install", "chromium"]]
+    assert setup.browser_commands(venv, is_root=False) == own
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert setup.browser_commands(venv, is_root=True) == own
+
+
+def test_a_browser_that_cannot_be_had_is_said_and_ends_nothing(
+    venv: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(setup, "own_browsers", list)
+    monkeypatch.setattr(setup, "browser_commands", lambda *_, **__: [["false"]])
+    setup.bring_browser(venv)
+    assert "tests/web will fail" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Pages in a real browser: Debian's Chromium, over a scripted engine."""
+"""Pages in a real browser, over a scripted engine."""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -22,12 +22,17 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    """A headless browser of the system."""
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium here (Debian: apt-get install chromium)")
+    """A headless browser: the system's, else Playwright's own."""
     async with async_playwright() as playwright:
+        executable = CHROMIUM or shutil.which(playwright.chromium.executable_path)
+        if executable is None:
+            pytest.fail(
+                "these tests need Chromium: run `python3 scripts/setup.py --dev`, or install it"
+                " (Debian: apt-get install chromium; else .venv/bin/playwright install chromium)",
+                pytrace=False,
+            )
         # The sandbox does not work for root in a container; only our own pages are opened.
-        opened = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        opened = await playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
         yield opened
         await opened.close()
 

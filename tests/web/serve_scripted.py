@@ -1,4 +1,7 @@
-"""Serves the pages with a scripted engine: `python -m tests.web.serve_scripted [--hostile]`."""
+"""Serves the pages with a scripted engine: `python -m tests.web.serve_scripted`.
+
+`--hostile` plays a model that says markup; `--played` begins with iterations and measurements.
+"""
 
 import argparse
 import asyncio
@@ -6,6 +9,8 @@ import tempfile
 from pathlib import Path
 
 from app.db.upgrade import upgrade
+from app.domain.iteration import Policy
+from tests.web.played import measure, play
 from tests.web.playing import hostile_engine, plausible_engine
 from tests.web.serving import site
 
@@ -14,12 +19,17 @@ async def main() -> None:
     """Serve until interrupted, and say where."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hostile", action="store_true", help="play a model that says markup")
-    hostile = parser.parse_args().hostile
+    parser.add_argument("--played", action="store_true", help="begin with some iterations")
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         migrated = Path(folder, "migrated.db")
         await asyncio.to_thread(upgrade, f"sqlite+aiosqlite:///{migrated}")
-        engine = hostile_engine() if hostile else plausible_engine()
+        engine = hostile_engine() if given.hostile else plausible_engine()
         async with site(engine, migrated, Path(folder)) as served:
+            if given.played:
+                for promote in (Policy.ALWAYS, Policy.GATE, Policy.NEVER):
+                    await play(served, promote=promote)
+                await measure(served, 0.31, 0.36, 0.34)
             print(served.url, flush=True)
             await asyncio.Event().wait()
 

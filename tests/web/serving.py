@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from app.api import constraints, feedback, generate, health, searches
+from app.api.admin import checkpoints, evaluations, iterations, overview, prompts
 from app.api.admission import Admission
 from app.api.background import Background
 from app.api.deps import Services
@@ -17,6 +19,7 @@ from app.api.doorkeeper import Doorkeeper
 from app.api.guard import Guard
 from app.api.problems import add_handlers
 from app.checkpoints.registry import open_registry
+from app.checkpoints.swap import Swapper, SwapTimes
 from app.constraints.checker import Checker
 from app.db.recorder import Recorder
 from app.db.session import Database
@@ -28,15 +31,20 @@ from app.roles.refiner import Refiner
 from app.search.expand import Roles
 from app.settings import Settings
 from app.web.pages import add_pages
+from tests.helpers.checkpoint_files import make_base
+from tests.helpers.iterating import World
 from tests.helpers.serving import served
+
+TIMES = SwapTimes(look=0.05, retry=0.05, report=2, idle=3600)
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A served application: its address and what it works with."""
+    """A served application: its address, what it works with, and who plays for its iterations."""
 
     url: str
     services: Services
+    player: World
 
     async def until(self, true: Callable[[], bool]) -> None:
         """Wait until something is true; fails after 10 s."""
@@ -55,9 +63,13 @@ async def site(
     database = Database(f"sqlite+aiosqlite:///{shutil.copy(migrated, folder / 'site.db')}")
     checker, recorder = Checker(1, 2.0), Recorder(database)
     await checker.start()
-    registry = await open_registry(database, folder, engine, "base")
+    base = make_base(folder / "base")
+    registry = await open_registry(database, folder, engine, str(base))
     registry.flip(Versions())
     admission = Admission(8, 8)
+    swapper = Swapper(
+        database, registry, engine, drain=admission.gate, url="http://here", keep=3, times=TIMES
+    )
     services = Services(
         settings=settings or Settings(_env_file=None),
         engine=engine,
@@ -73,20 +85,23 @@ async def site(
         admission=admission,
         background=Background(admission, alone=8, beside_people=8),
         registry=registry,
-        started_at=0,
+        started_at=int(time.time()),
     )
-    app = FastAPI()
+    app = FastAPI(docs_url=None, redoc_url=None)
     app.state.services = services
     app.state.guard = Guard(services.settings, database, None)
     app.add_middleware(Doorkeeper)
     add_handlers(app)
-    for routes in (generate, constraints, searches, feedback, health):
+    admin = (iterations, checkpoints, evaluations, prompts, overview)
+    for routes in (generate, constraints, searches, feedback, health, *admin):
         app.include_router(routes.router)
     add_pages(app)
+    swapper.start()
     try:
         async with served(app) as url:
-            yield Site(url, services)
+            yield Site(url, services, World(database, folder, base))
     finally:
+        await swapper.close()
         await recorder.close(60)
         await app.state.guard.ring.close()
         await checker.close()

@@ -35,6 +35,19 @@ export function requestBody(form, mode, constraints) {
   return body;
 }
 
+/** Fill the form with a stored search. */
+export function fillIn(form, { prompt, mode, options }) {
+  form.elements.prompt.value = prompt;
+  form.elements.mode.value = mode;
+  for (const input of form.querySelectorAll("input[type=number][name*='.']")) {
+    const [group, field] = input.name.split(".");
+    const asked = options[group]?.[field];
+    input.value = asked === null || asked === undefined ? "" : String(asked);
+  }
+  form.elements["search.early_stop"].checked = options.search.early_stop;
+  form.elements["search.first_look"].checked = Boolean(options.search.first_look);
+}
+
 /** The first thing wrong with the form, shown to the reader; null when there is none. */
 export function firstInvalid(form) {
   return [...form.elements].find((field) => field.willValidate && !field.validity.valid) ?? null;

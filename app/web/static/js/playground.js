@@ -2,7 +2,7 @@
 import { ask } from "./api.js";
 import { Constraints } from "./constraints.js";
 import { Copy } from "./copy.js";
-import { chosenModes, firstInvalid, requestBody, showOptions } from "./form.js";
+import { chosenModes, fillIn, firstInvalid, requestBody, showOptions } from "./form.js";
 import { Lane, facts, verdict } from "./lane.js";
 import { Progress } from "./progress.js";
 import { Run } from "./run.js";
@@ -107,4 +107,15 @@ welcome(results, (example) => {
   form.elements.prompt.focus();
 });
 refresh();
-ask("/constraints").then((kinds) => constraints.offer(kinds), (problem) => complain(problem.message));
+
+/** Fill the form with a stored search, if the address names one. */
+async function prepare() {
+  constraints.offer(await ask("/constraints"));
+  const again = new URLSearchParams(location.search).get("again");
+  if (!again) return;
+  const before = await ask(`/searches/${encodeURIComponent(again)}`);
+  fillIn(form, before);
+  constraints.replace(before.asked);
+}
+
+prepare().catch((problem) => complain(problem.message));

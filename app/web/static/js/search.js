@@ -27,6 +27,7 @@ function template(search) {
         ${modeTitle(search.mode)} · <time datetime=${search.created_at}>${moment(search.created_at)}</time>
       </p>
       <p class="facts">${resultFacts(search).join(" · ")}</p>
+      ${before.length === 0 ? html`<p><a href="/?again=${search.id}">Run it again</a> in the playground, with the same options.</p>` : nothing}
     </header>
     <h3>Answer</h3>
     <div class="text answer" dir="auto">${search.response || "(none was generated in time)"}</div>
@@ -48,20 +49,13 @@ function verdict({ accepted }) {
   return accepted ? "Accepted" : "Not accepted";
 }
 
-/** The node that was answered: the first with that text and verdict. */
-function answered(search) {
-  const fits = (node) => node.kind !== "prompt" && node.text === search.response
-    && node.accepted === (search.accepted ?? false);
-  return search.tree.find(fits)?.id ?? null;
-}
-
 async function show() {
   try {
     const search = await ask(`/searches/${encodeURIComponent(id)}`);
     render(template(search), container);
     const pane = new TreePane(container.querySelector(".pane"), "Tree of this search");
     const nodes = new Map(search.tree.map((node) => [node.id, node]));
-    pane.update({ nodes, best: answered(search), running: false });
+    pane.update({ nodes, best: search.best_node, running: false });
     feedback(container.querySelector(".feedback"), search);
     document.title = `${search.prompt.slice(0, 60)} · spar`;
   } catch (problem) {

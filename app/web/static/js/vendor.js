@@ -5,4 +5,5 @@ export { live } from "../vendor/lit-html/directives/live.js";
 export { repeat } from "../vendor/lit-html/directives/repeat.js";
 export { stratify, tree } from "../vendor/d3-hierarchy/dist/d3-hierarchy.min.mjs";
 export { diffWords } from "../vendor/diff/libesm/diff/word.js";
+export { default as uPlot } from "../vendor/uplot/dist/uPlot.esm.js";
 export { createParser } from "../vendor/eventsource-parser/dist/index.js";

@@ -1,5 +1,5 @@
 // Numbers, times and names as people read them.
-const { modes, stop_reasons } = JSON.parse(document.documentElement.dataset.words);
+const { modes, stop_reasons, stages, statuses } = JSON.parse(document.documentElement.dataset.words);
 
 const grouped = new Intl.NumberFormat("en");
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
@@ -11,20 +11,41 @@ export const modeTitle = (mode) => modes[mode] ?? mode;
 /** Why a search ended. */
 export const stopReason = (reason) => stop_reasons[reason] ?? reason;
 
+/** `Respond` for `respond`. */
+export const stageTitle = (stage) => stages[stage] ?? stage;
+
+/** `finished` for `succeeded`. */
+export const statusWord = (status) => statuses[status] ?? status;
+
+/** What colour a status has. */
+export const statusTone = (status) =>
+  ({ succeeded: "good", promoted: "good", failed: "bad", rejected: "bad" })[status] ?? "";
+
+/** `1,234`. */
+export const grouping = (number) => grouped.format(number);
+
+/** `62 %`; a dash where there is none. */
+export const percent = (value, digits = 0) =>
+  (value === null || value === undefined ? "–" : `${(100 * value).toFixed(digits)} %`);
+
+/** A difference of shares in percentage points, with its sign: `+2.5`. */
+export const points = (value) => `${value < 0 ? "−" : "+"}${Math.abs(100 * value).toFixed(1)}`;
+
 /** `1 node`, `1,234 nodes`. */
 export const count = (number, noun) =>
-  `${grouped.format(number)} ${noun}${number === 1 ? "" : "s"}`;
+  `${grouped.format(number)} ${noun}${number === 1 ? "" : noun.endsWith("ch") ? "es" : "s"}`;
 
 /** A share as it is judged: `0.60`; a dash where there is none. */
 export const share = (value) => (value === null ? "–" : value.toFixed(2));
 
-/** Milliseconds as `80 ms`, `4.2 s` or `3 min 5 s`. */
+/** Milliseconds as `80 ms`, `4.2 s`, `3 min 5 s` or `2 h 10 min`. */
 export function duration(ms) {
   if (ms < 100) return `${Math.round(ms)} ms`;
   const seconds = ms / 1000;
   if (seconds < 59.95) return `${seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);
-  return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
 
 /** `3 minutes ago`. */

@@ -1,0 +1,89 @@
+"""Pages for everybody: screen readers, the keyboard, dark rooms, phones, and without waiting."""
+
+import json
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from tests.web.played import measure, play
+from tests.web.serving import Site, site
+from tests.web.test_playground import ask, improving_engine
+
+AXE = (Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js").read_text()
+PHONE, DESK = {"width": 360, "height": 740}, {"width": 1280, "height": 900}
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+
+async def every_page(page: Page, served: Site) -> list[str]:
+    """Addresses of every page, each with something on it."""
+    await ask(page, served.url)
+    link = page.get_by_role("link", name="Keep a link")
+    search = await link.get_attribute("href")
+    iteration = await play(served)
+    await measure(served, 0.3, 0.5)
+    rest = ("/ui/searches", "/ui/iterations", "/ui/checkpoints", "/ui/overview", "/docs")
+    return ["/", f"{search}", f"/ui/iterations/{iteration}", *rest]
+
+
+async def settled(page: Page, address: str) -> None:
+    await page.goto(address)
+    await expect(page.locator("[aria-busy=true]")).to_have_count(0)
+    await page.evaluate("() => Promise.all(document.getAnimations().map((one) => one.finished))")
+
+
+async def serious(page: Page) -> list[str]:
+    """What axe finds serious or worse."""
+    await page.evaluate(AXE)
+    found = await page.evaluate(f"() => axe.run(document, {json.dumps(RULES)})")
+    return [
+        f"{one['id']}: {one['nodes'][0]['html'][:200]}"
+        for one in found["violations"]
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_finds_nothing_serious(
+    browser: Browser, migrated: Path, tmp_path: Path, scheme: str
+) -> None:
+    # Axe is no file of the server's, which is all that the pages' policy allows.
+    context = await browser.new_context(bypass_csp=True, color_scheme=scheme, viewport=DESK)  # type: ignore[arg-type]
+    page = await context.new_page()
+    async with site(improving_engine(), migrated, tmp_path) as served:
+        found = {}
+        for path in await every_page(page, served):
+            await settled(page, f"{served.url}{path}")
+            if path.startswith("/ui/searches/"):
+                await page.get_by_role("treeitem").last.click()
+            found[path] = await serious(page)
+    assert {path: trouble for path, trouble in found.items() if trouble} == {}
+
+
+async def test_nothing_is_wider_than_a_phone(page: Page, migrated: Path, tmp_path: Path) -> None:
+    async with site(improving_engine(), migrated, tmp_path) as served:
+        paths = await every_page(page, served)
+        await page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+        for path in paths:
+            await settled(page, f"{served.url}{path}")
+            wide = await page.evaluate("() => document.documentElement.scrollWidth")
+            assert wide <= PHONE["width"], path
+
+
+async def test_a_roll_back_needs_no_mouse(page: Page, migrated: Path, tmp_path: Path) -> None:
+    async with site(improving_engine(), migrated, tmp_path) as served:
+        await play(served)
+        await page.goto(f"{served.url}/ui/checkpoints")
+        await page.keyboard.press("Tab")
+        await expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+        await page.keyboard.press("Enter")
+        button = page.get_by_role("button", name="Roll back").first
+        await button.wait_for()
+        await page.keyboard.press("Tab")
+        await expect(button).to_be_focused()
+        await page.keyboard.press("Enter")
+        # Nothing happens to somebody who only presses Enter again.
+        await expect(page.get_by_role("button", name="Leave it as it is")).to_be_focused()
+        await page.keyboard.press("Shift+Tab")
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".big").first).to_have_text("actor 0")

@@ -1,0 +1,61 @@
+"""Pages of a server that asks for keys."""
+
+from pathlib import Path
+
+from playwright.async_api import Page, expect
+
+from app.db.keys import KeyRepository
+from app.domain.key import Key, KeyLimits, Scope
+from app.keys.secret import digest_of, make_key
+from app.settings import Settings
+from tests.web.serving import Site, site
+from tests.web.test_playground import improving_engine
+
+REQUIRED = Settings(_env_file=None, keys="required")
+
+
+async def new_key(served: Site, *scopes: Scope) -> str:
+    made = make_key()
+    key = Key(made.id, scopes[0], frozenset(scopes), digest_of(made.secret), KeyLimits())
+    async with served.services.database.session() as session:
+        assert await KeyRepository(session).add(key)
+    return made.text
+
+
+async def give(page: Page, key: str) -> None:
+    dialog = page.get_by_role("dialog", name="This server asks for a key")
+    await dialog.get_by_label("Key").fill(key)
+    await dialog.get_by_role("button", name="Use this key").click()
+
+
+async def test_a_key_is_asked_for_kept_in_the_tab_and_forgotten(
+    page: Page, migrated: Path, tmp_path: Path
+) -> None:
+    async with site(improving_engine(), migrated, tmp_path, REQUIRED) as served:
+        await page.goto(f"{served.url}/ui/overview")
+        await give(page, "spar_wrong")
+        dialog = page.get_by_role("dialog")
+        await expect(dialog).to_contain_text("The key given before was not accepted")
+        await give(page, await new_key(served, Scope.ADMIN))
+        await expect(page.get_by_role("status")).to_contain_text("All is well")
+        await page.goto(f"{served.url}/ui/iterations")
+        await expect(page.get_by_role("heading", name="have not played yet")).to_be_visible()
+        assert await page.context.cookies() == []
+        assert await page.evaluate("() => localStorage.length") == 0
+        await page.get_by_role("button", name="Forget the key").click()
+        await expect(dialog).to_be_visible()
+        await dialog.get_by_role("button", name="Cancel").click()
+        await expect(page.get_by_role("alert")).to_contain_text("send a key")
+
+
+async def test_a_key_for_searches_does_not_open_what_is_for_admins(
+    page: Page, migrated: Path, tmp_path: Path
+) -> None:
+    async with site(improving_engine(), migrated, tmp_path, REQUIRED) as served:
+        await page.goto(f"{served.url}/ui/checkpoints")
+        await give(page, await new_key(served, Scope.GENERATE))
+        await expect(page.get_by_role("alert")).to_contain_text("scope admin")
+        await page.goto(served.url)
+        await page.get_by_label("Instruction").fill("Count to three.")
+        await page.get_by_role("button", name="Search", exact=True).click()
+        await expect(page.locator(".badge")).to_have_text("Accepted")
