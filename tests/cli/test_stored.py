@@ -33,8 +33,9 @@ def test_an_id_is_listed_whole_however_long_the_prompt(spar: Run, server: Server
 
 
 def test_a_stored_tree_is_drawn(spar: Run, server: Server) -> None:
-    detail = {"messages": [], "critique": "", "constraints": [], "options": {}}
-    server.response = reply(summary(**detail, tree=[node(1, value=0.8, accepted=True)]))
+    detail = {"messages": [], "critique": "", "constraints": [], "options": {}, "asked": []}
+    tree = [node(1, value=0.8, accepted=True)]
+    server.response = reply(summary(**detail, best_node=1, tree=tree))
     result = spar("show", "01HZSEARCH", "--url", server.url)
     assert result.stdout.splitlines() == [
         "prompt  Write about rain.",
