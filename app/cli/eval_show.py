@@ -16,6 +16,8 @@ from app.evaluation.report import RunReport, comparison_table, facts, figure_tab
 
 _WHOLE = ("id", "metric", "value", "95 %", "difference", "p")
 """Columns that are of no use when they are cut."""
+_FIGURE = 8
+"""Characters of the longest figure."""
 
 
 def show_report(report: RunReport, *, as_json: bool, file: Path | None, rows: bool = False) -> None:
@@ -111,8 +113,11 @@ def _fraction(units: tuple[float, int] | None) -> str:
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in headings:
-        table.add_column(name, no_wrap=name in _WHOLE)
+    for name, *cells in zip(headings, *rows, strict=True):
+        longest = max(map(len, cells), default=0)
+        # A figure is short: it costs little room, and is of no use when it is cut.
+        least = max(longest, *map(len, name.split())) if longest <= _FIGURE else None
+        table.add_column(name, no_wrap=name in _WHOLE, min_width=least, overflow="fold")
     for row in rows:
         table.add_row(*(Text(clean(cell)) for cell in row))
     return table
