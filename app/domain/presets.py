@@ -39,12 +39,22 @@ PRESETS: Mapping[str, IterationOptions] = {
         refiner=_short(2e-4, steps=6, samples=8),
         evaluation=EvaluationOptions(prompts=32, judged=8, max_tokens=128),
     ),
-    # About an hour on two CPU cores; minutes on a GPU.
+    # Half an hour on two CPU cores; docs/self-play.md has what it taught the embedded model.
     "small": IterationOptions(
-        data=DataOptions(prompts=250, responses=5, max_tokens=192, votes=3, depth=2, in_flight=16),
-        actor=TrainOptions(learning_rate=5e-5, epochs=2),
-        refiner=TrainOptions(learning_rate=1e-4),
-        evaluation=EvaluationOptions(prompts=120, judged=24, max_tokens=256),
+        data=DataOptions(
+            prompts=100,
+            max_constraints=1,
+            responses=8,
+            max_tokens=112,
+            votes=1,
+            beam=1,
+            depth=2,
+            own_pairs=3,
+            in_flight=16,
+        ),
+        actor=TrainOptions(learning_rate=4e-4, epochs=2),
+        refiner=TrainOptions(learning_rate=2e-4),
+        evaluation=EvaluationOptions(prompts=240, judged=8, max_tokens=160),
     ),
     # SPaR's own sizes (arXiv 2412.11605, section 3 and appendix): full fine-tuning.
     "paper": IterationOptions(
