@@ -60,7 +60,8 @@ class Engine:
 def start_engine(model: Path, folder: Path, port: int) -> Engine:
     """Start one on this port; it is ready when `is_well`."""
     command = [
-        str(Path(sys.executable).with_name("vllm")), "serve", str(model), "--port", str(port),
+        sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model),
+        "--port", str(port),
         "--host", "127.0.0.1", "--served-model-name", "tiny", "--enforce-eager",
         "--max-model-len", "1024", "--max-num-batched-tokens", "2048",
         "--no-enable-chunked-prefill", "--kv-cache-memory-bytes", str(2**27),

@@ -42,8 +42,10 @@ QUESTIONS = [
 ]
 
 
-@pytest.mark.parametrize("model", ["actor", "actor:bfs"])
-def test_lm_eval_measures_a_served_model(server: Server, tmp_path: Path, model: str) -> None:
+@pytest.mark.parametrize(("model", "least"), [("actor", 1.0), ("actor:bfs", 0.0)])
+def test_lm_eval_measures_a_served_model(
+    server: Server, tmp_path: Path, model: str, least: float
+) -> None:
     questions = tmp_path / "questions.jsonl"
     questions.write_text("\n".join(map(json.dumps, QUESTIONS)))
     (tmp_path / "capitals.yaml").write_text(TASK.format(questions=questions))
@@ -61,5 +63,7 @@ def test_lm_eval_measures_a_served_model(server: Server, tmp_path: Path, model: 
     )
     assert found.returncode == 0, found.stderr[-3000:]
     (results,) = (tmp_path / "out").rglob("results_*.json")
-    # The small model knows both; what counts is that its answers arrived and were scored.
-    assert json.loads(results.read_text())["results"]["capitals"]["exact_match,found"] == 1.0
+    found_out = json.loads(results.read_text())
+    assert found_out["n-samples"]["capitals"]["effective"] == len(QUESTIONS)
+    # The small model knows both capitals; a search may prefer another answer.
+    assert found_out["results"]["capitals"]["exact_match,found"] >= least

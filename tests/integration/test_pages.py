@@ -45,7 +45,12 @@ async def test_a_search_is_watched_and_two_modes_are_compared(page: Page, server
     await page.get_by_label("Compare with a second mode").check()
     await page.get_by_label("Second mode", exact=True).select_option("best_of_n")
     await page.get_by_text("Options", exact=True).click()
-    for label, value in (("Responses", "2"), ("Branch", "2"), ("Depth", "2"), ("Votes", "1")):
+    for label, value in (
+        ("Responses", "2"),
+        ("Branch", "2"),
+        ("Depth", "2"),
+        ("Votes per judgment", "1"),
+    ):
         await page.get_by_label(label).fill(value)
     await page.get_by_label("Length").fill("24")
     await page.get_by_role("button", name="Search", exact=True).click()
