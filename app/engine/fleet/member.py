@@ -228,8 +228,10 @@ class Member:
             wait = self._health.probe_at - _now()
             if wait > 0:
                 self._nudged.clear()
+                # Not by wait_for: on Python 3.11 it forgets a cancellation that comes with a nudge.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._nudged.wait(), wait)
+                    async with asyncio.timeout(wait):
+                        await self._nudged.wait()
             else:
                 await self._probe()
 

@@ -20,7 +20,7 @@ from tests.helpers.serving import served
 from tests.helpers.swapping import until
 from tests.helpers.vllm_like import VllmLike
 
-SECONDS_UNTIL_STUCK = 60
+SECONDS_UNTIL_STUCK = 20
 QUICK = Pauses(up=0.05, first=0.02, longest=0.1)
 ADAPTER = Path("/data/checkpoints/actor@3")
 OPTIONS = (" yes", " no")
