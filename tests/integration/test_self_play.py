@@ -85,8 +85,8 @@ def test_a_cancelled_iteration_goes_on_where_it_was(
     trained = {one["role"]: one["version"] for one in found["checkpoints"]}
     assert set(trained) == {"actor", "refiner"}
     assert client.get("/admin/serving").json()["promoted"] == before
-    (refiner,) = [one for one in found["checkpoints"] if one["role"] == "refiner"]
-    measured = {one["name"]: one["n"] for one in refiner["report"]["others"]}
+    others = found["report"]["reports"]["refiner"]["others"]
+    measured = {one["name"]: one["n"] for one in others}
     assert measured["labelled pairs"] == len(PAIRS)
 
 
