@@ -45,10 +45,13 @@ class Phase(StrEnum):
 # The stages before the wanted one are short: few and short responses.
 _OVERRIDES: Mapping[Phase, dict[str, Any]] = {
     Phase.RESPOND: {"data": _IMPORTED},
-    Phase.JUDGE: {"data": _IMPORTED | {"responses": 1, "max_tokens": 8}},
-    # Hardly any vote of all is yes, so nearly every response is repaired, and to the full depth.
+    Phase.JUDGE: {"data": _IMPORTED | {"responses": 1, "max_tokens": 8, "votes": 5}},
+    # All of five votes are hardly ever yes, so nearly every response is repaired, and to the full
+    # depth.
     Phase.REFINE: {
-        "data": _IMPORTED | {"prompts": 120, "responses": 1, "max_tokens": 32, "gate": 0.99}
+        "data": _IMPORTED
+        | {"prompts": 120, "responses": 1, "max_tokens": 32, "gate": 0.99}
+        | {"votes": 5, "beam": 2, "depth": 3}
     },
     # A rate this low changes nothing, so the loss stays a number however long it goes on.
     Phase.TRAIN: {
