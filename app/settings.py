@@ -1,74 +1,24 @@
 """Every setting of the server, read from the environment (`SPAR_...`) or a `.env` file."""
 
-import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.domain.checkpoint import Role
 from app.domain.options import FirstLook
-from app.domain.presets import PRESETS
-
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Temperature = Annotated[float, Field(ge=0, le=2)]
-PositiveInt = Annotated[int, Field(ge=1)]
-RANKS = (8, 16, 32, 64, 128, 256)
-"""What vLLM can set aside for an adapter."""
-
-
-def _cron_expression(text: str | None) -> str | None:
-    if not text:
-        return None
-    from cronsim import CronSim, CronSimError
-
-    try:
-        next(CronSim(text, datetime.now(UTC)))
-    except CronSimError as error:
-        example = "write it like '0 3 * * *' (minute, hour, day, month, weekday)"
-        raise ValueError(f"not a cron expression: {error}; {example}") from error
-    except StopIteration as error:
-        raise ValueError("this moment never comes") from error
-    return text
-
-
-def _preset(name: str) -> str:
-    if name not in PRESETS:
-        raise ValueError(f"there is no such preset: use one of {', '.join(PRESETS)}")
-    return name
-
-
-def _rank(rank: int) -> int:
-    if rank not in RANKS:
-        raise ValueError(f"the engine knows {', '.join(map(str, RANKS))}")
-    return rank
-
-
-def _address_list(given: object) -> object:
-    """Addresses with commas between them, or as a JSON list."""
-    if not isinstance(given, str):
-        return given
-    if given.lstrip().startswith("["):
-        return json.loads(given)
-    return [address.strip() for address in given.split(",") if address.strip()]
-
-
-def _json_object(given: object) -> object:
-    return (json.loads(given) if given.strip() else {}) if isinstance(given, str) else given
-
-
-Addresses = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_address_list)]
-Arguments = Annotated[dict[str, Any], NoDecode, BeforeValidator(_json_object)]
+from app.setting_types import (
+    Addresses,
+    Arguments,
+    Cron,
+    Fraction,
+    PositiveInt,
+    PresetName,
+    Rank,
+    Temperature,
+)
 
 
 class Settings(BaseSettings):
@@ -161,7 +111,7 @@ class Settings(BaseSettings):
         description="Adapters (LoRA) that one batch may mix; two versions of two roles need 4."
         " 0 serves the base model only, a little faster.",
     )
-    adapter_rank: Annotated[int, AfterValidator(_rank)] = Field(
+    adapter_rank: Rank = Field(
         16, description="Highest rank of an adapter: 8, 16, 32, 64, 128 or 256."
     )
     adapter_targets: tuple[str, ...] | None = Field(
@@ -248,12 +198,12 @@ class Settings(BaseSettings):
     record_prompts: bool = Field(
         False, description="Keep the prompts of answered requests, for self-play to practise on."
     )
-    schedule: Annotated[str | None, AfterValidator(_cron_expression)] = Field(
+    schedule: Cron = Field(
         None,
         description="When the worker starts an iteration by itself: a cron expression in UTC, such"
         " as `0 3 * * *` for every night at three; empty means never.",
     )
-    schedule_preset: Annotated[str, AfterValidator(_preset)] = Field(
+    schedule_preset: PresetName = Field(
         "tiny", description="Preset of the iterations that the schedule starts."
     )
 

@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 from app.checkpoints.adapter import CONFIG, WEIGHTS
 from app.checkpoints.weights import read_model_tensors
 from app.errors import ConfigurationError
-from app.settings import RANKS
+from app.setting_types import RANKS
 
 _SIZE = 0.01
 """Standard deviation of the numbers."""

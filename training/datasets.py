@@ -61,7 +61,10 @@ def _render(tokenizer: PreTrainedTokenizerBase, messages: Messages, opened: bool
 
 def _report_left_out(given: int, kept: int, config: TrainingConfig) -> None:
     if not kept:
-        raise Refused(f"{config.data}: every sample is longer than {config.max_length} tokens")
+        raise Refused(
+            f"{config.data}: every sample is longer than {config.max_length} tokens; raise"
+            " `max_length`, or play on shorter prompts"
+        )
     if kept < given:
         print(
             f"left out {given - kept} of {given} samples, longer than {config.max_length} tokens",

@@ -54,7 +54,9 @@ class ProgressFile(TrainerCallback):
             return
         loss = float(logs["loss"])
         if not math.isfinite(loss):
-            raise Diverged(f"the loss of step {state.global_step} is {loss}")
+            raise Diverged(
+                f"the loss of step {state.global_step} is {loss}; try a lower `learning_rate`"
+            )
         if state.is_world_process_zero:
             step = TrainingStep(
                 step=state.global_step,

@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 LEASE = "iterations"
 POLL_SECONDS = 0.5
 HEARTBEATS_PER_LEASE = 4
+"""Renewals while a lease lasts at the least, so that three may fail or be late."""
+MOST_LOOKS = 4
+"""Looks between two renewals, which also tell that somebody else has taken over."""
 
 Run = Callable[[StoredIteration, Versions, Lease], Awaitable[None]]
 """Runs an iteration against its incumbents, under a lease."""
@@ -124,13 +127,22 @@ class Loop:
                 await asyncio.sleep(POLL_SECONDS)
 
     async def _look(self, iteration_id: str, lease: Lease) -> None:
+        """Renew the lease once, then look for a wish to cancel until it is to be renewed again."""
         await lease.renew()
-        for _ in range(HEARTBEATS_PER_LEASE):
-            await asyncio.sleep(min(POLL_SECONDS, self._lease_seconds / HEARTBEATS_PER_LEASE))
+        looks, pause = looks_per_heartbeat(self._lease_seconds)
+        for _ in range(looks):
+            await asyncio.sleep(pause)
             async with self._database.session() as session:
                 iteration = await IterationRepository(session).get(iteration_id)
             if iteration is None or iteration.cancel_requested:
                 raise _Cancelled
+
+
+def looks_per_heartbeat(lease_seconds: float) -> tuple[int, float]:
+    """How often to look for a wish to cancel between two renewals, and the seconds before each."""
+    heartbeat = lease_seconds / HEARTBEATS_PER_LEASE
+    pause = min(POLL_SECONDS, heartbeat)
+    return min(MOST_LOOKS, int(heartbeat / pause)), pause
 
 
 class _Cancelled(Exception):

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from app.domain.prompt import Message
+from app.engine.around import EngineAround
 from app.engine.base import Call, Completion, Engine, OnDelta, ignore_delta
 from app.errors import EngineUnavailable
 
@@ -18,14 +19,14 @@ PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 10.0
 
 
-class PatientEngine:
+class PatientEngine(EngineAround):
     """Makes each call again while the engine is not there, for up to `seconds`.
 
     A call that is made again reports its progress again.
     """
 
     def __init__(self, engine: Engine, seconds: float) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._seconds = seconds
 
     async def complete(self, call: Call, on_delta: OnDelta = ignore_delta) -> Completion:
@@ -49,26 +50,6 @@ class PatientEngine:
         return await self._patiently(
             lambda: self._engine.tokenize(content, special_tokens=special_tokens)
         )
-
-    @property
-    def context_tokens(self) -> int:
-        """See `Engine.context_tokens`."""
-        return self._engine.context_tokens
-
-    @property
-    def ready(self) -> bool:
-        """See `Engine.ready`."""
-        return self._engine.ready
-
-    @property
-    def unfinished(self) -> int:
-        """See `Engine.unfinished`."""
-        return self._engine.unfinished
-
-    @property
-    def restarts(self) -> int:
-        """See `Engine.restarts`."""
-        return self._engine.restarts
 
     async def _patiently(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
         end = time.monotonic() + self._seconds

@@ -116,7 +116,8 @@ class StageRun:
         Each is stored with the stage's progress as soon as it is there, so a stage that is cut
         off goes on with the rest. The first error ends all.
         """
-        results = {key: value for key, value in (await self.items()).items() if key in set(keys)}
+        wanted = set(keys)
+        results = {key: value for key, value in (await self.items()).items() if key in wanted}
         missing = iter([key for key in keys if key not in results])
         await self.progress(len(results), len(keys))
 

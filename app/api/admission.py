@@ -62,6 +62,11 @@ class Admission:
         self.running = 0
         self.last_seen = -math.inf
 
+    @property
+    def waiting(self) -> int:
+        """Requests that hold a place and do not have their turn."""
+        return max(0, self.admitted - self.running)
+
     def enter(self) -> "Ticket":
         """Take a place in the queue. Raises `Overloaded` when it is full."""
         if self.admitted >= self._places:

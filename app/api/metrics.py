@@ -35,7 +35,7 @@ def snapshot(services: Services, iterations: IterationCounts | None) -> Snapshot
         engine_calls=engine.unfinished,
         engines=engine.figures if isinstance(engine, Measured) else {},
         requests_running=admission.running,
-        requests_waiting=max(0, admission.admitted - admission.running),
+        requests_waiting=admission.waiting,
         background_calls=services.background.running,
         versions=registry.versions if registry.ready else None,
         searches_unwritten=services.recorder.pending,

@@ -1,7 +1,8 @@
 """The OpenAI door: `/v1/chat/completions` and `/v1/models`."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 
 from fastapi import APIRouter, Request, Response
 from sse_starlette import ServerSentEvent
@@ -99,7 +100,7 @@ async def _plain(
         include_usage=include_usage,
         as_ids=body.return_tokens_as_token_ids,
     )
-    return event_source(_sse(chunks), services)
+    return event_source(chunk_events(chunks), services)
 
 
 async def _searched(
@@ -114,7 +115,8 @@ async def _searched(
         return await answer(search, services, ticket, on_event)
 
     if body.stream:
-        return event_source(_sse(searched_chat_chunks(head, LiveSearch(run), body)), services)
+        chunks = searched_chat_chunks(head, LiveSearch(run), body)
+        return event_source(chunk_events(chunks), services)
     result = await while_connected(request, run(ignore_event))
     return searched_chat_out(head, result, include_tree=body.include_tree)
 
@@ -136,10 +138,14 @@ def _head(body: ChatIn, versions: Versions, answer_id: str) -> Head:
     )
 
 
-async def _sse(chunks: AsyncIterator[ChatChunkOut | SparError]) -> AsyncIterator[ServerSentEvent]:
-    async for chunk in chunks:
-        if isinstance(chunk, SparError):
-            yield ServerSentEvent(f'{{"error": {problem(chunk).model_dump_json()}}}')
-            return
-        yield ServerSentEvent(chunk.model_dump_json())
+async def chunk_events(
+    chunks: AsyncGenerator[ChatChunkOut | SparError, None],
+) -> AsyncGenerator[ServerSentEvent, None]:
+    """The chunks as OpenAI's server sends them; closing the iterator ends the work at once."""
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            if isinstance(chunk, SparError):
+                yield ServerSentEvent(f'{{"error": {problem(chunk).model_dump_json()}}}')
+                return
+            yield ServerSentEvent(chunk.model_dump_json())
     yield ServerSentEvent("[DONE]")

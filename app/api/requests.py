@@ -17,10 +17,13 @@ from app.search.base import SearchRequest
 from app.search.room import response_room
 
 
-def prompt_from(body: PromptIn, services: Services) -> Prompt:
-    """The prompt of a body, its constraints validated. Raises `InvalidRequest`."""
+def prompt_from(body: PromptIn, services: Services, field: str = "constraints") -> Prompt:
+    """The prompt of a body, its constraints validated.
+
+    `field` names the place of the constraints in the request. Raises `InvalidRequest`.
+    """
     constraints = tuple(Constraint(item.id, item.kwargs) for item in body.constraints)
-    services.checker.validate(constraints)
+    services.checker.validate(constraints, field)
     if body.prompt is not None:
         return Prompt.from_text(body.prompt, constraints)
     assert body.messages is not None, "the schema asks for one of the two"

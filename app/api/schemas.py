@@ -247,7 +247,9 @@ class SearchPageOut(BaseModel):
     """One page, newest first; pass `next_cursor` as `cursor` for the next one."""
 
     searches: list[SearchSummaryOut]
-    next_cursor: str | None
+    next_cursor: str | None = Field(
+        description="Null when everything was looked at; a page that is not full says nothing."
+    )
 
 
 class SearchDetailOut(SearchSummaryOut):

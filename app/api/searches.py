@@ -32,7 +32,11 @@ def search_filter(
     refiner: Version = None,
     text: Annotated[
         str | None,
-        Query(max_length=1000, description="Occurs in the prompt or in the answer."),
+        Query(
+            max_length=1000,
+            description="Occurs in the prompt or in the answer. It is looked for in a part of the"
+            " searches at a time: see `next_cursor`.",
+        ),
         AfterValidator(lambda text: text if text is None else storable_text(text)),
     ] = None,
 ) -> SearchFilter:
@@ -49,7 +53,11 @@ async def list_searches(
         str | None, Query(pattern=Ulid, description="`next_cursor` of the page before.")
     ] = None,
 ) -> SearchPageOut:
-    """Finished searches, newest first, without their trees; filters narrow them down together."""
+    """Finished searches, newest first, without their trees; filters narrow them down together.
+
+    With a text, or with several filters, a page looks at 5,000 searches at most. So it may hold
+    fewer than `limit`, or none, although there are more: `next_cursor` is null when there are not.
+    """
     async with services.database.session() as session:
         page, next_cursor = await SearchRepository(session).page(limit, cursor, wanted)
     return SearchPageOut(searches=[summary_out(item) for item in page], next_cursor=next_cursor)

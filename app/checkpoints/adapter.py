@@ -1,12 +1,12 @@
 """Whether an adapter (LoRA, in PEFT's format) fits the base model and the engine."""
 
-import json
 import re
 import sys
 from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
+from app.checkpoints.json_file import read_object
 from app.checkpoints.weights import Tensor, read_model_tensors, read_tensors
 from app.errors import CheckpointRefused
 
@@ -36,7 +36,7 @@ def check_adapter(
 
     The shapes of a base model that is not a folder are not known here, and not compared.
     """
-    config = _read_config(folder)
+    config = read_object(folder / CONFIG)
     layers, rank = _targets(config, targets), _rank(config, max_rank)
     _check_options(config)
     if not (folder / WEIGHTS).is_file():
@@ -49,18 +49,6 @@ def check_adapter(
         _check_pair(layer, a, b, rank)
         if base is not None:
             _compare(layer, a, b, base)
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    try:
-        config = json.loads((folder / CONFIG).read_bytes())
-    except FileNotFoundError:
-        raise CheckpointRefused(f"{CONFIG} is missing") from None
-    except (ValueError, RecursionError) as error:
-        raise CheckpointRefused(f"{CONFIG} is not JSON: {error}") from error
-    if not isinstance(config, dict):
-        raise CheckpointRefused(f"{CONFIG} is not a JSON object")
-    return config
 
 
 def _rank(config: Mapping[str, Any], max_rank: int) -> int:

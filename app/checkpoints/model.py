@@ -1,9 +1,8 @@
 """Whether full weights fit the model that the engine was started with."""
 
-import json
 from pathlib import Path
-from typing import Any
 
+from app.checkpoints.json_file import read_object
 from app.checkpoints.weights import read_model_tensors
 from app.errors import CheckpointRefused
 
@@ -18,14 +17,14 @@ def check_model(folder: Path, *, base_model: str) -> None:
     Every tensor must be one of the base model's, of the same type and shape, and none may be
     missing. A base model that is not a folder is not known here, and not compared.
     """
-    config = _read_config(folder)
+    config = read_object(folder / CONFIG)
     tensors = read_model_tensors(folder)
     if not tensors:
         raise CheckpointRefused("it has no weights (*.safetensors)")
     base = Path(base_model)
     if not base.is_dir():
         return
-    wanted = _read_config(base)
+    wanted = read_object(base / CONFIG)
     for name in ARCHITECTURE:
         if config.get(name) != wanted.get(name):
             raise CheckpointRefused(
@@ -43,15 +42,3 @@ def check_model(folder: Path, *, base_model: str) -> None:
                 f"{name} is {tensors[name].dtype} {tensors[name].shape}; in the base model it is"
                 f" {expected[name].dtype} {expected[name].shape}"
             )
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    try:
-        config = json.loads((folder / CONFIG).read_bytes())
-    except FileNotFoundError:
-        raise CheckpointRefused(f"{CONFIG} is missing") from None
-    except (ValueError, RecursionError) as error:
-        raise CheckpointRefused(f"{CONFIG} is not JSON: {error}") from error
-    if not isinstance(config, dict):
-        raise CheckpointRefused(f"{CONFIG} is not a JSON object")
-    return config

@@ -176,13 +176,16 @@ class Registry:
         self.flip(versions)
 
     async def retire(self, kept: Set[Checkpoint], idle_seconds: float) -> None:
-        """Unload what is neither kept, nor served, nor was asked for in so many seconds."""
-        now = asyncio.get_running_loop().time()
+        """Unload what is neither kept, nor served, nor was asked for in so many seconds.
+
+        Raises `EngineUnavailable`; what is still loaded then is tried again by the next call.
+        """
         served = set() if self._versions is None else {(r, self._versions.of(r)) for r in Role}
-        for checkpoint, used in list(self._loaded.items()):
-            if checkpoint not in kept | served and now - used >= idle_seconds:
-                del self._loaded[checkpoint]
-                await self._engine.unload_adapter(served_name(*checkpoint))
+        for role, version in self._loaded.keys() - kept - served:
+            if self._locks[role].locked():
+                continue  # it may be for this one that somebody is at work; the next look sees
+            async with self._locks[role]:
+                await self._unload_idle((role, version), idle_seconds)
 
     async def close(self) -> None:
         """Stop what is being loaded."""
@@ -190,6 +193,18 @@ class Registry:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _unload_idle(self, checkpoint: Checkpoint, idle_seconds: float) -> None:
+        """To be called under the role's lock: who asks for it meanwhile loads it after this."""
+        used = self._loaded.get(checkpoint)
+        if used is None or asyncio.get_running_loop().time() - used < idle_seconds:
+            return
+        del self._loaded[checkpoint]
+        try:
+            await self._engine.unload_adapter(served_name(*checkpoint))
+        except SparError:
+            self._loaded[checkpoint] = used  # so that it is tried again
+            raise
 
     def _touch(self, checkpoint: Checkpoint) -> None:
         if checkpoint in self._loaded:
@@ -205,6 +220,8 @@ class Registry:
 
     async def _load(self, role: Role, version: int) -> None:
         async with self._locks[role]:
+            if self._holds(role, version):
+                return  # the engine was given these very weights while this waited
             stored = await self._store.get(role, version)
             held = self._weights[role]
             async with self._store.recorded(stored):

@@ -3,6 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
+
+from pebble import ProcessExpired
 
 from app.constraints import pattern, worker
 from app.constraints.catalogue import KINDS
@@ -85,7 +88,9 @@ class Checker:
             return await self._workers.run(copies_prompt, instruction, response)
         except TimeoutError:
             log.warning("comparing a response of %d characters took too long", len(response))
-            return False
+        except (ProcessExpired, BrokenProcessPool) as error:
+            log.warning("comparing a response of %d characters failed: %s", len(response), error)
+        return False
 
 
 def _result(constraint: Constraint, verdict: Verdict) -> ConstraintResult:

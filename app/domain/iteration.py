@@ -148,6 +148,7 @@ class DataOptions(_Options):
             votes=self.votes,
             gate=self.gate,
             early_stop=True,
+            ties=self.ties,
         )
 
 
@@ -169,7 +170,9 @@ class TrainOptions(_Options):
     epochs: float = Field(1.0, gt=0, description="Passes over the data.")
     max_steps: PositiveInt | None = Field(None, description="Most optimiser steps.")
     batch_size: PositiveInt = Field(8, description="Samples per optimiser step.")
-    micro_batch: PositiveInt = Field(4, description="Samples that go through the model at once.")
+    micro_batch: PositiveInt = Field(
+        4, description="Most samples that go through the model at once; a divisor of `batch_size`."
+    )
     max_length: PositiveInt = Field(2048, description="Longest sample, in tokens.")
     save_steps: PositiveInt = Field(50, description="Steps between trainer checkpoints.")
 

@@ -44,11 +44,11 @@ class FirstLook:
 class SearchOptions:
     """Shape of the tree and strictness of the judge.
 
-    Defaults of branch, beam, depth, votes and gate are SPaR's (arXiv 2412.11605).
+    Defaults of branch, beam, depth, votes, gate and ties are SPaR's (arXiv 2412.11605).
     `depth` counts levels below the prompt, so depth 1 is responses only. `early_stop` ends
     the search at the first accepted node and a judgment once its outcome is decided.
     `first_look` leaves votes out where a program or one token decides; best-of-N, which compares
-    values, does not use it.
+    values, does not use it. `ties` is how often votes that tie are cast anew.
     """
 
     n: int = 5
@@ -59,3 +59,4 @@ class SearchOptions:
     gate: float = 0.5
     early_stop: bool = True
     first_look: FirstLook | None = None
+    ties: int = 3

@@ -194,6 +194,16 @@ def _start(config: EngineConfig, weights: str, figures: EngineFigures) -> "Async
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.v1.engine.async_llm import AsyncLLM
 
+    arguments = our_arguments(config, weights)
+    names = {argument.name for argument in fields(AsyncEngineArgs)}
+    arguments |= checked_arguments(config.more, names, arguments)
+    return AsyncLLM.from_engine_args(
+        AsyncEngineArgs(**arguments), stat_loggers=[stat_logger(figures)]
+    )
+
+
+def our_arguments(config: EngineConfig, weights: str) -> dict[str, Any]:
+    """The arguments of vLLM's engine that the settings decide, on this kind of machine."""
     arguments: dict[str, Any] = {
         "model": weights,
         # Whatever weights were trained since, this is the model they are for.
@@ -226,11 +236,7 @@ def _start(config: EngineConfig, weights: str, figures: EngineFigures) -> "Async
         }
     else:
         arguments["gpu_memory_utilization"] = config.gpu_memory_utilization
-    names = {argument.name for argument in fields(AsyncEngineArgs)}
-    arguments |= checked_arguments(config.more, names, arguments)
-    return AsyncLLM.from_engine_args(
-        AsyncEngineArgs(**arguments), stat_loggers=[stat_logger(figures)]
-    )
+    return arguments
 
 
 def checked_arguments(

@@ -152,6 +152,8 @@ class VllmEngine:
         prompt = await self._render.render_within_context(call.messages)
         tokens = {option: self._render.single_token(option) for option in options}
         wanted = sorted({token for token in tokens.values() if token is not None})
+        if not wanted:
+            return {}
         params = SamplingParams(
             temperature=0,
             max_tokens=1,

@@ -1,9 +1,9 @@
 """The judge: several votes of the refiner, and the checks by program."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from app.domain.judgment import ConstraintResult, Judgment, Look, Vote
 from app.domain.options import FirstLook
@@ -18,7 +18,6 @@ from app.roles.verdict import NO, YES, is_tie, sample_verdict, yes_probability
 from app.roles.voting import collect_until_decided, collect_votes
 
 VERDICT_LINE = "\n\nVerdict:"
-MAX_TIE_BREAKS = 3
 ONE_TOKEN = Sampling(temperature=0.0, top_p=1.0, max_tokens=1)
 
 
@@ -37,6 +36,7 @@ class JudgeCall:
     votes: how many at most per round. gate: accepted means a share of yes above it.
     early_stop: leave out votes that cannot change whether the response is accepted.
     first_look: leave out all votes where a program or a clear P(yes) decides; None: always vote.
+    ties: how often votes that tie are cast anew.
     """
 
     model: str
@@ -47,6 +47,7 @@ class JudgeCall:
     priority: int = 0
     chunk_tokens: int = 1024
     first_look: FirstLook | None = None
+    ties: int = 3
 
 
 def judge_messages(prompt: Prompt, response: str) -> tuple[Message, ...]:
@@ -80,7 +81,7 @@ class Judge:
         on_delta: OnDelta = ignore_delta,
         on_vote: Callable[[], None] = lambda: None,
     ) -> Judgment:
-        """Check the constraints, collect the votes; a tie is judged again up to 3 times.
+        """Check the constraints, take the first look if one is asked for, collect the votes.
 
         A response that repeats the request to rewrite is not accepted, whatever the votes say.
 
@@ -88,9 +89,7 @@ class Judge:
         vote, for its critique, and with a first look none. `on_vote` is called for every finished
         vote, also one that a new round replaces. Raises the engine's errors.
         """
-        constraints = await self._checker.check(prompt, response)
-        if repeats_request(prompt.instruction, response):
-            constraints = (*constraints, NOT_THE_REQUEST)
+        constraints = await self._check(prompt, response)
         failed = not all(result.satisfied for result in constraints)
         if failed and how.first_look is not None:
             return Judgment((), constraints, how.gate)
@@ -101,18 +100,8 @@ class Judge:
             look = Look(probability, how.first_look.verdict(probability))
             if look.verdict is not None:
                 return Judgment((), constraints, how.gate, look)
-        votes: tuple[Vote, ...] = ()
-        for attempt in range(1 + MAX_TIE_BREAKS):
-            cast = partial(self._vote, question, how, attempt, on_delta, on_vote)
-            if not how.early_stop:
-                votes = await collect_votes(cast, how.votes)
-            elif failed:
-                votes = await collect_votes(cast, 1)
-            else:
-                votes = await collect_until_decided(cast, how.votes, how.gate)
-            yes = sum(vote.verdict for vote in votes)
-            if not is_tie(yes, len(votes) - yes):
-                break
+        cast = partial(self._vote, question, how, on_delta, on_vote)
+        votes = await _untied_votes(cast, how, failed=failed)
         return Judgment(votes, constraints, how.gate, look)
 
     async def explain(
@@ -133,13 +122,20 @@ class Judge:
         question = judge_messages(prompt, response)
         return replace(judgment, late_critique=await self._critique(question, how, 0, 0, on_delta))
 
+    async def _check(self, prompt: Prompt, response: str) -> tuple[ConstraintResult, ...]:
+        """What a program finds, our own check for a repeated request included."""
+        results = await self._checker.check(prompt, response)
+        if repeats_request(prompt.instruction, response):
+            return (*results, NOT_THE_REQUEST)
+        return results
+
     async def _vote(
         self,
         question: tuple[Message, ...],
         how: JudgeCall,
-        attempt: int,
         on_delta: OnDelta,
         on_vote: Callable[[], None],
+        attempt: int,
         position: int,
     ) -> Vote:
         """A sampled critique, then a verdict drawn from P(yes) after it."""
@@ -176,5 +172,30 @@ class Judge:
         call = Call(opened, how.model, ONE_TOKEN, how.priority)
         probability = yes_probability(await self._engine.score(call, (*YES, *NO), on_delta))
         if probability is None:
-            raise EngineError("the model's vocabulary has no single token for yes and for no")
+            raise EngineError(
+                "the model's vocabulary has no single token for yes and for no, so it cannot judge"
+                " here: serve another model"
+            )
         return probability
+
+
+async def _untied_votes(
+    cast: Callable[[int, int], Coroutine[Any, Any, Vote]], how: JudgeCall, *, failed: bool
+) -> tuple[Vote, ...]:
+    """The votes; those that tie are cast anew up to `ties` times, and then stay tied.
+
+    `cast` gets the round and the vote's position. `failed`: the response fails a constraint.
+    """
+    votes: tuple[Vote, ...] = ()
+    for attempt in range(1 + how.ties):
+        of_round = partial(cast, attempt)
+        if not how.early_stop:
+            votes = await collect_votes(of_round, how.votes)
+        elif failed:
+            votes = await collect_votes(of_round, 1)
+        else:
+            votes = await collect_until_decided(of_round, how.votes, how.gate)
+        yes = sum(vote.verdict for vote in votes)
+        if not is_tie(yes, len(votes) - yes):
+            break
+    return votes

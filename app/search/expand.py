@@ -207,6 +207,7 @@ class Expander:
             priority=self._request.priority,
             chunk_tokens=self.meter.chunk_tokens,
             first_look=options.first_look if decision_is_enough else None,
+            ties=options.ties,
         )
 
     def _count_vote(self) -> None:

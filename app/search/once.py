@@ -15,7 +15,10 @@ class _Shared(Generic[Result]):
 
 
 class Once(Generic[Result]):
-    """Runs the work of each key once, as long as somebody still waits for it."""
+    """Runs the work of each key once, as long as somebody still waits for it.
+
+    A result is kept, an error is not: who asks after it has failed has the work done again.
+    """
 
     def __init__(self) -> None:
         self._shared: dict[Hashable, _Shared[Result]] = {}
@@ -31,6 +34,10 @@ class Once(Generic[Result]):
         shared.waiters += 1
         try:
             return await asyncio.shield(shared.task)
+        except Exception:
+            if self._shared.get(key) is shared:
+                del self._shared[key]
+            raise
         finally:
             shared.waiters -= 1
             if shared.waiters == 0 and not shared.task.done():

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 from app.checkpoints.adapter import check_adapter
 from app.checkpoints.weights import read_tensors
 from app.errors import ConfigurationError
-from app.settings import RANKS
+from app.setting_types import RANKS
 from benchmarks.adapter_files import Choice, write_adapter
 from tests.helpers.properties import calm
 

@@ -280,3 +280,21 @@ async def test_requests_during_ten_swaps_are_never_refused(
         stop.set()
         await asyncio.gather(*asking)
     assert served == {0, 1, 2}
+
+
+async def test_a_full_checkpoint_asked_for_while_it_is_loaded_is_not_taken_for_an_adapter(
+    world: World, engine: LoadingEngine
+) -> None:
+    await world.add_full(Role.ACTOR, 1)
+    registry = await world.registry(engine)
+    registry.flip(Versions())
+    engine.held["actor@1"] = asyncio.Event()
+    versions = Versions(actor=1)
+    replacing = asyncio.create_task(registry.replace(await registry.needed(versions), versions))
+    await until(lambda: engine.loads)
+    asking = asyncio.create_task(registry.resolve("actor@1"))
+    await asyncio.sleep(0.1)
+    engine.held["actor@1"].set()
+    await replacing
+    assert await asking == (Role.ACTOR, 1)
+    assert (await world.row(Role.ACTOR, 1)).error is None

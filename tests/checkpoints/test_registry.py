@@ -202,3 +202,35 @@ async def test_only_what_nobody_needs_is_unloaded(world: World, engine: LoadingE
     assert world.folder(Role.ACTOR, 3).is_dir()
     await registry.resolve("actor@3")
     assert "actor@3" in engine.adapters
+
+
+async def test_who_asks_for_what_is_being_unloaded_gets_it_loaded_after_that(
+    world: World, engine: LoadingEngine
+) -> None:
+    await world.add(Role.ACTOR, 1)
+    registry = await world.registry(engine)
+    await registry.resolve("actor@1")
+    engine.held["unload actor@1"] = asyncio.Event()
+    retiring = asyncio.create_task(registry.retire(set(), idle_seconds=0))
+    await until(lambda: engine.unloads)
+    asking = asyncio.create_task(registry.resolve("actor@1"))
+    await asyncio.sleep(0.1)
+    engine.held["unload actor@1"].set()
+    await asyncio.gather(retiring, asking)
+    assert engine.loads == ["actor@1", "actor@1"]
+    assert "actor@1" in engine.adapters
+
+
+async def test_what_could_not_be_unloaded_is_tried_again(
+    world: World, engine: LoadingEngine
+) -> None:
+    await world.add(Role.ACTOR, 1)
+    registry = await world.registry(engine)
+    await registry.resolve("actor@1")
+    engine.troubles["unload actor@1"] = EngineUnavailable("away")
+    with pytest.raises(EngineUnavailable):
+        await registry.retire(set(), idle_seconds=0)
+    engine.troubles.clear()
+    await registry.retire(set(), idle_seconds=0)
+    assert engine.adapters == {}
+    assert registry.loaded == frozenset()

@@ -1,4 +1,5 @@
 import asyncio
+import os
 from typing import Any
 
 import pytest
@@ -160,3 +161,13 @@ def agrees(message: str) -> bool:
         ("fewer", "than"): count < int(number),
         ("exactly",): count == int(number),
     }[tuple(relation)]
+
+
+async def test_a_comparison_whose_process_dies_finds_no_copy(
+    checker: Checker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In the checking process it becomes the program "false", and so ends it.
+    monkeypatch.setattr("app.constraints.checker.copies_prompt", os.execlp)
+    prompt = Prompt.from_text("false", (NO_COMMA,))
+    [result] = await checker.check(prompt, "word " * 5000)
+    assert (result.id, result.satisfied) == (NO_COMMA.id, True)

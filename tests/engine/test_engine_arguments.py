@@ -1,10 +1,10 @@
 """What may be handed through to vLLM."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
-from app.engine.process import checked_arguments
+from app.engine.process import EngineConfig, checked_arguments, on_cpu, our_arguments
 
 KNOWN = {"tensor_parallel_size", "model", "swap_space"}
 
@@ -35,3 +35,40 @@ def test_the_arguments_in_the_manual_are_vllms() -> None:
         "distributed_executor_backend": "ray",
     }
     assert checked_arguments(manual, names, ()) == manual
+
+
+CONFIG = EngineConfig(
+    model="base",
+    dtype="auto",
+    context_tokens=512,
+    kv_cache_gib=0.5,
+    gpu_memory_utilization=0.9,
+    block_size=32,
+    max_num_seqs=4,
+    compile=False,
+)
+
+
+def test_weights_trained_since_are_read_with_the_base_models_tokenizer() -> None:
+    arguments = our_arguments(CONFIG, "data/checkpoints/actor@3")
+    assert arguments["model"] == "data/checkpoints/actor@3"
+    assert arguments["tokenizer"] == arguments["hf_config_path"] == "base"
+
+
+def test_what_the_settings_decide_is_known_to_vllm() -> None:
+    from vllm.engine.arg_utils import AsyncEngineArgs
+
+    names = {argument.name for argument in fields(AsyncEngineArgs)}
+    assert our_arguments(CONFIG, "base").keys() <= names
+
+
+def test_without_adapters_nothing_is_set_aside_for_them() -> None:
+    arguments = our_arguments(replace(CONFIG, adapters=0), "base")
+    assert not [name for name in arguments if "lora" in name]
+
+
+@pytest.mark.skipif(not on_cpu(), reason="the trouble is a CPU's")
+def test_no_prompt_is_split_on_a_cpu_where_its_seed_would_kill_the_engine() -> None:
+    arguments = our_arguments(replace(CONFIG, context_tokens=9000), "base")
+    assert arguments["enable_chunked_prefill"] is False
+    assert arguments["max_num_batched_tokens"] == 9000

@@ -63,6 +63,7 @@ async def test_scores_are_probabilities_of_the_whole_vocabulary(engine: VllmEngi
     scores = await engine.score(call(opened), (*YES, *NO, " not one single token"))
     assert {" yes", " Yes", " no", " No"} <= set(scores) <= {*YES, *NO}
     assert 0 < sum(map(math.exp, scores.values())) < 1
+    assert await engine.score(call(opened), (" not one single token",)) == {}
     likeliest = await engine.complete(call(opened, max_tokens=1, logprobs=20))
     top = {token.token: token.logprob for token in likeliest.logprobs[0].top}
     shared = set(top) & set(scores)

@@ -43,6 +43,7 @@ class LoadingEngine(ScriptedEngine):
     def __init__(self, script: Script = silence) -> None:
         super().__init__(script, verdict_of_critique)
         self.loads: list[str] = []
+        self.unloads: list[str] = []
         self.troubles: dict[str, SparError] = {}
         self.held: dict[str, asyncio.Event] = {}
 
@@ -63,6 +64,15 @@ class LoadingEngine(ScriptedEngine):
         if name in self.troubles:
             raise self.troubles[name]
         await super().load_weights(name, folder)
+
+    async def unload_adapter(self, name: str) -> None:
+        """Unload, once the test lets it, unless it is to fail."""
+        self.unloads.append(name)
+        if f"unload {name}" in self.held:
+            await self.held[f"unload {name}"].wait()
+        if f"unload {name}" in self.troubles:
+            raise self.troubles[f"unload {name}"]
+        await super().unload_adapter(name)
 
 
 class World:

@@ -8,7 +8,7 @@ from app.domain.prompt import Constraint, Message, Prompt
 from app.engine.base import Call
 from app.engine.scripted import ScriptedEngine
 from app.errors import EngineError, EngineUnavailable
-from app.roles.judge import MAX_TIE_BREAKS, Judge, JudgeCall, judge_messages
+from app.roles.judge import Judge, JudgeCall, judge_messages
 from app.roles.parroting import NOT_THE_REQUEST
 from app.search.meter import Meter
 from tests.helpers.judgments import result
@@ -19,8 +19,12 @@ PROMPT = Prompt.from_text("Say hello.", (Constraint("some:constraint"),))
 FAILED = Checks(lambda _: (result(True, "fine"), result(False, "2 words, at most 1 allowed")))
 
 
-def how(votes: int = 5, gate: float = 0.5, *, early_stop: bool = True, seed: int = 1) -> JudgeCall:
-    return JudgeCall("refiner@4", votes, gate, early_stop, seed=seed, priority=2, chunk_tokens=8)
+def how(
+    votes: int = 5, gate: float = 0.5, *, early_stop: bool = True, seed: int = 1, ties: int = 3
+) -> JudgeCall:
+    return JudgeCall(
+        "refiner@4", votes, gate, early_stop, seed=seed, priority=2, chunk_tokens=8, ties=ties
+    )
 
 
 def judge_of(engine: ScriptedEngine, checks: Checks | None = None) -> Judge:
@@ -68,12 +72,19 @@ async def test_a_tie_is_judged_again_until_it_is_none() -> None:
     assert judgment.value == 1.0
 
 
-@pytest.mark.parametrize("early_stop", [False, True])
-async def test_ties_are_judged_again_three_times_at_most(early_stop: bool) -> None:
+async def test_ties_are_judged_again_three_times_unless_told_otherwise() -> None:
     engine = saying(*[True, False] * 10)
-    judgment = await judge_of(engine).judge(PROMPT, "Hi", how(votes=2, early_stop=early_stop))
-    assert MAX_TIE_BREAKS == 3
-    assert len(engine.started) == 2 * (1 + MAX_TIE_BREAKS)
+    await judge_of(engine).judge(PROMPT, "Hi", how(votes=2))
+    assert len(engine.started) == 2 * (1 + 3)
+
+
+@pytest.mark.parametrize("early_stop", [False, True])
+@pytest.mark.parametrize("ties", [0, 1, 4])
+async def test_ties_are_judged_again_so_many_times_at_most(early_stop: bool, ties: int) -> None:
+    engine = saying(*[True, False] * 10)
+    asked = how(votes=2, early_stop=early_stop, ties=ties)
+    judgment = await judge_of(engine).judge(PROMPT, "Hi", asked)
+    assert len(engine.started) == 2 * (1 + ties)
     assert judgment.value == 0.5
     assert not judgment.accepted
 

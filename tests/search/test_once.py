@@ -97,3 +97,12 @@ async def test_an_error_reaches_everybody() -> None:
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert [str(error) for error in results] == ["broken"] * 3
     assert work.started == 1
+
+
+async def test_work_that_failed_is_done_again_when_asked_for_again() -> None:
+    once, failing, working = Once[str](), Work(), Work()
+    failing.result.set_exception(EngineError("broken"))
+    with pytest.raises(EngineError):
+        await once.get("key", failing)
+    working.result.set_result("done")
+    assert await once.get("key", working) == "done"

@@ -1,6 +1,7 @@
 """Real trainers, launched, killed and cancelled by the worker."""
 
 import asyncio
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from worker.errors import TrainingFailed
 from worker.trainer import launch_command, run_training
 
 __all__ = ["make_config", "model"]
+
+MEBIBYTE = 2**20
 
 
 def trainers(config: TrainingConfig) -> list[psutil.Process]:
@@ -102,6 +105,22 @@ async def test_a_trainer_that_is_killed_again_and_again_ran_out_of_memory(
         await run_training(make_config(), lambda _: None, attempts=2)
     assert failed.value.message == "out of memory: SIGKILL ended the trainer 2 times"
     assert (tmp_path / "starts").read_text(encoding="utf-8") == "xx"
+
+
+@pytest.mark.timeout(120)
+async def test_a_trainer_that_gets_no_more_memory_says_so(make_config: MakeConfig) -> None:
+    config = make_config(max_steps=1000, save_steps=1000)
+
+    def take_memory(_: TrainingStep) -> None:
+        for trainer in trainers(config)[-1:]:
+            with suppress(psutil.NoSuchProcess):
+                # What it had at its peak it does not get again; what it frees, it may use.
+                limit = trainer.memory_info().vms - MEBIBYTE
+                trainer.rlimit(psutil.RLIMIT_AS, (limit, limit))
+
+    with pytest.raises(TrainingFailed, match=r"^out of memory: "):
+        await run_training(config, take_memory)
+    assert not config.output.exists()
 
 
 def test_a_given_accelerate_configuration_is_used_alone(

@@ -23,7 +23,7 @@ from app.search.meter import WHOLE_CALL
 from worker.records import Record
 from worker.stages.prompts import HeldOutPrompt
 from worker.stages.train import Candidates
-from worker.work import BACKGROUND_PRIORITY, ItemResult, StageRun, Work
+from worker.work import BACKGROUND_PRIORITY, ItemResult, StageRun, Work, together
 
 PAIRS = "pairs"
 
@@ -207,7 +207,7 @@ class _Measuring:
         name, index = _read_key(key.removeprefix(f"{PAIRS}:"))
         pair = self._pairs[index]
         prompt = Prompt.from_text(pair.instruction)
-        better, worse = await asyncio.gather(
+        better, worse = await together(
             *(
                 self._value(prompt, text, name, early_stop=False)
                 for text in (pair.better, pair.worse)
@@ -224,6 +224,7 @@ class _Measuring:
             early_stop=early_stop,
             seed=derive_seed(self._work.options.seed, "evaluate", prompt.instruction, text),
             priority=BACKGROUND_PRIORITY,
+            ties=self._work.options.data.ties,
         )
         judgment = await self._work.roles.judge.judge(Prompt(prompt.messages), text, how)
         return judgment.value or 0.0

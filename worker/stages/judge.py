@@ -37,6 +37,7 @@ async def judge(stage: StageRun, prompts: Sequence[Prompt], responses: Responses
             early_stop=True,
             seed=derive_seed(work.options.seed, "judge", prompt.instruction, response),
             priority=BACKGROUND_PRIORITY,
+            ties=data.ties,
         )
         return await work.roles.judge.judge(prompt, response, how)
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from app.db.checkpoints import CheckpointRepository
 from app.db.iterations import IterationRepository
-from app.domain.checkpoint import CheckpointStatus, PromotionCause, Role, served_name
+from app.domain.checkpoint import CheckpointStatus, PromotionCause, Role, Versions, served_name
 from app.evaluation.comparison import RoleReport
-from worker.gate import GateRule, decide
+from worker.gate import Decision, GateRule, decide
 from worker.stages.train import Candidates
 from worker.work import StageRun
 
@@ -27,19 +27,7 @@ async def promote(
         checkpoints = CheckpointRepository(session)
         await checkpoints.lock_serving()
         if not await checkpoints.promoted_by(work.id):
-            # Not the incumbents: meanwhile a person may have promoted the other role.
-            versions = (await checkpoints.serving()).versions
-            for role, version in candidates.items():
-                measured = reports[role].to_dict() if role in reports else {}
-                evaluation = measured | {"decision": decision.reasons[role]}
-                status = CheckpointStatus.REJECTED
-                if role in decision.promoted:
-                    versions = versions.with_version(role, version)
-                    status = CheckpointStatus.PROMOTED
-                elif await _is_promoted(checkpoints, role, version):
-                    # A person was quicker than the gate.
-                    status = CheckpointStatus.PROMOTED
-                await checkpoints.decide(role, version, status, evaluation)
+            versions = await _record(checkpoints, candidates, decision, reports)
             if decision.promoted:
                 await checkpoints.promote(versions, PromotionCause.ITERATION, work.id)
         report = {
@@ -52,6 +40,29 @@ async def promote(
         promoted = role in decision.promoted
         stage.metrics[served_name(role, version)] = "promoted" if promoted else "rejected"
     await stage.progress(len(candidates), len(candidates))
+
+
+async def _record(
+    checkpoints: CheckpointRepository,
+    candidates: Candidates,
+    decision: Decision,
+    reports: Mapping[Role, RoleReport],
+) -> Versions:
+    """Record what becomes of each candidate; gives what is to serve with the promoted ones."""
+    # Not the incumbents: meanwhile a person may have promoted the other role.
+    versions = (await checkpoints.serving()).versions
+    for role, version in candidates.items():
+        measured = reports[role].to_dict() if role in reports else {}
+        evaluation = measured | {"decision": decision.reasons[role]}
+        status = CheckpointStatus.REJECTED
+        if role in decision.promoted:
+            versions = versions.with_version(role, version)
+            status = CheckpointStatus.PROMOTED
+        elif await _is_promoted(checkpoints, role, version):
+            # A person was quicker than the gate.
+            status = CheckpointStatus.PROMOTED
+        await checkpoints.decide(role, version, status, evaluation)
+    return versions
 
 
 async def _is_promoted(checkpoints: CheckpointRepository, role: Role, version: int) -> bool:

@@ -112,6 +112,18 @@ def _start(work: Work, parent: StoredCheckpoint, ground: StoredCheckpoint) -> St
     return Start(model, data / str(parent.path) if is_adapter else None)
 
 
+def batches(batch_size: int, micro_batch: int) -> tuple[int, int]:
+    """Samples at once, and how often before a step, that make just `batch_size` samples a step."""
+    at_once = max(size for size in range(1, micro_batch + 1) if batch_size % size == 0)
+    return at_once, batch_size // at_once
+
+
+def _write_samples(file: Path, samples: Sequence[Sample]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lines = (json.dumps(sample.content, ensure_ascii=False) for sample in samples)
+    file.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+
+
 def _prepare(
     work: Work,
     role: Role,
@@ -121,10 +133,9 @@ def _prepare(
     samples: Sequence[Sample],
 ) -> TrainingConfig:
     """Write the data of a training, and say how to train."""
-    work.folder.mkdir(parents=True, exist_ok=True)
     file = work.folder / f"{role}.jsonl"
-    lines = (json.dumps(sample.content, ensure_ascii=False) for sample in samples)
-    file.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    _write_samples(file, samples)
+    at_once, times = batches(options.batch_size, options.micro_batch)
     data = work.place.data.absolute()
     sft = role is Role.REFINER or work.iteration.kind is Kind.BOOTSTRAP
     return TrainingConfig(
@@ -142,8 +153,8 @@ def _prepare(
         learning_rate=options.learning_rate,
         epochs=options.epochs,
         max_steps=options.max_steps,
-        batch_size=options.micro_batch,
-        gradient_accumulation=max(1, options.batch_size // options.micro_batch),
+        batch_size=at_once,
+        gradient_accumulation=times,
         max_length=options.max_length,
         seed=work.options.seed,
         save_steps=options.save_steps,

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from app.api.admin.schemas import UlidText
+from app.api.admin.schemas import Cursor
 from app.api.deps import ServicesDep
 from app.db.audit import AuditRepository
 
@@ -36,9 +36,7 @@ class AuditPageOut(BaseModel):
 async def list_actions(
     services: ServicesDep,
     limit: Annotated[int, Query(ge=1, le=200, description="Actions per page.")] = 50,
-    cursor: Annotated[
-        UlidText | None, Query(description="`next_cursor` of the page before.")
-    ] = None,
+    cursor: Cursor = None,
 ) -> AuditPageOut:
     """Admin actions, newest first: who did what when, and how it ended."""
     async with services.database.session() as session:

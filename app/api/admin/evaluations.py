@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from app.api.admin.schemas import UlidText
+from app.api.admin.schemas import Cursor
 from app.api.deps import ServicesDep
 from app.api.render import checkpoint_out
 from app.api.schemas import CheckpointOut
@@ -58,9 +58,7 @@ class EvaluationPageOut(BaseModel):
 async def list_evaluations(
     services: ServicesDep,
     limit: Annotated[int, Query(ge=1, le=200, description="Runs per page.")] = 50,
-    cursor: Annotated[
-        UlidText | None, Query(description="`next_cursor` of the page before.")
-    ] = None,
+    cursor: Cursor = None,
 ) -> EvaluationPageOut:
     """Benchmark runs, newest first, with their figures."""
     async with services.database.session() as session:

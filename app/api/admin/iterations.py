@@ -12,6 +12,7 @@ from app.api.admin.events import iteration_events
 from app.api.admin.reading import find_iteration, whole_iteration
 from app.api.admin.render import iteration_out, sample_out, step_out
 from app.api.admin.schemas import (
+    Cursor,
     IterationIn,
     IterationOut,
     IterationPageOut,
@@ -63,9 +64,7 @@ async def queue_iteration(
 async def list_iterations(
     services: ServicesDep,
     limit: Annotated[int, Query(ge=1, le=200, description="Iterations per page.")] = 20,
-    cursor: Annotated[
-        UlidText | None, Query(description="`next_cursor` of the page before.")
-    ] = None,
+    cursor: Cursor = None,
 ) -> IterationPageOut:
     """Iterations, newest first."""
     async with services.database.session() as session:

@@ -51,7 +51,7 @@ async def overview(services: ServicesDep) -> OverviewOut:
         checkpoints_ready=services.registry.ready,
         engine_restarts=services.engine.restarts,
         requests_running=admission.running,
-        requests_waiting=max(0, admission.admitted - admission.running),
+        requests_waiting=admission.waiting,
         requests_most=services.settings.max_running,
         background_calls=services.background.running,
         generated_tokens=_generated_tokens(services),

@@ -11,12 +11,13 @@ from app.api.admin.prompt_schemas import (
     PromptPageOut,
     PromptsIn,
 )
-from app.api.admin.schemas import UlidText
-from app.api.deps import Services, ServicesDep
-from app.api.schemas import ConstraintIn, MessageIn, PromptIn
+from app.api.admin.schemas import Cursor
+from app.api.deps import ServicesDep
+from app.api.requests import prompt_from
+from app.api.schemas import ConstraintIn, MessageIn
 from app.db.prompts import Conversation, PooledPrompt, PromptRepository
 from app.domain.iteration import Source
-from app.domain.prompt import Constraint, Message, Prompt
+from app.domain.prompt import Message
 
 router = APIRouter(prefix="/admin", tags=["prompts"])
 
@@ -24,7 +25,10 @@ router = APIRouter(prefix="/admin", tags=["prompts"])
 @router.post("/prompts")
 async def add_prompts(body: PromptsIn, services: ServicesDep) -> AddedOut:
     """Put prompts into the pool: all of them, or none if one is wrong."""
-    prompts = [_prompt(one, index, services) for index, one in enumerate(body.prompts)]
+    prompts = [
+        prompt_from(one, services, f"prompts.{index}.constraints")
+        for index, one in enumerate(body.prompts)
+    ]
     async with services.database.session() as session:
         added = await PromptRepository(session).add(prompts, Source.IMPORTED)
     return AddedOut(added=added, known=len(prompts) - added)
@@ -34,9 +38,7 @@ async def add_prompts(body: PromptsIn, services: ServicesDep) -> AddedOut:
 async def list_prompts(
     services: ServicesDep,
     limit: Annotated[int, Query(ge=1, le=200, description="Prompts per page.")] = 20,
-    cursor: Annotated[
-        UlidText | None, Query(description="`next_cursor` of the page before.")
-    ] = None,
+    cursor: Cursor = None,
 ) -> PromptPageOut:
     """The pool of prompts, newest first."""
     async with services.database.session() as session:
@@ -57,14 +59,6 @@ async def add_conversations(body: ConversationsIn, services: ServicesDep) -> Add
     async with services.database.session() as session:
         added = await PromptRepository(session).add_conversations(conversations)
     return AddedOut(added=added, known=len(conversations) - added)
-
-
-def _prompt(body: PromptIn, index: int, services: Services) -> Prompt:
-    constraints = tuple(Constraint(item.id, item.kwargs) for item in body.constraints)
-    services.checker.validate(constraints, f"prompts.{index}.constraints")
-    if body.prompt is not None:
-        return Prompt.from_text(body.prompt, constraints)
-    return Prompt(_messages(body.messages or []), constraints)
 
 
 def _messages(messages: list[MessageIn]) -> tuple[Message, ...]:

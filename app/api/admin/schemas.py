@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any
 
+from fastapi import Query
 from pydantic import BaseModel, Field, StringConstraints
 
 from app.api.schemas import CheckpointOut, JsonObject, Schema, Text
@@ -10,6 +11,7 @@ from app.domain.checkpoint import CheckpointKind, CheckpointStatus, PromotionCau
 from app.domain.iteration import IterationOptions, Kind, Policy, SampleKind, Stage, Status
 
 UlidText = Annotated[str, StringConstraints(pattern=r"^[0-9A-HJKMNP-TV-Z]{26}$")]
+Cursor = Annotated[UlidText | None, Query(description="`next_cursor` of the page before.")]
 
 
 class IterationIn(Schema):

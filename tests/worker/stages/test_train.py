@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.checkpoints.manifest import MANIFEST, fingerprint, read_manifest
 from app.db.checkpoints import CheckpointRepository, StoredCheckpoint
@@ -15,7 +17,7 @@ from tests.helpers.checkpoint_files import make_base
 from tests.helpers.iterating import OPTIONS, Trainer, World
 from training.config import Kind, TrainingConfig
 from worker.errors import TrainingFailed
-from worker.stages.train import train
+from worker.stages.train import batches, train
 from worker.trainer import OnProgress
 
 PAIR: dict[str, list[str]] = {"prompt": [], "chosen": [], "rejected": []}
@@ -117,3 +119,19 @@ async def test_full_weights_cannot_go_on_from_an_adapter(
     assert len(trainer.trained) == 1
     async with world.database.session() as session:
         assert await CheckpointRepository(session).get(Role.ACTOR, 2) is None
+
+
+@given(st.integers(1, 200), st.integers(1, 64))
+def test_a_step_sees_as_many_samples_as_asked_for(batch_size: int, micro_batch: int) -> None:
+    at_once, times = batches(batch_size, micro_batch)
+    assert at_once * times == batch_size
+    assert at_once <= micro_batch
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "micro_batch", "at_once"), [(8, 4, 4), (2, 4, 2), (8, 3, 2), (7, 4, 1)]
+)
+def test_as_many_samples_go_at_once_as_divide_a_step(
+    batch_size: int, micro_batch: int, at_once: int
+) -> None:
+    assert batches(batch_size, micro_batch) == (at_once, batch_size // at_once)
