@@ -1,22 +1,19 @@
 """`spar generate` and `spar judge`: their options, and the requests made of them."""
 
+from dataclasses import asdict
+
 from app.cli import options
+from app.cli.bundles import bundled
 from app.domain.options import Mode
 
 
+@bundled()
 def generate(  # noqa: PLR0913 - one parameter per option
     prompt: options.PromptText = None,
     *,
     constraint: options.Constraints = None,
     mode: options.SearchMode = Mode.BFS,
-    n: options.N = None,
-    branch: options.Branch = None,
-    beam: options.Beam = None,
-    depth: options.Depth = None,
-    votes: options.Votes = None,
-    gate: options.Gate = None,
-    early_stop: options.EarlyStop = None,
-    first_look: options.FirstLook = None,
+    search: options.Search,
     max_nodes: options.MaxNodes = None,
     max_tokens: options.MaxTokens = None,
     deadline: options.Deadline = None,
@@ -44,16 +41,7 @@ def generate(  # noqa: PLR0913 - one parameter per option
         "prompt": read_prompt(prompt),
         "mode": mode,
         "constraints": parse_constraints(constraint),
-        "search": given(
-            n=n,
-            branch=branch,
-            beam=beam,
-            depth=depth,
-            votes=votes,
-            gate=gate,
-            early_stop=early_stop,
-            first_look=first_look,
-        ),
+        "search": given(**asdict(search)),
         "budget": given(max_nodes=max_nodes, max_tokens=max_tokens, deadline_ms=deadline),
         "sampling": given(
             temperature=temperature, top_p=top_p, max_tokens=length, seed=seed, stop=stop

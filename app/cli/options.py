@@ -1,5 +1,6 @@
 """The options that commands share. Their defaults are the server's, shown in the help."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -109,3 +110,17 @@ PromptText = Annotated[
     str | None,
     typer.Argument(metavar="PROMPT", help="The instruction; `-` reads it from standard input."),
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """The shape of a search; None is the server's default."""
+
+    n: N = None
+    branch: Branch = None
+    beam: Beam = None
+    depth: Depth = None
+    votes: Votes = None
+    gate: Gate = None
+    early_stop: EarlyStop = None
+    first_look: FirstLook = None

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from app.domain.checkpoint import Role
 from app.domain.evaluation import EvaluationPlan
-from app.domain.prompt import Message
+from app.domain.prompt import Message, Prompt
 from app.domain.sampling import derive_seed
 from app.evaluation.base import Item, Outcome, Task, Verdicts
 from app.evaluation.http import Server
@@ -71,7 +71,7 @@ class Asker:
         plan = self._plan
         body: dict[str, Any] = {
             "model": f"{plan.versions.served_name(Role.ACTOR)}:{plan.mode}",
-            "messages": _messages(item.prompt.messages),
+            "messages": message_values(item.prompt.messages),
             "checkpoint": {"refiner": plan.versions.refiner},
             "search": plan.options["search"],
             "budget": plan.options["budget"],
@@ -80,10 +80,7 @@ class Asker:
             **plan.options["sampling"],
         }
         if plan.with_constraints:
-            body["constraints"] = [
-                {"id": constraint.id, "kwargs": dict(constraint.kwargs)}
-                for constraint in item.prompt.constraints
-            ]
+            body["constraints"] = constraint_values(item.prompt)
         return body
 
     async def _answer(self, item: Item) -> Outcome:
@@ -134,7 +131,7 @@ class Asker:
     async def _judge(self, item: Item, response: str) -> _Judgment:
         search = self._plan.options["search"]
         body = {
-            "messages": _messages(item.prompt.messages),
+            "messages": message_values(item.prompt.messages),
             "response": response,
             "search": {"votes": search["votes"], "gate": search["gate"]},
             "checkpoint": {"refiner": self._plan.versions.refiner},
@@ -146,7 +143,7 @@ class Asker:
         messages = comparison_messages(item.prompt.instruction, first, second)
         body = {
             "model": self._plan.versions.served_name(Role.REFINER),
-            "messages": _messages(messages),
+            "messages": message_values(messages),
             "temperature": 0.0,
             "max_tokens": COMPARISON_TOKENS,
             "priority": BACKGROUND,
@@ -162,5 +159,11 @@ def _value(judgment: _Judgment) -> float:
     return float(judgment.accepted) if judgment.value is None else judgment.value
 
 
-def _messages(messages: Sequence[Message]) -> list[dict[str, str]]:
+def message_values(messages: Sequence[Message]) -> list[dict[str, str]]:
+    """A conversation as a request has it."""
     return [asdict(message) for message in messages]
+
+
+def constraint_values(prompt: Prompt) -> list[dict[str, Any]]:
+    """A prompt's constraints as a request has them."""
+    return [{"id": one.id, "kwargs": dict(one.kwargs)} for one in prompt.constraints]

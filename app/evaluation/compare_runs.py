@@ -5,20 +5,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.domain.evaluation import EvaluatedRow, EvaluationPlan
 from app.errors import InvalidRequest
 from app.evaluation.comparison import Comparison
-from app.evaluation.paired import RESAMPLES, compare
+from app.evaluation.paired import RESAMPLES, Floats, compare, draws
 
 Units = tuple[float, int]
 """A row's sum over its units, and how many it has."""
 
-Floats = NDArray[np.float64]
-
-_CELLS = 1_000_000
-"""Resampled rows held in memory at a time."""
 _LEAST_P = 1e-4
 """What 10,000 resamples can tell from zero."""
 _EXPECTED = ("mode", "actor", "refiner")
@@ -171,7 +166,7 @@ def compare_ratios(
     F1 is such a one: its denominator depends on what was said. Rows are resampled whole.
     """
     rows = np.array([[*ours, *theirs] for ours, theirs in zip(candidate, incumbent, strict=True)])
-    drawn = _resampled(rows, np.random.default_rng(seed))
+    drawn = _resampled(rows, seed)
     differences = _ratio(drawn[:, 0], drawn[:, 1]) - _ratio(drawn[:, 2], drawn[:, 3])
     low, high = np.quantile(differences, [0.025, 0.975])
     ours, ours_units, theirs, theirs_units = rows.sum(axis=0)
@@ -190,14 +185,12 @@ def compare_ratios(
     )
 
 
-def _resampled(rows: Floats, rng: np.random.Generator) -> Floats:
+def _resampled(rows: Floats, seed: int) -> Floats:
     """The rows' sums in each bootstrap resample, with the draws that `paired.compare` makes."""
-    at_a_time = max(1, _CELLS // len(rows))
-    parts = []
-    for start in range(0, RESAMPLES, at_a_time):
-        size = (min(at_a_time, RESAMPLES - start), len(rows))
-        drawn = rng.integers(len(rows), size=size)
-        parts.append(np.stack([column[drawn].sum(axis=1) for column in rows.T], axis=1))
+    parts = [
+        np.stack([column[drawn].sum(axis=1) for column in rows.T], axis=1)
+        for drawn in draws(len(rows), RESAMPLES, seed)
+    ]
     return np.concatenate(parts)
 
 

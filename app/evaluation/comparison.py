@@ -46,10 +46,5 @@ class RoleReport:
         values: dict[str, Any] = _REPORT.dump_python(self, mode="json")
         return values
 
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "RoleReport":
-        """The report that `to_dict` gave. Raises `pydantic.ValidationError` for anything else."""
-        return _REPORT.validate_python(values)
-
 
 _REPORT = TypeAdapter(RoleReport)

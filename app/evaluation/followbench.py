@@ -12,19 +12,19 @@ rows in it compares runs of this program, not published figures; `ssr/rule` is i
 refiner. The original has no `ssr` for its category "example", here that is the rule's as well.
 """
 
-import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.constraints.checker import Checker
 from app.domain.prompt import Prompt
 from app.evaluation.base import Figure, Item, Outcome, Score, Task
 from app.evaluation.figures import summary
-from app.evaluation.followbench_rules import judged, satisfied
-from app.evaluation.instructions import CONSTANT
+from app.evaluation.floors import answer_floors
+from app.evaluation.followbench_rules import check_target, judged, satisfied
 from app.evaluation.keys import unique
 from app.evaluation.rows import read_rows
 
@@ -40,6 +40,11 @@ class _Row(BaseModel):
     level: int = Field(ge=0, le=5)
     instruction: str
     target: str = ""
+
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        check_target(self.category, self.source, self.target)
+        return self
 
 
 class FollowBench:
@@ -89,16 +94,7 @@ class FollowBench:
     ) -> Mapping[str, Sequence[Figure]]:
         """Of the rows a rule can score: nothing, one sentence, and the prompt as the answer."""
         ruled = [item for item in items if not item.extra["judged"]]
-        answers: Mapping[str, Callable[[Item], str]] = {
-            "empty": lambda _: "",
-            "constant": lambda _: CONSTANT,
-            "echo": lambda item: item.prompt.instruction,
-        }
-        floors = {}
-        for name, answer in answers.items():
-            scored = (self.score(item, Outcome(response=answer(item)), checker) for item in ruled)
-            floors[name] = self.figures(ruled, await asyncio.gather(*scored))
-        return floors
+        return await answer_floors(self, ruled, checker)
 
 
 def _item(row: _Row) -> Item:

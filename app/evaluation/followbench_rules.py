@@ -9,7 +9,7 @@ to the judge. The rules of the five summaries hold for the one text that each of
 import ast
 import re
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 Rule = Callable[[str], bool]
 Whole = Callable[[str, str], bool]
@@ -37,6 +37,12 @@ def judged(category: str, source: str) -> bool:
     return category != "example" and source not in _BY_TARGET and source not in _BY_LEVEL
 
 
+def check_target(category: str, source: str, target: str) -> None:
+    """Raise `ValueError` for a target that the rule of such rows cannot read."""
+    if category != "example" and _BY_TARGET.get(source) is _one_of:
+        _choices(target)
+
+
 def _in_form(answer: str, target: str) -> bool:
     """Whether the answer has the form of the examples: a template around `{answer}`."""
     template = target.replace("{instruction}\n", "").replace("{{", "{").replace("}}", "}").strip()
@@ -57,7 +63,18 @@ def _only_lines_of(answer: str, target: str) -> bool:
 
 
 def _one_of(answer: str, target: str) -> bool:
-    return answer in ast.literal_eval(target)
+    return answer in _choices(target)
+
+
+def _choices(target: str) -> Sequence[str]:
+    """The answers that are right, written as a list of Python's. Raises `ValueError`."""
+    try:
+        choices = ast.literal_eval(target)
+    except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
+        raise ValueError(f"the target {target!r} is not a list of texts") from error
+    if not isinstance(choices, list | tuple) or not all(isinstance(one, str) for one in choices):
+        raise ValueError(f"the target {target!r} is not a list of texts")
+    return choices
 
 
 def _contains(answer: str, target: str) -> bool:

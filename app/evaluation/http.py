@@ -5,7 +5,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -70,27 +69,23 @@ class Server:
     """A server of ours, asked with at most `at_once` requests in flight. Close it at the end.
 
     key: sent as a bearer token, where the server wants one.
-    Raises `ConfigurationError` for what is no address.
+    Raises `ConfigurationError` for what is no address, and for what is no key.
     """
 
     def __init__(
         self, url: str, *, at_once: int, key: str | None = None, patience: Patience = Patience()
     ) -> None:
         self.url = url.rstrip("/")
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigurationError(
-                f"{url} is not an address; write it like http://127.0.0.1:8000"
-            )
+        host = _host(self.url)
         self._patience = patience
         self._places = asyncio.Semaphore(at_once)
         self._http = httpx.AsyncClient(
             base_url=self.url,
-            headers={"authorization": f"Bearer {key}"} if key else {},
+            headers=_authorization(key),
             limits=httpx.Limits(max_connections=at_once, keepalive_expiry=_IDLE_SECONDS),
             timeout=httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS, pool=None),
             # A proxy configured for the outside world cannot reach this machine's own address.
-            trust_env=parts.hostname not in _LOCAL,
+            trust_env=host not in _LOCAL,
         )
 
     async def close(self) -> None:
@@ -161,6 +156,26 @@ class Server:
             ) from error
 
 
+def _host(url: str) -> str:
+    """The address's host. Raises `ConfigurationError` for what is no address."""
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL:
+        parts = httpx.URL()
+    if parts.scheme not in ("http", "https") or not parts.host:
+        raise ConfigurationError(f"{url} is not an address; write it like http://127.0.0.1:8000")
+    return parts.host
+
+
+def _authorization(key: str | None) -> dict[str, str]:
+    """The header that shows a key. Raises `ConfigurationError` for one that none can hold."""
+    if not key:
+        return {}
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigurationError("SPAR_API_KEY has a character that no key has")
+    return {"authorization": f"Bearer {key}"}
+
+
 class _Anything(BaseModel):
     model_config = ConfigDict(extra="allow")
 
@@ -170,7 +185,10 @@ def _error_of(response: httpx.Response) -> Exception:
     try:
         problem = _Problem.model_validate_json(response.content)
     except ValidationError:
-        problem = _Problem(message=f"the server answered {response.status_code} without a reason")
+        problem = _Problem(
+            message=f"{response.url} answered {response.status_code} without a reason; check that a"
+            " spar server runs there"
+        )
     match response.status_code:
         case 429 | 503:
             return _Away(problem.message, _retry_after(response))

@@ -9,9 +9,8 @@ What is ours is `copies`, the share of responses that only repeat the prompt. Re
 many instructions by accident, so a high figure means little beside many copies.
 """
 
-import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,6 +23,7 @@ from app.domain.prompt import Constraint, Prompt
 from app.errors import ConfigurationError, InvalidRequest
 from app.evaluation.base import Figure, Item, Outcome, Score, Task
 from app.evaluation.figures import average, summary
+from app.evaluation.floors import answer_floors
 from app.evaluation.keys import unique
 from app.evaluation.rows import read_rows
 
@@ -32,7 +32,6 @@ INSTRUCTIONS = "instructions_{}"
 STRICT, LOOSE = "strict", "loose"
 COPIES = "copies"
 UNCHECKED = "unchecked"
-CONSTANT = "Thank you for your question; I will do my best to give a helpful answer."
 _METRICS = tuple(name.format(how) for how in (STRICT, LOOSE) for name in (PROMPTS, INSTRUCTIONS))
 _THINKING_ENDS = "</think>"
 
@@ -104,8 +103,9 @@ class InstructionSuite:
     def figures(self, items: Sequence[Item], scores: Sequence[Score]) -> list[Figure]:  # noqa: ARG002
         """Prompts and instructions followed, their averages, then families of instructions.
 
-        `average` is that of the two strict figures; `average_of_four` takes the loose ones in as
-        well, as SPaR's Table 1 (arXiv 2412.11605) does.
+        `average` is that of the two strict figures. `average_of_four` is the mean of all four, as
+        the column "Avg." of SPaR's Table 1 (arXiv 2412.11605): for LLaMA3-8B-Instruct 77.9, of
+        prompts and instructions 77.6 and 84.5 loosely, 70.6 and 78.9 strictly.
         """
         whole = summary(_METRICS, scores)
         averages = [
@@ -121,18 +121,7 @@ class InstructionSuite:
         self, items: Sequence[Item], checker: Checker
     ) -> Mapping[str, Sequence[Figure]]:
         """Nothing, one sentence whatever was asked, and the prompt itself as the answer."""
-        answers: Mapping[str, Callable[[Item], str]] = {
-            "empty": lambda _: "",
-            "constant": lambda _: CONSTANT,
-            "echo": lambda item: item.prompt.instruction,
-        }
-        floors = {}
-        for name, answer in answers.items():
-            outcomes = [Outcome(response=answer(item)) for item in items]
-            pairs = zip(items, outcomes, strict=True)
-            scores = await asyncio.gather(*(self.score(*pair, checker) for pair in pairs))
-            floors[name] = self.figures(items, scores)
-        return floors
+        return await answer_floors(self, items, checker)
 
 
 def loose_versions(response: str) -> list[str]:

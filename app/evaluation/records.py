@@ -1,6 +1,5 @@
-"""Outcomes as JSON and back, and the outcome that a row without an answer counts as."""
+"""Outcomes as JSON, and the outcome that a row without an answer counts as."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -20,8 +19,3 @@ def outcome_values(outcome: Outcome) -> dict[str, Any]:
     """An outcome as JSON-able values."""
     values: dict[str, Any] = _OUTCOME.dump_python(outcome, mode="json")
     return values
-
-
-def outcome_from(values: Mapping[str, Any]) -> Outcome:
-    """The outcome that `outcome_values` gave. Raises `pydantic.ValidationError`."""
-    return _OUTCOME.validate_python(dict(values))

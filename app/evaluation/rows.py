@@ -41,7 +41,8 @@ def _values(file: Path, text: str) -> Iterator[tuple[str, Any]]:
 def _parsed(place: str, text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError as error:
+    # A line of nothing but brackets is deeper than the parser goes.
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{place}: not JSON: {error}") from error
 
 

@@ -1,8 +1,7 @@
 """Runs an evaluation: asks about every row that has no result yet, scores it, and hands it on."""
 
-import asyncio
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +10,7 @@ from app.domain.evaluation import EvaluatedRow
 from app.evaluation.base import Item, Outcome, Suite, Task
 from app.evaluation.http import RowRefused
 from app.evaluation.records import NO_ANSWER, outcome_values
+from app.evaluation.together import first_error, together
 
 
 class Ask(Protocol):
@@ -59,22 +59,15 @@ async def run(
     Raises what `Work.ask` and `Work.keep` raise, except `RowRefused`: such a row is kept with its
     error, and counts as `NO_ANSWER`.
     """
-    waiting = iter([(at, item) for at, item in enumerate(items) if item.key not in done])
+    waiting = [(at, item) for at, item in enumerate(items) if item.key not in done]
     started = time.monotonic()
 
-    async def take(places: Iterator[tuple[int, Item]]) -> None:
-        for position, item in places:
-            row = await _evaluate(work, position, item)
-            await work.keep(row, seconds + time.monotonic() - started)
-            on_row(row)
+    async def give(place: tuple[int, Item]) -> None:
+        row = await _evaluate(work, *place)
+        await work.keep(row, seconds + time.monotonic() - started)
+        on_row(row)
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(work.at_once):
-                group.create_task(take(waiting))
-    except BaseExceptionGroup as errors:
-        # They have one cause, mostly: the server is gone for all of them.
-        raise first_error(errors) from None
+    await together(waiting, give, work.at_once)
 
 
 async def _evaluate(work: Work, position: int, item: Item) -> EvaluatedRow:
@@ -92,11 +85,3 @@ async def _evaluate(work: Work, position: int, item: Item) -> EvaluatedRow:
         score={name: (float(total), units) for name, (total, units) in score.items()},
         error=error,
     )
-
-
-def first_error(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first error of a group that is not a group itself."""
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

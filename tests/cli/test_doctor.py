@@ -8,8 +8,8 @@ from tests.cli.replay import Run
 from tests.helpers.checkpoint_files import make_base
 
 CHECKS = (
-    *("python", "vllm", "torch", "gpu", "cores", "model", "memory", "data", "database", "clock"),
-    *("adapters", "port", "server", "worker", "schedule", "training", "pairs", "traces"),
+    *("python", "vllm", "torch", "gpu", "cores", "model", "memory", "engine", "data", "database"),
+    *("clock", "adapters", "port", "server", "worker", "schedule", "training", "pairs", "traces"),
 )
 
 

@@ -49,6 +49,15 @@ def test_published_rows_are_read_without_level_0(tmp_path: Path) -> None:
     assert item.extra["judged"] is False
 
 
+@pytest.mark.parametrize("target", ["", "[", "PER", "5", "['PER', 5]"])
+def test_a_target_that_its_rule_cannot_read_is_named(tmp_path: Path, target: str) -> None:
+    choice = ROW | {"source": "CONLL2003"}
+    (item,) = read(tmp_path, [choice | {"target": "['PER', 'person']"}])
+    assert not item.extra["judged"]
+    with pytest.raises(ConfigurationError, match=r"row 2: .* is not a list of texts"):
+        read(tmp_path, [ROW, choice | {"example_id": 2, "target": target}])
+
+
 def test_rows_no_rule_can_score_are_for_the_judge(tmp_path: Path) -> None:
     (item,) = read(tmp_path, [FREE])
     assert item.extra["judged"] is True

@@ -158,7 +158,23 @@ async def test_no_more_requests_are_in_flight_than_allowed() -> None:
     assert peak == 3
 
 
-@pytest.mark.parametrize("url", ["ftp://host", "localhost:8000", "http://"])
+async def test_a_refusal_without_a_reason_names_who_refused() -> None:
+    async with replying(FINE) as (server, _):
+        with pytest.raises(
+            RunRefused, match=rf"{server.url}/nowhere answered 404 without a reason"
+        ):
+            await server.get(Said, "/nowhere")
+
+
+@pytest.mark.parametrize("key", ["ключ", "two\nlines"])
+def test_what_no_header_can_hold_is_no_key(key: str) -> None:
+    with pytest.raises(ConfigurationError, match="SPAR_API_KEY"):
+        Server("http://localhost", at_once=1, key=key)
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://host", "localhost:8000", "http://", "http://é é", "http://a:b"]
+)
 def test_an_address_must_be_one(url: str) -> None:
     with pytest.raises(ConfigurationError, match="is not an address"):
         Server(url, at_once=1)

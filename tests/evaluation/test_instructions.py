@@ -196,3 +196,15 @@ def test_loose_versions_begin_with_the_response_and_are_never_blank(response: st
     assert all(version.strip() for version in versions)
     assert len(set(versions)) == len(versions) <= 8
     assert versions[:1] == [response] * bool(response.strip())
+
+
+def test_the_average_of_four_is_the_papers() -> None:
+    # LLaMA3-8B-Instruct in SPaR's Table 1 (arXiv 2412.11605), in tenths of a percent.
+    of_four = {
+        "prompts_loose": (776.0, 1000),
+        "instructions_loose": (845.0, 1000),
+        "prompts_strict": (706.0, 1000),
+        "instructions_strict": (789.0, 1000),
+    }
+    figures = {one.name: one.value for one in IFEVAL.figures([], [of_four])}
+    assert round(figures["average_of_four"], 4) == 0.779

@@ -47,6 +47,7 @@ def test_what_is_beyond_the_limit_is_not_read(tmp_path: Path) -> None:
         ('{"n": 1}\n{}', "line 2: n: Field required"),
         ('{"n": 1}\n7', "line 2: "),
         ('{"n": 1}\n{', "line 2: not JSON"),
+        pytest.param('{"n": ' + "[" * 100_000, "line 1: not JSON", id="deep"),
         ('[{"n": 1}, {"m": 1}]', "row 2: n: "),
         ('[{"n": 1}', "rows: not JSON"),
     ],

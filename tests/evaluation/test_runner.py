@@ -12,7 +12,7 @@ from app.domain.evaluation import EvaluatedRow
 from app.domain.prompt import Prompt
 from app.evaluation.base import Figure, Item, Outcome, Score, Task
 from app.evaluation.http import RowRefused, ServerGone
-from app.evaluation.records import outcome_from
+from app.evaluation.records import outcome_values
 from app.evaluation.runner import Ask, Work, run
 
 ITEMS = [Item(str(number), Prompt.from_text(f"prompt {number}"), "even") for number in range(6)]
@@ -77,8 +77,7 @@ async def test_every_row_gets_its_result() -> None:
     assert seen == kept.rows
     first = next(row for row in kept.rows if row.key == "0")
     assert (first.position, first.group, first.score) == (0, "even", {"said": (1.0, 1)})
-    assert first.outcome is not None
-    assert outcome_from(first.outcome) == await echo(ITEMS[0], Task.ANSWER)
+    assert first.outcome == outcome_values(await echo(ITEMS[0], Task.ANSWER))
 
 
 async def test_rows_with_a_result_are_not_asked_again() -> None:

@@ -1,12 +1,11 @@
 """Asks about every item that the journal has not, so many at a time."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from app.evaluation.base import Item
 from app.evaluation.http import RowRefused
 from app.evaluation.reproduce.journal import Journal, Row
-from app.evaluation.runner import first_error
+from app.evaluation.together import first_error, together
 
 Ask = Callable[[Item], Awaitable[Row]]
 """What is found of an item. Raises `RowRefused` where nothing can be."""
@@ -26,20 +25,12 @@ async def gather(
 
     The first error ends it, and raises; items kept by then stay kept.
     """
-    waiting = iter([item for item in items if item.key not in journal.rows])
 
-    async def take(some: Iterator[Item]) -> None:
-        for item in some:
-            journal.add(item.key, await _asked(ask, item))
-            on_row()
+    async def find(item: Item) -> None:
+        journal.add(item.key, await _asked(ask, item))
+        on_row()
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(at_once):
-                group.create_task(take(waiting))
-    except BaseExceptionGroup as errors:
-        # They have one cause, mostly: the server is gone for all of them.
-        raise first_error(errors) from None
+    await together([item for item in items if item.key not in journal.rows], find, at_once)
     found = {item.key: journal.rows[item.key] for item in items}
     return {key: row for key, row in found.items() if ERROR not in row}
 

@@ -20,7 +20,10 @@ class Journal:
     """
 
     def __init__(self, folder: Path, name: str, plan: Mapping[str, Any]) -> None:
-        """Open the plan's journal. Raises `ConfigurationError` where it cannot be kept."""
+        """Open the plan's journal.
+
+        Raises `ConfigurationError` where it cannot be kept, or was changed by something else.
+        """
         identity = sha256(json.dumps(plan, sort_keys=True, default=str).encode()).hexdigest()
         self.file = folder / f"{name}-{identity[:12]}.jsonl"
         try:
@@ -30,10 +33,13 @@ class Journal:
             raise ConfigurationError(f"cannot keep {self.file}: {error.strerror}") from error
 
     def add(self, key: str, row: Row) -> None:
-        """Keep what was found of an item. Raises `OSError`."""
+        """Keep what was found of an item. Raises `ConfigurationError` where it cannot be kept."""
         line = json.dumps({"key": key, "row": row}, ensure_ascii=False)
-        with self.file.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        try:
+            with self.file.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            raise ConfigurationError(f"cannot keep {self.file}: {error.strerror}") from error
         self.rows[key] = row
 
     def _read(self) -> dict[str, Row]:
@@ -44,5 +50,13 @@ class Journal:
         if len(whole) < len(text):
             self.file.write_bytes(whole)
         # Not `splitlines`: a text may hold other characters that end a line.
-        lines = [json.loads(line) for line in whole.decode().split("\n") if line]
-        return {line["key"]: line["row"] for line in lines}
+        return dict(self._row(line) for line in whole.split(b"\n") if line)
+
+    def _row(self, line: bytes) -> tuple[str, Row]:
+        try:
+            values = json.loads(line)
+            return values["key"], values["row"]
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ConfigurationError(
+                f"{self.file} has a line that was not written here: take the line out, or the file"
+            ) from error

@@ -10,6 +10,9 @@ from app.evaluation.report import markdown_table
 Cell = str | int | float | Figure | None
 """A cell of a table; a figure is shown in percent with its interval, a float as it is."""
 
+Facts = Sequence[tuple[str, str]]
+"""What a report was made with: names and texts, in order."""
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -52,14 +55,14 @@ class Plot:
 class Report:
     """Everything an experiment found.
 
-    name: that of its files. shows: what of the paper it stands for. facts: what it was made
-    with, name and text. notes: what a reader must know, a sentence or two each.
+    name: that of its files. shows: what of the paper it stands for. notes: what a reader
+    must know, a sentence or two each.
     """
 
     name: str
     title: str
     shows: str
-    facts: Sequence[tuple[str, str]]
+    facts: Facts
     tables: Sequence[Table]
     plots: Sequence[Plot] = ()
     notes: Sequence[str] = ()

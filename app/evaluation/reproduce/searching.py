@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -13,7 +13,7 @@ from app.domain.checkpoint import Role, Versions
 from app.domain.options import Mode
 from app.domain.prompt import Prompt
 from app.domain.sampling import derive_seed
-from app.evaluation.asking import BACKGROUND
+from app.evaluation.asking import BACKGROUND, constraint_values, message_values
 from app.evaluation.base import Item
 from app.evaluation.http import Server
 from app.evaluation.reproduce.journal import Row
@@ -140,7 +140,7 @@ class Searcher:
             mode, nodes, sampling = Mode.BEST_OF_N, 1, sampling | {"temperature": 0.0, "top_p": 1.0}
         body: dict[str, Any] = {
             "model": f"{asked.versions.served_name(Role.ACTOR)}:{mode}",
-            "messages": [asdict(message) for message in item.prompt.messages],
+            "messages": message_values(item.prompt.messages),
             "checkpoint": {"refiner": asked.versions.refiner},
             "search": {**asked.search, "n": nodes},
             "budget": {"max_nodes": nodes},
@@ -156,9 +156,7 @@ class Searcher:
         if given is not None:
             body["response"] = given
         if asked.with_constraints:
-            body["constraints"] = [
-                {"id": one.id, "kwargs": dict(one.kwargs)} for one in item.prompt.constraints
-            ]
+            body["constraints"] = constraint_values(item.prompt)
         return (await self.server.post(_Chat, "/v1/chat/completions", body)).search
 
     async def _passed(self, prompt: Prompt, search: _Search) -> dict[int, bool]:
@@ -203,7 +201,7 @@ class Polls:
 
     async def _judge(self, item: Item, response: str, votes: int, *, look: bool) -> _Judgment:
         body = {
-            "messages": [asdict(message) for message in item.prompt.messages],
+            "messages": message_values(item.prompt.messages),
             "response": response,
             "search": {
                 "votes": votes,

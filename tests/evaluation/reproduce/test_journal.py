@@ -47,6 +47,23 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         opened(tmp_path / "file" / "folder")
 
 
+@pytest.mark.parametrize("line", ["nonsense", "7", '{"key": "b"}', "\ufeff{}"])
+def test_a_line_of_somebody_else_is_said_and_kept(tmp_path: Path, line: str) -> None:
+    journal = opened(tmp_path)
+    journal.file.write_text(f"{line}\n")
+    with pytest.raises(ConfigurationError, match="was not written here"):
+        opened(tmp_path)
+    assert journal.file.read_text() == f"{line}\n"
+
+
+def test_what_cannot_be_kept_is_said(tmp_path: Path) -> None:
+    journal = opened(tmp_path / "folder")
+    (tmp_path / "folder").rmdir()
+    with pytest.raises(ConfigurationError, match="cannot keep"):
+        journal.add("a", {})
+    assert journal.rows == {}
+
+
 async def test_only_what_is_missing_is_asked(tmp_path: Path) -> None:
     journal, asked = opened(tmp_path), []
     journal.add("b", {"old": True})

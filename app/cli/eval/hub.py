@@ -34,12 +34,14 @@ def fetch_rows(name: str, folder: Path, *, config: str | None = None, split: str
 
 def _load(name: str, config: str | None, split: str | None) -> Iterable[Mapping[str, Any]]:
     import datasets
+    from datasets.exceptions import DatasetsError
 
     datasets.disable_progress_bars()
     try:
         found = datasets.load_dataset(name, config)
-    # A hub's own errors are OSErrors, bad names ValueErrors, and a proxy's may be the client's.
-    except (OSError, ValueError, httpx.HTTPError) as error:
+    # A hub's own errors are OSErrors, bad names ValueErrors, a proxy's may be the client's, and a
+    # data set that is a program is a RuntimeError.
+    except (DatasetsError, OSError, ValueError, RuntimeError, httpx.HTTPError) as error:
         raise ConfigurationError(
             f"the data set {name} cannot be had: {_first_line(error)}; where the hub is out of"
             " reach, download the file and give it with --data"
@@ -56,4 +58,8 @@ def _load(name: str, config: str | None, split: str | None) -> Iterable[Mapping[
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
+    """What went wrong; of what the library only says that something did, its cause."""
+    from datasets.exceptions import DatasetGenerationError
+
+    said = error.__cause__ or error if isinstance(error, DatasetGenerationError) else error
+    return str(said).strip().partition("\n")[0] or type(said).__name__

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.cli import eval_work
+from app.cli.eval import server
 from app.db.upgrade import upgrade
 from app.engine.base import Call
 from app.engine.scripted import ScriptedEngine
@@ -65,7 +65,7 @@ def url(model: Model, tmp_path: Path) -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Little patience with a server that is away."""
-    monkeypatch.setattr(eval_work, "PATIENCE", Patience(0.2, 0.05))
+    monkeypatch.setattr(server, "PATIENCE", Patience(0.2, 0.05))
 
 
 @pytest.fixture
@@ -242,6 +242,7 @@ def test_what_is_wrong_with_the_options_is_said(
     ("arguments", "message"),
     [
         (("ifeval", "--data", "/nowhere/x.jsonl"), "cannot read /nowhere/x.jsonl"),
+        (("ifeval", "--data", "/"), "cannot read /"),
         (("show", "nothing"), "there is no evaluation `nothing`"),
         (("resume", "nothing"), "there is no evaluation `nothing`"),
     ],
@@ -250,6 +251,18 @@ def test_what_is_not_there_is_said(run: Eval, arguments: tuple[str, ...], messag
     result = run(*arguments)
     assert result.exit_code == 1
     assert message in result.stderr
+
+
+@pytest.mark.parametrize(
+    "line", ["{", '{"key": 1}', "[" * 100_000], ids=["not JSON", "not whole", "deep"]
+)
+@pytest.mark.parametrize("suite", ["ifeval", "ifbench", "followbench", "llmbar"])
+def test_a_line_that_is_no_row_is_named(run: Eval, tmp_path: Path, suite: str, line: str) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text(line + "\n")
+    result = run(suite, "--data", str(file))
+    assert result.exit_code == 1
+    assert re.match(rf"error: {file}(, line 1)?: .+\n$", result.stderr)
 
 
 def test_a_version_that_is_not_there_stops_the_run(run: Eval, file: str) -> None:
@@ -284,9 +297,9 @@ def test_without_a_server_one_is_started_for_the_run(
     def command(_: Settings, port: int) -> tuple[list[str], dict[str, str]]:
         return [sys.executable, "-c", CHILD, str(port), str(tmp_path)], {}
 
-    monkeypatch.setattr(eval_work, "DEFAULT_URL", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setattr(server, "DEFAULT_URL", f"http://127.0.0.1:{free_port()}")
     # The engine is scripted; the process and the way to it are real.
-    monkeypatch.setattr(eval_work, "own_command", command)
+    monkeypatch.setattr(server, "own_command", command)
     data = str(tmp_path / "data")
     result = spar("eval", "ifeval", "--data", file, "--data-dir", data, "--json")
     assert values(result)["done"] == 3
@@ -296,9 +309,9 @@ def test_without_a_server_one_is_started_for_the_run(
 
 def test_a_server_of_our_own_has_our_settings_and_no_worker(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path, _env_file=None)
-    command, environment = eval_work.own_command(settings, 4711)
+    command, environment = server.own_command(settings, 4711)
     listening = ["--host", "127.0.0.1", "--port", "4711"]
-    assert command[1:] == ["-m", "app.cli.eval_child", "serve", *listening]
+    assert command[1:] == ["-m", "app.cli.eval.child", "serve", *listening]
     assert environment["SPAR_DATA"] == str(tmp_path)
     assert environment["SPAR_DATABASE_URL"] == settings.url
     assert environment["SPAR_WORKER"] == "false"

@@ -1,14 +1,10 @@
-"""Experiments made of search trees: refinement, and accuracy by the number of generations."""
+"""The reports of experiments made of search trees: refinement, and accuracy by generations."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from pathlib import Path
 
-from app.cli.reproduce_lab import Lab, facts, rows_of
 from app.domain.options import Mode
-from app.evaluation.instructions import IFEVAL
 from app.evaluation.reproduce.journal import Row
-from app.evaluation.reproduce.report import Report
+from app.evaluation.reproduce.report import Facts, Report
 from app.evaluation.reproduce.searched import (
     begun_rejected,
     growth_plots,
@@ -16,15 +12,17 @@ from app.evaluation.reproduce.searched import (
     mode_table,
     trees_of,
 )
-from app.evaluation.reproduce.searching import GIVEN, Asked, Searcher
+from app.evaluation.reproduce.searching import GIVEN, Asked
 
 REPAIRING = tuple(Mode)
 SCALING = (Mode.GREEDY, Mode.BEST_OF_N, Mode.BFS, Mode.DFS)
 
+Rows = Mapping[str, Row]
+"""What was found of each item."""
 
-async def refinement(lab: Lab, file: Path, asked: Asked) -> Report:
+
+def refinement_report(rows: Rows, asked: Asked, facts: Facts) -> Report:
     """Tables 3 and 10: each mode repairs the same rejected responses, by the same budget."""
-    rows = await _rows(lab, file, asked, repairing=True)
     trees = trees_of(list(rows.values()), asked.modes)
     began = begun_rejected(trees)
     repaired, left = len(trees[asked.modes[0]]), len(began[asked.modes[0]])
@@ -32,7 +30,7 @@ async def refinement(lab: Lab, file: Path, asked: Asked) -> Report:
         name="refinement",
         title="Repairing rejected responses",
         shows="SPaR's Tables 3 and 10: how often each way to refine repairs a response.",
-        facts=facts(lab.wanted, **_facts(file, asked)),
+        facts=facts,
         tables=[mode_table("Repaired, by mode", began, asked.modes[0])],
         notes=[
             f"Of {len(rows)} prompts, {sum(row[GIVEN] > 0 for row in rows.values())} had a response"
@@ -44,15 +42,14 @@ async def refinement(lab: Lab, file: Path, asked: Asked) -> Report:
     )
 
 
-async def scaling(lab: Lab, file: Path, asked: Asked) -> Report:
+def scaling_report(rows: Rows, asked: Asked, facts: Facts) -> Report:
     """Figure 5: accuracy after 1, 2, ... generations, read off each mode's trees."""
-    rows = await _rows(lab, file, asked, repairing=False)
     trees = trees_of(list(rows.values()), asked.modes)
     return Report(
         name="scaling",
         title="Accuracy by number of generations",
         shows="SPaR's Figure 5: what more generations bring, by the way to search.",
-        facts=facts(lab.wanted, **_facts(file, asked)),
+        facts=facts,
         tables=[
             mode_table("At the end", trees, asked.modes[0]),
             *growth_tables(trees, asked.nodes),
@@ -66,19 +63,10 @@ async def scaling(lab: Lab, file: Path, asked: Asked) -> Report:
     )
 
 
-async def _rows(lab: Lab, file: Path, asked: Asked, *, repairing: bool) -> Mapping[str, Row]:
-    data = rows_of(IFEVAL, [file], lab.wanted.limit)
-    searcher = Searcher(lab.server, lab.checker, asked)
-    ask = searcher.repair if repairing else searcher.answer
-    # Not the number of rows: more of them go on where fewer ended.
-    journal = lab.journal({"digest": data.digest, "repairing": repairing, **asdict(asked)})
-    return await lab.gather(journal, data, ask)
-
-
-def _facts(file: Path, asked: Asked) -> dict[str, str]:
+def asked_facts(asked: Asked) -> dict[str, str]:
+    """What the searches had in common, for a report."""
     search = ", ".join(f"{name} {value}" for name, value in asked.search.items())
     return {
-        "prompts": file.name,
         "checkpoints": f"actor@{asked.versions.actor}, refiner@{asked.versions.refiner}",
         "search": f"{search}; at most {asked.nodes} generations each",
         "sampling": ", ".join(f"{name} {value}" for name, value in asked.sampling.items()),

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import reproduce_interference
-from app.cli.eval_work import Where
-from app.cli.reproduce_interference import Bench, Size, interference, training_config
-from app.cli.reproduce_lab import Wanted
+from app.cli.eval.server import Where
+from app.cli.reproduce import interference as experiment
+from app.cli.reproduce.interference import Bench, Size, interference, training_config
+from app.cli.reproduce.lab import Wanted
 from app.evaluation.reproduce.characters import CHARACTERS
 from app.evaluation.reproduce.interference import ARMS
 from app.evaluation.reproduce.journal import Journal
@@ -52,8 +52,8 @@ def test_every_model_is_asked_once(wanted: Wanted, monkeypatch: pytest.MonkeyPat
         return ["A B" for _ in prompts]
 
     # The trainer and the model are tested where they are; here it is what is asked of them.
-    monkeypatch.setattr(reproduce_interference, "_trained", trained)
-    monkeypatch.setattr(reproduce_interference, "answers", answered)
+    monkeypatch.setattr(experiment, "_trained", trained)
+    monkeypatch.setattr(experiment, "answers", answered)
     first = interference(wanted, "/model", ["characters"], SIZE)
     again = interference(wanted, "/model", ["characters"], SIZE)
     names = [None if adapter is None else adapter.name for adapter in made]

@@ -12,19 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from app.cli.console import say
-from app.cli.reproduce_lab import Wanted, facts
-from app.errors import SparError
+from app.cli.reproduce.facts import facts
+from app.cli.reproduce.lab import Wanted
+from app.errors import ConfigurationError, SparError
 from app.evaluation.base import Figure
 from app.evaluation.reproduce.characters import CHARACTERS
 from app.evaluation.reproduce.generating import answers
 from app.evaluation.reproduce.interference import ARMS, Example, Task, examples, measured
+from app.evaluation.reproduce.interference_report import START, interference_report
 from app.evaluation.reproduce.journal import Journal
-from app.evaluation.reproduce.report import Cell, Line, Plot, Point, Report, Table, point
+from app.evaluation.reproduce.report import Report
 from app.evaluation.reproduce.stories import STORIES
 
 TASKS = {task.name: task for task in (CHARACTERS, STORIES)}
-START = "start"
-"""The model before any training."""
 LONGEST_SAMPLE = 512
 
 
@@ -68,32 +68,17 @@ class Bench:
 
 def interference(wanted: Wanted, model: str, names: Sequence[str], size: Size) -> Report:
     """Train both arms of every task, ask all models, and report. Raises `SparError`."""
-    tables, plots = [], []
+    found = []
     for name in names:
         bench = _bench(wanted, model, TASKS[name], size)
-        found = {key: _measured(bench, *key) for key in _models(size)}
-        tables.append(_table(bench.task, found))
-        plots += _plots(bench.task, found)
-    return Report(
-        name="interference",
-        title="Refined against interfering pairs",
-        shows="SPaR's Figure 4: pairs that differ only in what is asked, against pairs that also"
-        " differ in something else. Built after the paper's description, in our own words.",
-        facts=facts(
-            wanted,
-            training=f"DPO of an adapter, {size.batch} pairs a step, rate {size.rate:g}",
-            steps=", ".join(map(str, size.steps)),
-            prompts=size.prompts,
-        ),
-        tables=tables,
-        plots=plots,
-        notes=[
-            "Both kinds of pairs have the same prompts and the same rejected answers, and are"
-            " trained on in the same order for as many steps. The prompts asked are others.",
-            "characters: the interfering pairs' chosen answers are in capitals, and `capitals`"
-            " shows how much of that was learned. stories: they tell another story.",
-        ],
+        found.append((bench.task, {key: _measured(bench, *key) for key in _models(size)}))
+    about = facts(
+        wanted,
+        training=f"DPO of an adapter, {size.batch} pairs a step, rate {size.rate:g}",
+        steps=", ".join(map(str, size.steps)),
+        prompts=size.prompts,
     )
+    return interference_report(found, about)
 
 
 def _models(size: Size) -> Iterator[tuple[str, int]]:
@@ -123,15 +108,11 @@ def _measured(bench: Bench, arm: str, steps: int) -> dict[str, Figure]:
 
 def _trained(bench: Bench, arm: str, steps: int) -> Path:
     """The adapter of an arm after so many steps. Raises `SparError` with the trainer's reason."""
-    bench.folder.mkdir(parents=True, exist_ok=True)
     name = f"{arm}-{steps}"
     output = bench.folder / name
     if output.is_dir():
         return output
-    data, config = bench.folder / f"{name}.jsonl", bench.folder / f"{name}.json"
-    lines = [json.dumps(one.pair(arm)) + "\n" for one in bench.training]
-    data.write_text("".join(lines), encoding="utf-8")
-    config.write_text(json.dumps(training_config(bench, data, output, steps)), encoding="utf-8")
+    config = _prepared(bench, arm, steps, output)
     say(f"{bench.task.name}: training {name}")
     ended = subprocess.run(
         [sys.executable, "-m", "training", str(config)],
@@ -145,6 +126,20 @@ def _trained(bench: Bench, arm: str, steps: int) -> Path:
         last = (ended.stderr.strip().splitlines() or ["it said nothing"])[-1]
         raise SparError(f"training {name} ended without a result: {last}")
     return output
+
+
+def _prepared(bench: Bench, arm: str, steps: int, output: Path) -> Path:
+    """The file that tells the trainer what to do, its data beside it."""
+    data, config = output.with_suffix(".jsonl"), output.with_suffix(".json")
+    lines = [json.dumps(one.pair(arm)) + "\n" for one in bench.training]
+    told = training_config(bench, data, output, steps)
+    try:
+        bench.folder.mkdir(parents=True, exist_ok=True)
+        data.write_text("".join(lines), encoding="utf-8")
+        config.write_text(json.dumps(told), encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"cannot write to {bench.folder}: {error.strerror}") from error
+    return config
 
 
 def training_config(bench: Bench, data: Path, output: Path, steps: int) -> dict[str, Any]:
@@ -169,28 +164,3 @@ def training_config(bench: Bench, data: Path, output: Path, steps: int) -> dict[
         "seed": bench.seed,
         "threads": size.threads,
     }
-
-
-def _table(task: Task, found: dict[tuple[str, int], dict[str, Figure]]) -> Table:
-    rows: list[dict[str, Cell]] = [
-        {"pairs": arm, "steps": steps, **{name: figures.get(name) for name in task.metrics}}
-        for (arm, steps), figures in found.items()
-    ]
-    return Table(task.name, rows)
-
-
-def _plots(task: Task, found: dict[tuple[str, int], dict[str, Figure]]) -> list[Plot]:
-    """A plot for each metric; both arms begin at the model before training."""
-    plots = []
-    for metric in task.metrics:
-        lines = []
-        for arm in ARMS:
-            points: list[Point] = [
-                point(steps, figures[metric])
-                for (name, steps), figures in found.items()
-                if name in (START, arm) and metric in figures
-            ]
-            lines.append(Line(arm, points))
-        name = f"interference-{task.name}-{metric.replace(' ', '-')}"
-        plots.append(Plot(name, f"{task.name}: {metric}", "steps", "", lines))
-    return plots

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from app.cli.admin import Admin
-from app.cli.reproduce_ablations import Plan, Variant, _play, _prompts, variants
+from app.cli.reproduce.ablations import Plan, _play, _prompts
 from app.domain.checkpoint import Versions
-from app.domain.presets import options_for
 from app.errors import ConfigurationError
+from app.evaluation.reproduce.ablations import Variant
 from app.evaluation.reproduce.journal import Journal
 from tests.cli.admin import ITERATION, ended
 from tests.cli.replay import Server
@@ -36,21 +36,6 @@ def ready(server: Server, actor: int) -> None:
 
 def queued(server: Server) -> list[Any]:
     return [body for body in server.asked if body and "overrides" in body]
-
-
-@pytest.mark.parametrize("variant", variants(2, 12), ids=lambda one: one.name)
-def test_a_variant_is_what_the_iteration_options_say(variant: Variant) -> None:
-    data = options_for("micro", {"data": dict(variant.data)}).data
-    assert data.refine == (variant.name != "no refinement")
-    assert data.own_pairs == int(variant.name == "no refinement")
-    assert (data.mode.value == "greedy") == (variant.name == "no tree search")
-    assert variant.iterations == (1 if variant.name == "no iterative training" else 2)
-
-
-def test_without_iterating_all_prompts_are_played_on_at_once() -> None:
-    found = {one.name: one for one in variants(3, 50)}
-    assert found["no iterative training"].data == {"prompts": 150}
-    assert "no iterative training" not in {one.name for one in variants(1, 50)}
 
 
 def test_a_variant_starts_from_the_versions_of_the_beginning(

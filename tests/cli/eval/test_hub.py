@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.eval_hub import fetch_rows
+from app.cli.eval.hub import fetch_rows
 from app.errors import ConfigurationError
 
 
@@ -44,3 +44,9 @@ def test_a_hub_out_of_reach_is_said(tmp_path: Path) -> None:
     reason = r"owner/name cannot be had: .*give it with --data"
     with pytest.raises(ConfigurationError, match=reason):
         fetch_rows("owner/name", tmp_path, split=None)
+
+
+def test_a_data_set_that_is_broken_is_said(rows: Path, tmp_path: Path) -> None:
+    (rows / "train.jsonl").write_text('{"key": 1}\n{"key"\n')
+    with pytest.raises(ConfigurationError, match=r"cannot be had: (?!An error occurred)"):
+        fetch_rows(str(rows), tmp_path, split="train")

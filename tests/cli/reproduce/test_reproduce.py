@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from app.cli import eval_work
+from app.cli.eval import server
 from app.db.upgrade import upgrade
 from app.engine.base import Call
 from app.engine.scripted import ScriptedEngine
 from app.errors import EngineUnavailable
 from app.evaluation.http import Patience
+from app.evaluation.own_server import free_port
 from tests.cli.conftest import served
 from tests.cli.replay import Run
 from tests.helpers.evaluating import evaluated_server, ifeval_file
@@ -62,7 +63,7 @@ Reproduce = Callable[..., Any]
 @pytest.fixture
 def run(spar: Run, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reproduce:
     """A command of `spar reproduce`; its report as JSON."""
-    monkeypatch.setattr(eval_work, "PATIENCE", Patience(0.2, 0.05))
+    monkeypatch.setattr(server, "PATIENCE", Patience(0.2, 0.05))
     monkeypatch.setenv("COLUMNS", "200")
 
     def reproduce(name: str, *arguments: str) -> Any:
@@ -170,6 +171,54 @@ def test_a_version_that_is_not_there_is_said(
     )  # fmt: skip
     assert result.exit_code == 1
     assert "actor@7" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("iterations", "--data"),
+        ("judging", "--data"),
+        ("refinement", "--data"),
+        ("scaling", "--data"),
+        ("ablations", "--data"),
+        ("iterations", "--followbench"),
+        ("ablations", "--llmbar"),
+    ],
+)
+def test_a_file_that_is_not_there_is_said_before_anything_is_asked(
+    spar: Run, file: str, tmp_path: Path, name: str, option: str
+) -> None:
+    files = {"--data": file} | {option: "/nowhere/x.jsonl"}
+    result = spar(
+        "reproduce", name, *(part for pair in files.items() for part in pair),
+        "--url", f"http://127.0.0.1:{free_port()}", "--data-dir", str(tmp_path / "data"),
+    )  # fmt: skip
+    assert result.exit_code == 1
+    assert result.stderr == "error: cannot read /nowhere/x.jsonl: No such file or directory\n"
+
+
+def test_a_named_server_must_be_there(spar: Run, file: str, tmp_path: Path) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}"
+    data = str(tmp_path / "data")
+    result = spar("reproduce", "scaling", "--data", file, "--url", nobody, "--data-dir", data)
+    assert result.exit_code == 1
+    assert f"no server answers at {nobody}" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("ablations", "--data", "x", "--variant", "half"), "use one of whole, no tree search"),
+        (("interference", "--task", "poems"), "use one of characters, stories"),
+    ],
+)
+def test_what_there_is_not_is_a_usage_error(
+    spar: Run, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], message: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    result = spar("reproduce", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
 
 
 def test_a_server_that_goes_away_is_waited_for_by_the_next_command(

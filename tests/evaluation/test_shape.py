@@ -1,0 +1,17 @@
+"""The shape of a search is written down whole."""
+
+from app.domain.options import SearchOptions
+from app.evaluation.shape import SHAPE, search_shape
+
+
+def test_what_is_not_given_has_its_default() -> None:
+    defaults = SearchOptions()
+    shape = search_shape(*SHAPE, beam=7, votes=None)
+    assert shape == {name: getattr(defaults, name) for name in SHAPE} | {"beam": 7}
+
+
+def test_what_is_given_is_there_without_being_named_and_a_false_counts() -> None:
+    assert search_shape("gate", first_look=False) == {
+        "gate": SearchOptions().gate,
+        "first_look": False,
+    }
