@@ -23,7 +23,7 @@ from app.domain.prompt import Message
 from app.engine.base import Call
 from app.engine.scripted import ScriptedEngine
 from app.errors import EngineUnavailable, LeaseLost
-from tests.helpers.iterating import PROMPTS, World, by_content
+from tests.helpers.iterating import OPTIONS, PROMPTS, World, by_content
 from tests.helpers.scripts import verdict_of_critique
 from tests.worker.conftest import MakeWorld
 from training.config import Method
@@ -267,3 +267,17 @@ async def test_too_little_data_trains_and_promotes_nothing(world: World) -> None
     async with world.database.session() as session:
         assert (await CheckpointRepository(session).serving()).versions == Versions(0, 0)
     assert {stage.status for stage in (await world.iteration(one)).stages} == {Status.SUCCEEDED}
+
+
+@pytest.mark.parametrize("role", Role)
+async def test_one_role_alone_can_be_trained_measured_and_promoted(
+    world: World, role: Role
+) -> None:
+    one = await world.queue(OPTIONS.model_copy(update={"roles": (role,)}))
+    await world.run(one)
+    assert [config.role for config in world.trainer.trained] == [role]
+    report = (await world.iteration(one)).report
+    assert report["reports"].keys() == {role}
+    async with world.database.session() as session:
+        serving = (await CheckpointRepository(session).serving()).versions
+    assert serving == Versions(0, 0).with_version(role, 1)

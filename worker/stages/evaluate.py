@@ -149,11 +149,9 @@ class _Measuring:
 
     async def run(self, candidates: Candidates) -> Mapping[str, Any]:
         """Every record by its key. The refiner is measured on the incumbent actor's answers."""
-        names = {
-            role: [self._work.incumbents.served_name(role)]
-            + [served_name(role, candidates[role])] * (role in candidates)
-            for role in Role
-        }
+        names = {role: [self._work.incumbents.served_name(role)] for role in Role}
+        for role, version in candidates.items():
+            names[role].append(served_name(role, version))
         self._answers = await self._stage.each(
             _keys(names[Role.ACTOR], len(self._prompts)), self._answer
         )
