@@ -46,7 +46,7 @@ from app.engine.by_role import EnginesByRole, OwnEngine, shared_out
 from app.engine.fleet.fleet import Fleet, FleetConfig
 from app.engine.process import EngineConfig, usable_cores
 from app.engine.vllm import VllmEngine
-from app.errors import ConfigurationError
+from app.errors import ConfigurationError, DatabaseError
 from app.keys.internal import internal_key
 from app.keys.spending import CountingEngine
 from app.observe.logs import configure_logs
@@ -61,7 +61,7 @@ from app.web.pages import add_pages
 log = logging.getLogger(__name__)
 
 OnEngine = Callable[[ConfigurationError | None], None]
-"""Told once whether the engine has started (None) or cannot start (the error)."""
+"""Told once whether the engine has started (None) or the server cannot start (the error)."""
 
 
 def create_app(settings: Settings, model: str, on_engine: OnEngine = lambda _: None) -> FastAPI:
@@ -114,8 +114,15 @@ async def _services(
     checker = Checker(settings.check_processes, settings.check_seconds)
     database = Database(settings.url)
     recorder = Recorder(database, keep_prompts=settings.record_prompts, store=settings.store)
+    try:
+        registry = await open_registry(database, settings.data, engine, model)
+    except DatabaseError as error:
+        # It was there for the upgrade a moment ago. Nothing has been started yet.
+        await database.close()
+        failure = ConfigurationError(error.message, field="database_url")
+        on_engine(failure)
+        raise failure from error
     await checker.start()
-    registry = await open_registry(database, settings.data, engine, model)
     admission = Admission(settings.max_running, settings.max_waiting)
     swapper = _swapper(settings, database, registry, engine, admission.gate, observer)
     swapper.start()
@@ -255,11 +262,17 @@ def serve(settings: Settings, model: str) -> None:
             timeout_graceful_shutdown=settings.shutdown_seconds,
         )
     )
+    # Once it is known why we cannot start, a traceback of it is no help.
+    logging.getLogger("uvicorn.error").addFilter(lambda _: not failure)
     # After a graceful stop uvicorn raises the signal again for handlers that were there before;
     # ours let the process end in good order.
     for stop in (signal.SIGINT, signal.SIGTERM):
         signal.signal(stop, lambda *_: None)
-    server.run()
+    try:
+        server.run()
+    except SystemExit:
+        if not failure:
+            raise
     if failure:
         raise failure[0]
 

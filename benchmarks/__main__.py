@@ -20,7 +20,7 @@ from benchmarks.bound import Bound
 from benchmarks.context import Context, Section
 from benchmarks.decisions import Decisions
 from benchmarks.early_stop import EarlyStop
-from benchmarks.growth import Size
+from benchmarks.filling import Size
 from benchmarks.kernels import Kernel
 from benchmarks.over_http import OverHttp
 from benchmarks.phases import Phase

@@ -1,113 +1,34 @@
-"""How the database answers when it is large: made-up searches, and every list and detail timed."""
+"""How the database answers: every list and detail timed, and writing a search."""
 
 import random
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import event, insert, select, text
+from sqlalchemy import event, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from ulid import ULID
 
+from app.db.audit import AuditRepository
 from app.db.engine import open_engine
 from app.db.feedback import FeedbackRepository
 from app.db.figures import iteration_counts
 from app.db.iterations import IterationRepository
 from app.db.prompts import PromptRepository
-from app.db.rows import node_rows, search_row, vote_rows
 from app.db.searches import SearchFilter, SearchRepository
 from app.db.session import Database
-from app.db.tables import NodeRow, SearchRow, VoteRow
-from app.domain.budget import Budget, StopReason, Usage
+from app.db.tables import SearchRow
+from app.domain.budget import StopReason
 from app.domain.iteration import Source
-from app.domain.judgment import Judgment, Vote
-from app.domain.options import Mode, SearchOptions
-from app.domain.prompt import Prompt
-from app.domain.sampling import Sampling
-from app.domain.tree import Tree
-from app.search.base import SearchRequest, SearchResult
+from app.domain.options import Mode
+from benchmarks.filling import YEAR, made_up
 from benchmarks.measure import Spread
 from benchmarks.report import Row, Target
 
-BATCH = 500
 PAGE = 20
-YEAR = timedelta(days=365)
-WORDS = ["river", "stone", "cloud", "paper", "amber", "winter", "lantern", "garden", "copper"]
 MEDIAN_TARGET_MS = Target(50, at_least=False)
 
 Query = Callable[[AsyncSession], Awaitable[object]]
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """How much to make: searches, and nodes of all of them together."""
-
-    searches: int
-    nodes: int
-
-    @property
-    def nodes_each(self) -> int:
-        """Responses per search, beside the root."""
-        return max(1, self.nodes // self.searches - 1)
-
-
-async def fill(url: str, size: Size, seed: int = 0) -> AsyncGenerator[int, None]:
-    """Put made-up searches of the last year into an upgraded database; yields each batch's size.
-
-    Whole rows are inserted many at once; nothing else of the program runs meanwhile.
-    """
-    engine = open_engine(url)
-    chance = random.Random(seed)
-    start = datetime.now(UTC) - YEAR
-    try:
-        for done in range(0, size.searches, BATCH):
-            moments = [
-                start + YEAR * (number / size.searches)
-                for number in range(done, min(done + BATCH, size.searches))
-            ]
-            results = [made_up(chance, moment, size.nodes_each) for moment in moments]
-            async with engine.begin() as connection:
-                rows = [search_row(*one) for one in zip(results, moments, strict=True)]
-                await connection.execute(insert(SearchRow), rows)
-                for table, of in ((NodeRow, node_rows), (VoteRow, vote_rows)):
-                    await connection.execute(
-                        insert(table), [row for result in results for row in of(result)]
-                    )
-            yield len(moments)
-        async with engine.begin() as connection:
-            await connection.execute(text("ANALYZE"))
-    finally:
-        await engine.dispose()
-
-
-def made_up(chance: random.Random, moment: datetime, nodes: int) -> SearchResult:
-    """A judged search of some responses, each with two votes."""
-    tree = Tree()
-    parent = tree.root
-    for _ in range(nodes):
-        node = tree.add(tree.reserve(), parent, _text(chance, 60), completion_tokens=60)
-        votes = tuple(Vote(chance.random() < 0.3, 0.5, _text(chance, 20)) for _ in range(2))
-        node = tree.judge(node.id, Judgment(votes, (), 0.5))
-        parent = tree.root if chance.random() < 0.5 else node
-    best = tree.best()
-    accepted = best is not None and best.accepted
-    return SearchResult(
-        SearchRequest(
-            id=str(ULID.from_datetime(moment)),
-            mode=chance.choice([Mode.BFS, Mode.BFS, Mode.BEST_OF_N, Mode.GREEDY]),
-            prompt=Prompt.from_text(_text(chance, 30)),
-            options=SearchOptions(),
-            budget=Budget(),
-            sampling=Sampling(temperature=0.9, top_p=0.9, max_tokens=512),
-            started=0.0,
-        ),
-        tree,
-        best,
-        StopReason.ACCEPTED if accepted else StopReason.EXHAUSTED,
-        Usage(nodes=nodes, votes=2 * nodes),
-        1000.0,
-    )
 
 
 async def measure(url: str, rounds: int, seed: int = 1) -> list[Row]:
@@ -120,7 +41,8 @@ async def measure(url: str, rounds: int, seed: int = 1) -> list[Row]:
         for name, queries in _queries(chance, ids).items():
             took = [await _timed(database, query) for query in queries]
             rows.append(Row(name, 1, Spread.of(took), "ms", MEDIAN_TARGET_MS))
-        return rows
+        whole = [await _look_through_all(database)]
+        return [*rows, Row("all pages of a word nobody wrote, together", 1, Spread.of(whole), "ms")]
     finally:
         await database.close()
 
@@ -156,6 +78,7 @@ FILTERS = {
     "that met their deadline (none)": SearchFilter(stop_reason=StopReason.DEADLINE),
     "of an actor that never served": SearchFilter(actor=99),
     "of a refiner that never served": SearchFilter(refiner=99),
+    "of a mode that is never judged, accepted": SearchFilter(mode=Mode.GREEDY, accepted=True),
     "with a common word": SearchFilter(text="river"),
     "with a word nobody wrote": SearchFilter(text="zeppelin"),
 }
@@ -184,6 +107,10 @@ def _queries(chance: random.Random, ids: Sequence[str]) -> dict[str, list[Query]
             Source.RECORDED, PAGE
         ),
         "better answers": lambda session: FeedbackRepository(session).better_answers("none"),
+        "what admins did": lambda session: AuditRepository(session).page(PAGE),
+        "share of accepted searches in a day": lambda session: SearchRepository(
+            session
+        ).judged_since(datetime.now(UTC) - timedelta(days=1)),
     }
     return {
         **{f"searches {name}": [page(wanted)] * len(ids) for name, wanted in FILTERS.items()},
@@ -205,12 +132,21 @@ async def _some_ids(database: Database, chance: random.Random, count: int) -> li
     return ids
 
 
+async def _look_through_all(database: Database) -> float:
+    """How long it takes to learn that no search has a word, page by page."""
+    took, cursor, ended = 0.0, None, False
+    while not ended:
+        start = time.perf_counter()
+        async with database.session() as session:
+            wanted = FILTERS["with a word nobody wrote"]
+            _, cursor = await SearchRepository(session).page(PAGE, cursor, wanted)
+        took += (time.perf_counter() - start) * 1000
+        ended = cursor is None
+    return took
+
+
 async def _timed(database: Database, query: Query) -> float:
     start = time.perf_counter()
     async with database.session() as session:
         await query(session)
     return (time.perf_counter() - start) * 1000
-
-
-def _text(chance: random.Random, words: int) -> str:
-    return " ".join(chance.choices(WORDS, k=words))

@@ -7,7 +7,8 @@ from pathlib import Path
 from rich.console import Console
 
 from app.db.upgrade import upgrade
-from benchmarks.growth import Size, fill, measure, plans
+from benchmarks.filling import Size, fill
+from benchmarks.growth import measure, plans
 from benchmarks.progress import progress_bar
 from benchmarks.report import Row
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, func, insert, or_, select
+from sqlalchemy import ColumnElement, Select, func, insert, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import load_only
 from ulid import ULID
@@ -43,6 +43,9 @@ _SUMMARY = load_only(
 _TIME_DIGITS = 10
 """Of a ULID's digits the first ones are its time, and so the primary key orders by time."""
 
+LOOK = 5_000
+"""How many searches a page looks at, at most, where no index says which ones are wanted."""
+
 
 @dataclass(frozen=True, slots=True)
 class SearchFilter:
@@ -59,8 +62,9 @@ class SearchFilter:
     refiner: int | None = None
     text: str | None = None
 
-    def narrow(self, query: Select[Any]) -> Select[Any]:
-        """The query for no others than these searches."""
+    @property
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """What is asked of single columns; for each of these there is an index."""
         wanted = {
             SearchRow.mode: self.mode,
             SearchRow.accepted: self.accepted,
@@ -68,9 +72,16 @@ class SearchFilter:
             SearchRow.actor_version: self.actor,
             SearchRow.refiner_version: self.refiner,
         }
-        for column, value in wanted.items():
-            if value is not None:
-                query = query.where(column == value)
+        return [column == value for column, value in wanted.items() if value is not None]
+
+    @property
+    def needs_a_look(self) -> bool:
+        """Whether no single index finds what is wanted: texts, or several conditions."""
+        return bool(self.text) or len(self.conditions) > 1
+
+    def narrow(self, query: Select[Any]) -> Select[Any]:
+        """The query for no others than these searches."""
+        query = query.where(*self.conditions)
         if self.text:
             texts = (SearchRow.prompt, SearchRow.response)
             occurs = [text.icontains(self.text, autoescape=True) for text in texts]
@@ -87,10 +98,14 @@ def began_at(result: SearchResult) -> datetime:
 
 
 class SearchRepository:
-    """Writes and reads searches inside the caller's transaction."""
+    """Writes and reads searches inside the caller's transaction.
 
-    def __init__(self, session: AsyncSession) -> None:
+    look: how many searches a page looks at, at most, where no index says which ones are wanted.
+    """
+
+    def __init__(self, session: AsyncSession, *, look: int = LOOK) -> None:
         self._session = session
+        self._look = look
 
     async def add(self, result: SearchResult, *, created_at: datetime | None = None) -> None:
         """Store a finished search with its tree and votes, unless it is stored already.
@@ -112,22 +127,58 @@ class SearchRepository:
         """Up to `limit` of the wanted searches, newest first, and the cursor of the next page.
 
         The cursor is None on the last page. Searches that arrive between two pages neither
-        repeat nor hide any other.
+        repeat nor hide any other. So that a page costs the same however many searches there are,
+        one with a text or several conditions looks at a part of them only: it may hold fewer
+        than `limit`, or none, and the next page goes on from there.
         """
         query = wanted.narrow(select(SearchRow)).options(_SUMMARY).order_by(SearchRow.id.desc())
-        if cursor is not None:
+        seen_to = None
+        if wanted.needs_a_look:
+            newest = await self._newest(cursor, wanted)
+            if newest is None:
+                return [], None
+            query = query.where(SearchRow.id <= newest)
+            if (seen_to := await self._end_of_look(newest)) is not None:
+                query = query.where(SearchRow.id >= seen_to)
+        elif cursor is not None:
             query = query.where(SearchRow.id < cursor)
         rows = (await self._session.scalars(query.limit(limit + 1))).all()
         page = [stored_summary(row) for row in rows[:limit]]
-        return page, page[-1].id if len(rows) > limit else None
+        return page, page[-1].id if len(rows) > limit else seen_to
+
+    async def _newest(self, cursor: str | None, wanted: SearchFilter) -> str | None:
+        """No wanted search after the cursor is newer than this id; None if there is none at all.
+
+        A condition that few searches meet, such as an old version, lets us begin at the first.
+        """
+        newest = []
+        for condition in wanted.conditions or [true()]:
+            query = select(SearchRow.id).where(condition).order_by(SearchRow.id.desc()).limit(1)
+            if cursor is not None:
+                query = query.where(SearchRow.id < cursor)
+            newest.append(await self._session.scalar(query))
+        found = [one for one in newest if one is not None]
+        return min(found) if len(found) == len(newest) else None
+
+    async def _end_of_look(self, newest: str) -> str | None:
+        """The oldest search to look at from `newest` on; None if all are within reach."""
+        query = select(SearchRow.id).where(SearchRow.id <= newest).order_by(SearchRow.id.desc())
+        ends = (await self._session.scalars(query.offset(self._look - 1).limit(2))).all()
+        return ends[0] if len(ends) > 1 else None
 
     async def judged_since(self, moment: datetime) -> tuple[int, int]:
         """How many searches since then had a judged answer, and of how many it was accepted."""
-        query = select(
-            func.count(SearchRow.accepted), func.count().filter(SearchRow.accepted.is_(True))
-        ).where(SearchRow.id >= str(ULID.from_datetime(moment))[:_TIME_DIGITS])
-        judged, accepted = (await self._session.execute(query)).one()
-        return judged, accepted
+        first = str(ULID.from_datetime(moment))[:_TIME_DIGITS]
+
+        async def those(accepted: bool) -> int:
+            # Counted in the index of this filter, without a look at the rows.
+            query = select(func.count()).where(
+                SearchRow.accepted == accepted, SearchRow.id >= first
+            )
+            return await self._session.scalar(query) or 0
+
+        accepted = await those(True)
+        return accepted + await those(False), accepted
 
     async def get(self, search_id: str) -> StoredSearch | None:
         """One search with its whole tree, or None when there is none of that id."""

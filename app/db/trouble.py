@@ -19,7 +19,7 @@ class Trouble:
 
 _LOCKED = Trouble("it is locked by another process; try again in a moment", transient=True)
 _BUSY = Trouble("all connections to it are in use; try again in a moment", transient=True)
-_FULL = Trouble("the disk is full; free some space")
+_FULL = Trouble("the disk is full; free some space", transient=True)
 _DAMAGED = "the file is not a usable SQLite database; name another file or restore a backup"
 _SQLITE = {
     sqlite3.SQLITE_BUSY: _LOCKED,

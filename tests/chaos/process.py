@@ -12,8 +12,6 @@ from pathlib import Path
 import psutil
 
 END_SECONDS = 60
-NOT_STARTED = "Application startup failed. Exiting."
-"""Uvicorn's words, where the database went away between the upgrade and the start."""
 
 
 @dataclass
@@ -78,7 +76,7 @@ class Part:
         if self._process is None or self.running:
             return
         last = self.log.read_text(errors="replace").rstrip().rpartition("\n")[2]
-        if not last.startswith("error: ") and not last.endswith(NOT_STARTED):
+        if not last.startswith("error: "):
             self.crashes.append(f"{self.name} ended with {self._process.returncode}: {last}")
         self.start()
 

@@ -48,13 +48,25 @@ async def impatient(url: str) -> AsyncIterator[Database]:
     await opened.close()
 
 
+class FullDisk:
+    """SQLite lets no file grow, until there is room again."""
+
+    def __init__(self) -> None:
+        self._pages = 1
+
+    def make_room(self) -> None:
+        """Somebody has deleted something."""
+        self._pages = 1_000_000
+
+    def limit(self, connection: Any, *_: object) -> None:
+        """Tell a connection that is about to be used."""
+        connection.cursor().execute(f"PRAGMA max_page_count={self._pages}")
+
+
 @pytest.fixture
-def full_disk() -> Iterator[None]:
-    """SQLite refuses to let any file grow that is opened from now on."""
-
-    def limit(connection: Any, _: object) -> None:
-        connection.cursor().execute("PRAGMA max_page_count=1")
-
-    event.listen(Engine, "connect", limit)
-    yield
-    event.remove(Engine, "connect", limit)
+def full_disk() -> Iterator[FullDisk]:
+    """The disk is full."""
+    disk = FullDisk()
+    event.listen(Engine, "checkout", disk.limit)
+    yield disk
+    event.remove(Engine, "checkout", disk.limit)

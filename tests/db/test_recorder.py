@@ -19,6 +19,7 @@ from app.db.tables import NodeRow, SearchRow
 from app.domain.iteration import Source
 from app.errors import DatabaseError
 from tests.db.building import search_id, searched
+from tests.db.conftest import FullDisk
 from tests.helpers.databases import on_sqlite
 
 LOGGER = logging.getLogger("app.db.recorder")
@@ -163,18 +164,31 @@ async def test_a_search_that_is_stored_already_is_not_lost(database: Database) -
 
 
 @on_sqlite
-async def test_a_full_disk_loses_one_search_whole_and_not_the_next(
-    database: Database, full_disk: None, caplog: pytest.LogCaptureFixture
+async def test_what_is_searched_while_the_disk_is_full_is_written_when_there_is_room(
+    database: Database, full_disk: FullDisk
 ) -> None:
-    recorder = Recorder(database)
+    recorder = Recorder(database, retry_delays=[0] * 3)
+    with on_warning(full_disk.make_room):
+        recorder.submit(searched(search_id(1), text="long " * 100_000))
+        await recorder.close(NEVER)
+    assert (await stored(database), recorder.lost) == ([search_id(1)], 0)
+
+
+@on_sqlite
+@pytest.mark.usefixtures("full_disk")
+async def test_a_disk_that_stays_full_loses_one_search_whole_and_not_the_next(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorder = Recorder(database, retry_delays=[0])
     recorder.submit(searched(search_id(1), text="long " * 100_000))
     recorder.submit(searched(search_id(2)))
     await recorder.close(NEVER)
     assert await stored(database) == [search_id(2)]
     assert recorder.lost == 1
-    [record] = caplog.records
-    assert f"search {search_id(1)} is answered and not stored" in record.getMessage()
-    assert "disk is full" in record.getMessage()
+    later, lost = (record.getMessage() for record in caplog.records)
+    assert f"search {search_id(1)} is written later" in later
+    assert f"search {search_id(1)} is answered and not stored" in lost
+    assert "disk is full" in lost
     async with database.session() as session:
         orphans = select(func.count()).where(NodeRow.search_id == search_id(1))
         assert await session.scalar(orphans) == 0

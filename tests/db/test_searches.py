@@ -1,5 +1,6 @@
 """Searches come back from the database as they went in."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, func, select
 from ulid import ULID
 
-from app.db.searches import SearchRepository
+from app.db.searches import ALL_SEARCHES, SearchFilter, SearchRepository
 from app.db.session import Database
 from app.db.stored import StoredSearch, StoredSummary
 from app.db.tables import NodeRow, SearchRow, VoteRow
@@ -31,6 +32,11 @@ async def store(database: Database, *results: SearchResult, at: datetime = A_MOM
             await SearchRepository(session).add(result, created_at=at)
 
 
+def with_actor(result: SearchResult, version: int) -> SearchResult:
+    """The same, answered by this version of the actor."""
+    return replace(result, request=replace(result.request, versions=Versions(version, 2)))
+
+
 async def load(database: Database, search: str) -> StoredSearch:
     async with database.session() as session:
         stored = await SearchRepository(session).get(search)
@@ -38,12 +44,15 @@ async def load(database: Database, search: str) -> StoredSearch:
     return stored
 
 
-async def all_pages(database: Database, limit: int) -> list[list[StoredSummary]]:
+async def all_pages(
+    database: Database, limit: int, wanted: SearchFilter = ALL_SEARCHES, look: int = 100
+) -> list[list[StoredSummary]]:
     pages: list[list[StoredSummary]] = []
     cursors: list[str | None] = [None]
     while len(pages) < len(cursors):
         async with database.session() as session:
-            page, cursor = await SearchRepository(session).page(limit, cursors[-1])
+            searches = SearchRepository(session, look=look)
+            page, cursor = await searches.page(limit, cursors[-1], wanted)
         pages.append(page)
         if cursor is not None:
             assert cursor not in cursors, "the pages go round in circles"
@@ -83,6 +92,7 @@ async def test_a_search_comes_back_whole(database: Database) -> None:
                 "gate": 0.6,
                 "early_stop": False,
                 "first_look": {"low": 0.2, "high": 0.7, "critiques": False},
+                "ties": 3,
             },
             "budget": {"max_nodes": 9, "max_tokens": 900, "deadline_ms": 90_000},
             "sampling": {
@@ -188,6 +198,67 @@ async def test_pages_hold_everything_once_newest_first(
     assert listed == [search_id(number) for number in sorted(numbers, reverse=True)]
     assert all(len(page) == limit for page in pages[:-1])
     assert len(pages) == max(1, -(-len(numbers) // limit)), "no empty page at the end"
+
+
+@own_database_per_test
+@given(
+    written=st.lists(
+        st.tuples(st.sampled_from(["red", "Blue", "redder"]), st.sampled_from([1, 2, 3])),
+        max_size=12,
+    ),
+    text=st.sampled_from([None, "RED", "green"]),
+    actor=st.sampled_from([None, 1, 2]),
+    mode=st.sampled_from([None, Mode.BFS]),
+    limit=st.integers(1, 3),
+    look=st.integers(1, 6),
+)
+async def test_however_little_a_page_looks_at_the_pages_hold_all_that_is_wanted(
+    database: Database,
+    written: list[tuple[str, int]],
+    text: str | None,
+    actor: int | None,
+    mode: Mode | None,
+    limit: int,
+    look: int,
+) -> None:
+    results = [
+        with_actor(searched(search_id(number), instruction=word), version)
+        for number, (word, version) in enumerate(written)
+    ]
+    await store(database, *results)
+    wanted = SearchFilter(mode=mode, actor=actor, text=text)
+    pages = await all_pages(database, limit, wanted, look)
+    async with database.session() as session:
+        await session.execute(delete(SearchRow))
+
+    assert [summary.id for page in pages for summary in page] == [
+        search_id(number)
+        for number, (word, version) in reversed(list(enumerate(written)))
+        if (text is None or text.lower() in word.lower()) and actor in (None, version)
+    ]
+    assert all(len(page) <= limit for page in pages)
+
+
+async def test_a_page_that_finds_nothing_says_where_to_go_on(database: Database) -> None:
+    await store(database, searched(search_id(1), instruction="Name a bird."))
+    await store(database, *(searched(search_id(number)) for number in range(2, 9)))
+    wanted = SearchFilter(text="bird")
+    async with database.session() as session:
+        searches = SearchRepository(session, look=4)
+        assert await searches.page(10, None, wanted) == ([], search_id(5))
+        page, cursor = await searches.page(10, search_id(5), wanted)
+    assert ([one.id for one in page], cursor) == ([search_id(1)], None)
+
+
+async def test_a_look_begins_where_the_rarest_condition_is_met(database: Database) -> None:
+    await store(database, *(with_actor(searched(search_id(number)), 1) for number in range(3)))
+    await store(database, *(with_actor(searched(search_id(number)), 2) for number in range(3, 9)))
+    async with database.session() as session:
+        searches = SearchRepository(session, look=3)
+        page, cursor = await searches.page(10, None, SearchFilter(actor=1, text="color"))
+        nothing = await searches.page(10, None, SearchFilter(actor=9, text="color"))
+    assert ([one.id for one in page], cursor) == ([search_id(n) for n in (2, 1, 0)], None)
+    assert nothing == ([], None)
 
 
 async def test_pages_are_stable_while_searches_arrive(database: Database) -> None:

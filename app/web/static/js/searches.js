@@ -6,6 +6,8 @@ import { html, nothing, render, repeat } from "./vendor.js";
 import { ago, duration, firstWords, modeTitle, moment, share } from "./words.js";
 
 const TYPING_MS = 250;
+/** A text is looked for in a part of the searches at a time: how many parts in one go. */
+const PARTS = 20;
 const form = document.getElementById("filters");
 const list = document.getElementById("list");
 const error = document.getElementById("error");
@@ -24,12 +26,19 @@ async function load({ more = false } = {}) {
   asking.abort();
   asking = new AbortController();
   const { signal } = asking;
-  const query = new URLSearchParams([...filters(), ...(more ? [["cursor", next]] : [])]);
+  const before = more ? shown : [];
+  let found = [];
+  let cursor = more ? next : null;
   list.setAttribute("aria-busy", "true");
   try {
-    const page = await ask(`/searches?${query}`, { signal });
-    shown = more ? [...shown, ...page.searches] : page.searches;
-    next = page.next_cursor;
+    for (let part = 0; part < PARTS && (part === 0 || (cursor !== null && !found.length)); part += 1) {
+      const query = new URLSearchParams([...filters(), ...(cursor === null ? [] : [["cursor", cursor]])]);
+      const page = await ask(`/searches?${query}`, { signal });
+      found = page.searches;
+      cursor = page.next_cursor;
+    }
+    shown = [...before, ...found];
+    next = cursor;
     error.hidden = true;
     draw();
     progress.sayNow(`${shown.length} searches shown`);
@@ -53,9 +62,13 @@ function table() {
       </thead>
       <tbody>${repeat(shown, (search) => search.id, row)}</tbody>
     </table>
-    ${next === null ? nothing : html`
-      <p class="more"><button type="button" @click=${() => load({ more: true })}>Show more</button></p>`}
+    ${furtherButton("Show more")}
   `;
+}
+
+function furtherButton(words) {
+  return next === null ? nothing : html`
+    <p class="more"><button type="button" @click=${() => load({ more: true })}>${words}</button></p>`;
 }
 
 function row(search) {
@@ -79,6 +92,12 @@ function row(search) {
 }
 
 function empty() {
+  if (next !== null) {
+    return html`
+      <div class="empty"><h2>Nothing yet</h2><p>Older searches were not looked at.</p></div>
+      ${furtherButton("Look further back")}
+    `;
+  }
   if (filters().length) {
     return html`<div class="empty"><h2>Nothing fits these filters</h2><p>Clear some of them.</p></div>`;
   }

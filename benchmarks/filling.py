@@ -1,0 +1,238 @@
+"""A database made large: some made-up searches, which the database then copies by itself."""
+
+import random
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import insert, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+from ulid import ULID
+
+from app.db.engine import open_engine
+from app.db.iterations import IterationRepository, NewIteration
+from app.db.rows import node_rows, search_row, vote_rows
+from app.db.tables import (
+    AuditRow,
+    Base,
+    FeedbackRow,
+    IterationRow,
+    NodeRow,
+    PromptRow,
+    SearchRow,
+    VoteRow,
+)
+from app.db.types import UtcDateTime
+from app.domain.budget import Budget, StopReason, Usage
+from app.domain.iteration import Source, Status
+from app.domain.judgment import Judgment, Vote
+from app.domain.options import Mode, SearchOptions
+from app.domain.presets import PRESETS
+from app.domain.prompt import Prompt
+from app.domain.sampling import Sampling
+from app.domain.tree import Tree
+from app.search.base import SearchRequest, SearchResult
+
+DIFFERENT = 1000
+"""How many searches are made up; the others are copies. Also how many a transaction holds."""
+YEAR = timedelta(days=365)
+WORDS = ["river", "stone", "cloud", "paper", "amber", "winter", "lantern", "garden", "copper"]
+_TREES: Mapping[sa.Table, str] = {
+    Base.metadata.tables["searches"]: "id",
+    Base.metadata.tables["nodes"]: "search_id",
+    Base.metadata.tables["votes"]: "search_id",
+}
+"""The tables of a search, each with the column that says which search."""
+_COPYING = sa.Table(
+    "copying",
+    sa.MetaData(),
+    sa.Column("original", sa.String),
+    sa.Column("id", sa.String),
+    sa.Column("created_at", UtcDateTime),
+    prefixes=["TEMPORARY"],
+)
+"""Which search is copied next, under which id and time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much to make: searches, and nodes of all of them together."""
+
+    searches: int
+    nodes: int
+
+    @property
+    def nodes_each(self) -> int:
+        """Responses per search, beside the root."""
+        return max(1, self.nodes // self.searches - 1)
+
+
+async def fill(
+    url: str, size: Size, seed: int = 0, *, different: int = DIFFERENT
+) -> AsyncGenerator[int, None]:
+    """Put made-up searches of the last year into an upgraded database; yields each batch's size.
+
+    So many are `different`; the others are copies with an id and a time of their own, made in the
+    database, since that is much quicker. Prompts, feedback and what admins did come along in
+    proportion, with a thousand iterations at most. Nothing else may run meanwhile.
+    """
+    engine = open_engine(url)
+    chance = random.Random(seed)
+    start = datetime.now(UTC) - YEAR
+    moments = [start + YEAR * (number / size.searches) for number in range(size.searches)]
+    try:
+        async with engine.connect() as connection:
+            first, rest = moments[:different], moments[different:]
+            originals = await _write_originals(connection, chance, first, size.nodes_each)
+            yield len(originals)
+            for done in range(0, len(rest), different):
+                some = rest[done : done + different]
+                await _copy(connection, originals, some)
+                yield len(some)
+            await connection.execute(sa.delete(_COPYING))
+        await _fill_around(engine, originals, size)
+        async with engine.begin() as connection:
+            await connection.execute(text("ANALYZE"))
+    finally:
+        await engine.dispose()
+
+
+def made_up(chance: random.Random, moment: datetime, nodes: int) -> SearchResult:
+    """A judged search of some responses, each with two votes."""
+    tree = Tree()
+    parent = tree.root
+    for _ in range(nodes):
+        node = tree.add(tree.reserve(), parent, _text(chance, 60), completion_tokens=60)
+        votes = tuple(Vote(chance.random() < 0.3, 0.5, _text(chance, 20)) for _ in range(2))
+        node = tree.judge(node.id, Judgment(votes, (), 0.5))
+        parent = tree.root if chance.random() < 0.5 else node
+    best = tree.best()
+    accepted = best is not None and best.accepted
+    return SearchResult(
+        SearchRequest(
+            id=str(ULID.from_datetime(moment)),
+            mode=chance.choice([Mode.BFS, Mode.BFS, Mode.BEST_OF_N, Mode.GREEDY]),
+            prompt=Prompt.from_text(_text(chance, 30)),
+            options=SearchOptions(),
+            budget=Budget(),
+            sampling=Sampling(temperature=0.9, top_p=0.9, max_tokens=512),
+            started=0.0,
+        ),
+        tree,
+        best,
+        StopReason.ACCEPTED if accepted else StopReason.EXHAUSTED,
+        Usage(nodes=nodes, votes=2 * nodes),
+        1000.0,
+    )
+
+
+async def _write_originals(
+    connection: AsyncConnection, chance: random.Random, moments: Sequence[datetime], nodes: int
+) -> list[str]:
+    """Write made-up searches and keep a copy of each beside the tables; their ids."""
+    results = [made_up(chance, moment, nodes) for moment in moments]
+    ids = [result.request.id for result in results]
+    rows = [search_row(*one) for one in zip(results, moments, strict=True)]
+    await connection.execute(insert(SearchRow), rows)
+    for table, of in ((NodeRow, node_rows), (VoteRow, vote_rows)):
+        await connection.execute(insert(table), [row for result in results for row in of(result)])
+    await connection.run_sync(_COPYING.create)
+    await _write_copying(connection, ids, ids, moments)
+    for kept, key in _TREES.items():
+        wanted = sa.select(kept).where(kept.c[key].in_(sa.select(_COPYING.c.id)))
+        await connection.execute(
+            text(f"CREATE TEMPORARY TABLE {_original(kept).name} AS {wanted.compile()}")
+        )
+    await connection.commit()
+    return ids
+
+
+async def _copy(
+    connection: AsyncConnection, originals: Sequence[str], moments: Sequence[datetime]
+) -> None:
+    ids = [str(ULID.from_datetime(moment)) for moment in moments]
+    await _write_copying(connection, originals[: len(ids)], ids, moments)
+    for table, key in _TREES.items():
+        original = _original(table)
+        changed = {key: _COPYING.c.id, "created_at": _COPYING.c.created_at}
+        columns = [changed.get(column.name, column) for column in original.columns]
+        copies = sa.select(*columns).join_from(
+            original, _COPYING, _COPYING.c.original == original.c[key]
+        )
+        names = [column.name for column in table.columns]
+        await connection.execute(insert(table).from_select(names, copies))
+    await connection.commit()
+
+
+async def _write_copying(
+    connection: AsyncConnection,
+    originals: Sequence[str],
+    ids: Sequence[str],
+    moments: Sequence[datetime],
+) -> None:
+    await connection.execute(sa.delete(_COPYING))
+    rows = [
+        {"original": original, "id": new, "created_at": moment}
+        for original, new, moment in zip(originals, ids, moments, strict=True)
+    ]
+    await connection.execute(insert(_COPYING), rows)
+
+
+def _original(table: sa.Table) -> sa.Table:
+    """Where the searches that are copied are kept, of one table."""
+    return table.to_metadata(sa.MetaData(), name=f"original_{table.name}")
+
+
+async def _fill_around(engine: AsyncEngine, searches: Sequence[str], size: Size) -> None:
+    """Prompts, iterations, feedback and admins' actions, as a server of that age has them."""
+    iterations = min(1000, max(1, size.searches // 100))
+    async with AsyncSession(engine) as session, session.begin():
+        repository = IterationRepository(session)
+        new = NewIteration("micro", PRESETS["micro"])
+        for _ in range(iterations):
+            used = await repository.add(new)
+        await session.execute(sa.update(IterationRow).values(status=Status.SUCCEEDED))
+    tenth, hundredth = size.searches // 10, size.searches // 100
+    answered = [searches[number % len(searches)] for number in range(hundredth)]
+    async with engine.begin() as connection:
+        for table, rows in (
+            (PromptRow, [_prompt(number) for number in range(tenth)]),
+            (AuditRow, [_action() for _ in range(tenth)]),
+            (FeedbackRow, [_feedback(search, used) for search in answered]),
+        ):
+            if rows:
+                await connection.execute(insert(table), rows)
+
+
+def _prompt(number: int) -> dict[str, Any]:
+    instruction = f"Tell me of the {WORDS[number % len(WORDS)]}, in {number} words."
+    return {
+        **_new(),
+        "source": Source.RECORDED,
+        "digest": sha256(str(ULID()).encode()).hexdigest(),
+        "messages": [{"role": "user", "content": instruction}],
+        "prompt": instruction,
+        "constraints": [],
+        "last_used": None,
+    }
+
+
+def _action() -> dict[str, Any]:
+    values = {"who": "alice", "key_id": None, "client": "10.0.0.1", "status": 200}
+    return {**_new(), "action": "POST /admin/iterations", **values}
+
+
+def _feedback(search: str, iteration: str) -> dict[str, Any]:
+    said = {"rating": -1, "better": "A river.", "comment": None}
+    return {**_new(), "search_id": search, "iteration_id": iteration, **said}
+
+
+def _new() -> dict[str, Any]:
+    return {"id": str(ULID()), "created_at": datetime.now(UTC)}
+
+
+def _text(chance: random.Random, words: int) -> str:
+    return " ".join(chance.choices(WORDS, k=words))
