@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app.doctor import machine, setup, storage
+from app.doctor.engines import engines
 from app.doctor.finding import Finding, ok
 from app.domain.checkpoint import Role
 from app.errors import ConfigurationError
@@ -20,9 +21,11 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield machine.vllm()
     yield machine.torch()
     yield machine.gpu(gpus)
-    engines = len(Role) if settings.separate_engines else 1
-    yield machine.cores(len(os.sched_getaffinity(0)), engines)
-    yield from _model(settings, engines, on_cpu=not gpus, running=health is not None)
+    remote = settings.remote_engines
+    here = 0 if remote else len(Role) if settings.separate_engines else 1
+    yield machine.cores(len(os.sched_getaffinity(0)), here)
+    yield from _model(settings, here, on_cpu=not gpus, running=health is not None)
+    yield from engines(remote, settings.model, settings.engines_key)
     yield storage.data_folder(settings.data)
     found, state = storage.database(settings.url)
     yield found
@@ -40,19 +43,22 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield setup.traces(settings.otlp_endpoint)
 
 
-def _model(settings: Settings, engines: int, *, on_cpu: bool, running: bool) -> Iterator[Finding]:
+def _model(settings: Settings, here: int, *, on_cpu: bool, running: bool) -> Iterator[Finding]:
+    """The model, and the memory for as many engines as run here."""
     yield setup.model(settings.model)
     folder = _folder(settings.model)
     if folder is not None:
         yield setup.context(folder, settings.context_tokens)
     available = machine.available_memory()
-    if running:
+    if not here:
+        yield ok("memory", "the engines run elsewhere")
+    elif running:
         yield ok("memory", "the running server has it")
     elif available is None or not on_cpu:
         yield ok("memory", "not looked at")
     else:
         weights = 0.25 if folder is None else setup.weights_gib(folder)
-        yield machine.memory(available, weights, settings.kv_cache_gib, engines)
+        yield machine.memory(available, weights, settings.kv_cache_gib, here)
 
 
 def _folder(name: str | None) -> Path | None:

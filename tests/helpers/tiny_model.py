@@ -1,4 +1,4 @@
-"""A random model of a few MB that vLLM serves on a CPU, and adapters for it."""
+"""A random model of a few MB that is trained in seconds and that vLLM serves on a CPU."""
 
 from pathlib import Path
 
@@ -37,11 +37,12 @@ def make_tiny_model(folder: Path) -> Path:
 
 
 def make_tiny_adapter(model: Path, folder: Path) -> Path:
-    """A random adapter for it that changes what it says."""
+    """A random adapter for it that changes what it says; two files, as a checkpoint's are."""
     set_seed(1)
     base = AutoModelForCausalLM.from_pretrained(model)
     config = LoraConfig(
         r=RANK, lora_alpha=64, target_modules=["o_proj", "down_proj"], init_lora_weights=False
     )
     get_peft_model(base, config).save_pretrained(str(folder))
+    (folder / "README.md").unlink()
     return folder

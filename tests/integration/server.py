@@ -90,10 +90,13 @@ def free_port() -> int:
         return port
 
 
-def start_server(folder: Path, **settings: str) -> Server:
-    """Start `spar serve` with its data in `folder`; settings are named without `SPAR_`."""
+def start_server(folder: Path, *, log_name: str = "server.log", **settings: str) -> Server:
+    """Start `spar serve` with its data in `folder`; settings are named without `SPAR_`.
+
+    Servers that share a folder have logs of their own.
+    """
     port = free_port()
-    log = folder / "server.log"
+    log = folder / log_name
     environment = os.environ | {f"SPAR_{name.upper()}": value for name, value in settings.items()}
     with log.open("wb") as output:
         process = subprocess.Popen(

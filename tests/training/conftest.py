@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, set_seed
 
 from app.domain.checkpoint import Role
-from app.models import prepare_default_model
+from tests.helpers.tiny_model import make_tiny_model
 from training.config import Method, TrainingConfig
 
 MakeConfig = Callable[..., TrainingConfig]
@@ -39,24 +37,7 @@ DIALOGUES = [
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random Llama of two layers with the embedded model's tokenizer and chat template."""
-    folder = tmp_path_factory.mktemp("model")
-    tokenizer = AutoTokenizer.from_pretrained(prepare_default_model())
-    tokenizer.save_pretrained(folder)
-    set_seed(0)
-    shape = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        tie_word_embeddings=True,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    model = AutoModelForCausalLM.from_config(shape, dtype=torch.bfloat16)  # type: ignore[no-untyped-call]
-    model.save_pretrained(folder)
-    return folder
+    return make_tiny_model(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture
