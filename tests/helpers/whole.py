@@ -48,7 +48,7 @@ async def whole_server(
     patch: pytest.MonkeyPatch, folder: Path, database: Path, **settings: Any
 ) -> AsyncIterator[FastAPI]:
     """The running application, ready; `database` is a migrated file, which becomes the server's."""
-    patch.setattr(main, "_engine", lambda *_: OwnScriptedEngine(Play()))
+    patch.setattr(main, "VllmEngine", lambda _: OwnScriptedEngine(Play()))
     patch.setattr(main, "Checker", NoChecks)
     wanted = Settings(
         _env_file=None,

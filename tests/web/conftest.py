@@ -1,26 +1,44 @@
-"""Pages in a real browser, over a scripted engine."""
+"""Pages in a real browser, over a scripted engine; the browser and the checker serve all tests."""
 
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright
 
-from app.db.upgrade import upgrade
+from app.constraints.checker import Checker
+from app.engine.base import AdapterEngine
+from app.settings import Settings
+from tests.web.serving import DEFAULTS, Serve, Site, site
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database at the newest revision; for copying, not for use."""
-    path = tmp_path_factory.mktemp("pages") / "migrated.db"
-    upgrade(f"sqlite+aiosqlite:///{path}")
-    return path
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def checker() -> AsyncIterator[Checker]:
+    """A checker that has started, which takes seconds."""
+    checker = Checker(1, 2.0)
+    await checker.start()
+    yield checker
+    await checker.close()
 
 
 @pytest.fixture
+def serve(migrated_file: Path, tmp_path: Path, checker: Checker) -> Serve:
+    """Serves the test's own site; its files are in the test's folder."""
+
+    def serve(
+        engine: AdapterEngine, settings: Settings = DEFAULTS
+    ) -> AbstractAsyncContextManager[Site]:
+        return site(engine, migrated_file, tmp_path, checker, settings)
+
+    return serve
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """A headless browser: the system's, else Playwright's own."""
     async with async_playwright() as playwright:
@@ -37,7 +55,7 @@ async def browser() -> AsyncIterator[Browser]:
         await opened.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def page(browser: Browser) -> AsyncIterator[Page]:
     """A page that may report no error of its own: neither a script's nor a policy's."""
     errors: list[str] = []
@@ -55,4 +73,5 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
         ),
     )
     yield opened
+    await context.close()
     assert errors == []

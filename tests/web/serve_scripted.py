@@ -8,6 +8,7 @@ import asyncio
 import tempfile
 from pathlib import Path
 
+from app.constraints.checker import Checker
 from app.db.upgrade import upgrade
 from app.domain.iteration import Policy
 from tests.web.played import measure, play
@@ -25,13 +26,18 @@ async def main() -> None:
         migrated = Path(folder, "migrated.db")
         await asyncio.to_thread(upgrade, f"sqlite+aiosqlite:///{migrated}")
         engine = hostile_engine() if given.hostile else plausible_engine()
-        async with site(engine, migrated, Path(folder)) as served:
-            if given.played:
-                for promote in (Policy.ALWAYS, Policy.GATE, Policy.NEVER):
-                    await play(served, promote=promote)
-                await measure(served, 0.31, 0.36, 0.34)
-            print(served.url, flush=True)
-            await asyncio.Event().wait()
+        checker = Checker(1, 2.0)
+        await checker.start()
+        try:
+            async with site(engine, migrated, Path(folder), checker) as served:
+                if given.played:
+                    for promote in (Policy.ALWAYS, Policy.GATE, Policy.NEVER):
+                        await play(served, promote=promote)
+                    await measure(served, 0.31, 0.36, 0.34)
+                print(served.url, flush=True)
+                await asyncio.Event().wait()
+        finally:
+            await checker.close()
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,7 @@ from tests.helpers.iterating import World
 from tests.helpers.serving import served
 
 TIMES = SwapTimes(look=0.05, retry=0.05, report=2, idle=3600)
+DEFAULTS = Settings(_env_file=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +56,21 @@ class Site:
         raise AssertionError("it did not become true within 10 s")
 
 
+Serve = Callable[..., AbstractAsyncContextManager[Site]]
+"""Serves an engine's pages over an empty database until its context ends; see `site`."""
+
+
 @asynccontextmanager
 async def site(
-    engine: AdapterEngine, migrated: Path, folder: Path, settings: Settings | None = None
+    engine: AdapterEngine,
+    migrated: Path,
+    folder: Path,
+    checker: Checker,
+    settings: Settings = DEFAULTS,
 ) -> AsyncIterator[Site]:
     """Serve the pages until the context ends; `migrated` is an empty database, copied here."""
     database = Database(f"sqlite+aiosqlite:///{shutil.copy(migrated, folder / 'site.db')}")
-    checker, recorder = Checker(1, 2.0), Recorder(database)
-    await checker.start()
+    recorder = Recorder(database)
     base = make_base(folder / "base")
     registry = await open_registry(database, folder, engine, str(base))
     registry.flip(Versions())
@@ -71,7 +79,7 @@ async def site(
         database, registry, engine, drain=admission.gate, url="http://here", keep=3, times=TIMES
     )
     services = Services(
-        settings=settings or Settings(_env_file=None),
+        settings=settings,
         engine=engine,
         checker=checker,
         roles=Roles(
@@ -104,5 +112,4 @@ async def site(
         await swapper.close()
         await recorder.close(60)
         await app.state.guard.ring.close()
-        await checker.close()
         await database.close()

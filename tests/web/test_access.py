@@ -7,8 +7,10 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.web.played import measure, play
-from tests.web.serving import Site, site
+from tests.web.serving import Serve, Site
 from tests.web.test_playground import ask, improving_engine
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 AXE = (Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js").read_text()
 PHONE, DESK = {"width": 360, "height": 740}, {"width": 1280, "height": 900}
@@ -44,14 +46,12 @@ async def serious(page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_axe_finds_nothing_serious(
-    browser: Browser, migrated: Path, tmp_path: Path, scheme: str
-) -> None:
+async def test_axe_finds_nothing_serious(browser: Browser, serve: Serve, scheme: str) -> None:
     # Axe is no file of the server's, which is all that the pages' policy allows.
     context = await browser.new_context(bypass_csp=True, color_scheme=scheme, viewport=DESK)  # type: ignore[arg-type]
-    page = await context.new_page()
-    async with site(improving_engine(), migrated, tmp_path) as served:
-        found = {}
+    found = {}
+    async with context, serve(improving_engine()) as served:
+        page = await context.new_page()
         for path in await every_page(page, served):
             await settled(page, f"{served.url}{path}")
             if path.startswith("/ui/searches/"):
@@ -60,8 +60,8 @@ async def test_axe_finds_nothing_serious(
     assert {path: trouble for path, trouble in found.items() if trouble} == {}
 
 
-async def test_nothing_is_wider_than_a_phone(page: Page, migrated: Path, tmp_path: Path) -> None:
-    async with site(improving_engine(), migrated, tmp_path) as served:
+async def test_nothing_is_wider_than_a_phone(page: Page, serve: Serve) -> None:
+    async with serve(improving_engine()) as served:
         paths = await every_page(page, served)
         await page.set_viewport_size(PHONE)  # type: ignore[arg-type]
         for path in paths:
@@ -70,8 +70,8 @@ async def test_nothing_is_wider_than_a_phone(page: Page, migrated: Path, tmp_pat
             assert wide <= PHONE["width"], path
 
 
-async def test_a_roll_back_needs_no_mouse(page: Page, migrated: Path, tmp_path: Path) -> None:
-    async with site(improving_engine(), migrated, tmp_path) as served:
+async def test_a_roll_back_needs_no_mouse(page: Page, serve: Serve) -> None:
+    async with serve(improving_engine()) as served:
         await play(served)
         await page.goto(f"{served.url}/ui/checkpoints")
         await page.keyboard.press("Tab")

@@ -1,15 +1,16 @@
 """Pages of a server that asks for keys."""
 
-from pathlib import Path
-
+import pytest
 from playwright.async_api import Page, expect
 
 from app.db.keys import KeyRepository
 from app.domain.key import Key, KeyLimits, Scope
 from app.keys.secret import digest_of, make_key
 from app.settings import Settings
-from tests.web.serving import Site, site
+from tests.web.serving import Serve, Site
 from tests.web.test_playground import improving_engine
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 REQUIRED = Settings(_env_file=None, keys="required")
 
@@ -28,10 +29,8 @@ async def give(page: Page, key: str) -> None:
     await dialog.get_by_role("button", name="Use this key").click()
 
 
-async def test_a_key_is_asked_for_kept_in_the_tab_and_forgotten(
-    page: Page, migrated: Path, tmp_path: Path
-) -> None:
-    async with site(improving_engine(), migrated, tmp_path, REQUIRED) as served:
+async def test_a_key_is_asked_for_kept_in_the_tab_and_forgotten(page: Page, serve: Serve) -> None:
+    async with serve(improving_engine(), REQUIRED) as served:
         await page.goto(f"{served.url}/ui/overview")
         await give(page, "spar_wrong")
         dialog = page.get_by_role("dialog")
@@ -49,9 +48,9 @@ async def test_a_key_is_asked_for_kept_in_the_tab_and_forgotten(
 
 
 async def test_a_key_for_searches_does_not_open_what_is_for_admins(
-    page: Page, migrated: Path, tmp_path: Path
+    page: Page, serve: Serve
 ) -> None:
-    async with site(improving_engine(), migrated, tmp_path, REQUIRED) as served:
+    async with serve(improving_engine(), REQUIRED) as served:
         await page.goto(f"{served.url}/ui/checkpoints")
         await give(page, await new_key(served, Scope.GENERATE))
         await expect(page.get_by_role("alert")).to_contain_text("scope admin")

@@ -3,9 +3,9 @@
 import asyncio
 import re
 import shlex
-from pathlib import Path
 
-from playwright.async_api import Page, expect
+import pytest
+from playwright.async_api import Page, Route, expect
 from sqlalchemy import select
 
 from app.api.schemas import GenerateIn
@@ -15,10 +15,25 @@ from app.engine.base import Call
 from tests.helpers.scripts import FINE, SHORT, Part, judged_text, part_of, playing
 from tests.helpers.speaking import SpeakingEngine
 from tests.web.playing import HOSTILE, hostile_engine
-from tests.web.serving import site
+from tests.web.serving import Serve
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 LONG = "one two three four five"
 SHORTER = "one two three"
+MANY = 500
+WATCH_CARDS = """() => {
+    window.touched = new Set();
+    const note = ({ target }) => {
+        const card = (target.closest ? target : target.parentElement).closest(".card");
+        window.touched.add(card?.dataset.id ?? "the tree");
+    };
+    new MutationObserver((records) => records.forEach(note)).observe(
+        document.querySelector("[role=tree]"),
+        { subtree: true, childList: true, attributes: true, characterData: true },
+    );
+}"""
+"""Notes which nodes of the tree are drawn again, in `window.touched`."""
 
 
 async def improving(call: Call) -> str:
@@ -43,10 +58,8 @@ async def ask(page: Page, url: str, mode: str = "iterative") -> None:
     await page.get_by_role("button", name="Search", exact=True).click()
 
 
-async def test_a_search_is_watched_and_its_nodes_are_opened(
-    page: Page, migrated: Path, tmp_path: Path
-) -> None:
-    async with site(improving_engine(), migrated, tmp_path) as served:
+async def test_a_search_is_watched_and_its_nodes_are_opened(page: Page, serve: Serve) -> None:
+    async with serve(improving_engine()) as served:
         await ask(page, served.url)
         lane = page.get_by_role("region", name="Iterative refinement")
         await expect(lane.locator(".badge")).to_have_text("Accepted")
@@ -62,10 +75,8 @@ async def test_a_search_is_watched_and_its_nodes_are_opened(
         await expect(panel.locator(".votes li")).to_have_count(3)
 
 
-async def test_the_tree_is_walked_with_the_keyboard(
-    page: Page, migrated: Path, tmp_path: Path
-) -> None:
-    async with site(improving_engine(), migrated, tmp_path) as served:
+async def test_the_tree_is_walked_with_the_keyboard(page: Page, serve: Serve) -> None:
+    async with serve(improving_engine()) as served:
         await ask(page, served.url)
         await expect(page.locator(".badge")).to_have_text("Accepted")
         focused = page.locator("[role=treeitem]:focus")
@@ -87,15 +98,13 @@ async def test_the_tree_is_walked_with_the_keyboard(
         await expect(focused.locator(".title")).to_have_text("Rewrite 2")
 
 
-async def test_stop_cancels_the_search_in_the_engine(
-    page: Page, migrated: Path, tmp_path: Path
-) -> None:
+async def test_stop_cancels_the_search_in_the_engine(page: Page, serve: Serve) -> None:
     async def forever(_: int) -> str:
         await asyncio.Event().wait()
         return ""
 
     engine = playing(respond=forever)
-    async with site(engine, migrated, tmp_path) as served:
+    async with serve(engine) as served:
         await ask(page, served.url, mode="best_of_n")
         await expect(page.locator(".badge")).to_have_text("Searching")
         await page.locator("#stop").click()
@@ -104,8 +113,8 @@ async def test_stop_cancels_the_search_in_the_engine(
         assert len(engine.aborted) == 5
 
 
-async def test_two_modes_run_side_by_side(page: Page, migrated: Path, tmp_path: Path) -> None:
-    async with site(improving_engine(), migrated, tmp_path) as served:
+async def test_two_modes_run_side_by_side(page: Page, serve: Serve) -> None:
+    async with serve(improving_engine()) as served:
         await page.goto(served.url)
         await page.get_by_label("Instruction").fill("Count to three.")
         await page.get_by_label("Compare with a second mode").check()
@@ -115,8 +124,8 @@ async def test_two_modes_run_side_by_side(page: Page, migrated: Path, tmp_path: 
         assert await page.get_by_role("tree").count() == 2
 
 
-async def test_model_text_is_text_everywhere(page: Page, migrated: Path, tmp_path: Path) -> None:
-    async with site(hostile_engine(), migrated, tmp_path) as served:
+async def test_model_text_is_text_everywhere(page: Page, serve: Serve) -> None:
+    async with serve(hostile_engine()) as served:
         await ask(page, served.url, mode="dfs")
         await expect(page.locator(".badge")).to_have_text("Not accepted")
         await page.get_by_role("treeitem").nth(2).click()
@@ -130,8 +139,33 @@ async def test_model_text_is_text_everywhere(page: Page, migrated: Path, tmp_pat
         assert await page.locator("img, main script, [onload], [onerror]").count() == 0
 
 
-async def test_an_error_is_said_in_words(page: Page, migrated: Path, tmp_path: Path) -> None:
-    async with site(improving_engine(), migrated, tmp_path) as served:
+async def test_a_tree_of_500_nodes_is_drawn_again_only_where_it_changed(
+    page: Page, serve: Serve
+) -> None:
+    async with serve(improving_engine()) as served:
+        await ask(page, served.url)
+        await page.route(re.compile(r"(?<!/ui)/searches/[0-9A-Z]{26}$"), answer_with_many_nodes)
+        await page.get_by_role("link", name="Keep a link").click()
+        nodes = page.get_by_role("treeitem")
+        await expect(nodes).to_have_count(MANY)
+        await nodes.nth(1).click()
+        await page.evaluate(WATCH_CARDS)
+        await page.keyboard.press("ArrowRight")
+        await expect(page.locator("[role=treeitem]:focus .title")).to_have_text("Rewrite 2")
+        assert sorted(await page.evaluate("() => [...window.touched]")) == ["1", "2"]
+
+
+async def answer_with_many_nodes(route: Route) -> None:
+    """The stored search, with rewrites of rewrites added to it."""
+    search = await (await route.fetch()).json()
+    last = search["tree"][-1]
+    more = range(len(search["tree"]), MANY)
+    search["tree"] += [last | {"id": n, "parent": n // 2, "depth": n.bit_length()} for n in more]
+    await route.fulfill(json=search)
+
+
+async def test_an_error_is_said_in_words(page: Page, serve: Serve) -> None:
+    async with serve(improving_engine()) as served:
         await page.goto(served.url)
         await page.get_by_role("button", name="Search", exact=True).click()
         await expect(page.get_by_role("alert")).to_have_text("Write an instruction first.")
@@ -140,10 +174,8 @@ async def test_an_error_is_said_in_words(page: Page, migrated: Path, tmp_path: P
         await expect(page.locator(".lane [role=alert]")).to_contain_text("context")
 
 
-async def test_a_check_is_picked_with_its_arguments(
-    page: Page, migrated: Path, tmp_path: Path
-) -> None:
-    async with site(improving_engine(), migrated, tmp_path) as served:
+async def test_a_check_is_picked_with_its_arguments(page: Page, serve: Serve) -> None:
+    async with serve(improving_engine()) as served:
         await page.goto(served.url)
         await page.get_by_label("Instruction").fill("Count to three.")
         await page.get_by_label("Add a check").select_option("length_constraints:number_words")
@@ -156,9 +188,9 @@ async def test_a_check_is_picked_with_its_arguments(
 
 
 async def test_a_request_is_copied_as_a_command_that_says_the_same(
-    page: Page, migrated: Path, tmp_path: Path
+    page: Page, serve: Serve
 ) -> None:
-    async with site(improving_engine(), migrated, tmp_path) as served:
+    async with serve(improving_engine()) as served:
         await page.goto(served.url)
         await page.get_by_label("Instruction").fill('It\'s "so":\nname $HOME.')
         await page.get_by_label("Add a check").select_option("punctuation:no_comma")
@@ -189,10 +221,8 @@ async def test_a_request_is_copied_as_a_command_that_says_the_same(
         assert copied == await shown.inner_text()
 
 
-async def test_searches_are_filtered_and_get_feedback(
-    page: Page, migrated: Path, tmp_path: Path
-) -> None:
-    async with site(improving_engine(), migrated, tmp_path) as served:
+async def test_searches_are_filtered_and_get_feedback(page: Page, serve: Serve) -> None:
+    async with serve(improving_engine()) as served:
         await page.goto(f"{served.url}/ui/searches")
         await expect(page.get_by_role("heading", level=2)).to_contain_text("Nothing was searched")
         for mode in ("iterative", "greedy"):

@@ -2,8 +2,8 @@
 
 import asyncio
 import re
-from pathlib import Path
 
+import pytest
 from playwright.async_api import Page, expect
 
 from app.domain.checkpoint import Role
@@ -11,14 +11,16 @@ from app.domain.iteration import Policy, Status
 from tests.helpers.iterating import Trainer
 from tests.web.played import measure, play, play_out, until_served
 from tests.web.playing import HOSTILE
-from tests.web.serving import site
+from tests.web.serving import Serve
 from tests.web.test_playground import ask, improving_engine
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_an_iteration_is_started_and_followed_to_its_promotion(
-    page: Page, migrated: Path, tmp_path: Path
+    page: Page, serve: Serve
 ) -> None:
-    async with site(improving_engine(), migrated, tmp_path) as served:
+    async with serve(improving_engine()) as served:
         await page.goto(f"{served.url}/ui/iterations")
         await expect(page.get_by_role("heading", name="have not played yet")).to_be_visible()
         await page.get_by_label("Promote").select_option("always")
@@ -45,10 +47,8 @@ async def test_an_iteration_is_started_and_followed_to_its_promotion(
         await expect(pair).to_contain_text(re.compile("Repair|Judgment"))
 
 
-async def test_an_iteration_is_cancelled_and_resumed(
-    page: Page, migrated: Path, tmp_path: Path
-) -> None:
-    async with site(improving_engine(), migrated, tmp_path) as served:
+async def test_an_iteration_is_cancelled_and_resumed(page: Page, serve: Serve) -> None:
+    async with serve(improving_engine()) as served:
         iteration = await served.player.queue()
         await page.goto(f"{served.url}/ui/iterations/{iteration}")
         await page.get_by_role("button", name="Cancel").click()
@@ -63,9 +63,7 @@ async def test_an_iteration_is_cancelled_and_resumed(
         await expect(page.locator("tbody tr")).to_contain_text("waiting")
 
 
-async def test_training_is_watched_while_it_goes_on(
-    page: Page, migrated: Path, tmp_path: Path
-) -> None:
+async def test_training_is_watched_while_it_goes_on(page: Page, serve: Serve) -> None:
     class Patient(Trainer):
         """Goes on when it is told to."""
 
@@ -77,7 +75,7 @@ async def test_training_is_watched_while_it_goes_on(
             await super().__call__(config, on_progress, **more)
             await self.go_on.wait()
 
-    async with site(improving_engine(), migrated, tmp_path) as served:
+    async with serve(improving_engine()) as served:
         trainer = served.player.trainer = Patient()
         iteration = await served.player.queue()
         await page.goto(f"{served.url}/ui/iterations/{iteration}")
@@ -90,10 +88,8 @@ async def test_training_is_watched_while_it_goes_on(
         await expect(page.locator("#head .badge")).to_have_text("finished")
 
 
-async def test_a_version_is_rolled_back_and_promoted_again(
-    page: Page, migrated: Path, tmp_path: Path
-) -> None:
-    async with site(improving_engine(), migrated, tmp_path) as served:
+async def test_a_version_is_rolled_back_and_promoted_again(page: Page, serve: Serve) -> None:
+    async with serve(improving_engine()) as served:
         await play(served)
         await measure(served, 0.3, 0.5)
         await until_served(served, Role.ACTOR, 1)
@@ -119,10 +115,8 @@ async def test_a_version_is_rolled_back_and_promoted_again(
         await expect(chart.locator("canvas")).to_be_visible()
 
 
-async def test_a_rejected_version_says_so_before_it_is_promoted(
-    page: Page, migrated: Path, tmp_path: Path
-) -> None:
-    async with site(improving_engine(), migrated, tmp_path) as served:
+async def test_a_rejected_version_says_so_before_it_is_promoted(page: Page, serve: Serve) -> None:
+    async with serve(improving_engine()) as served:
         await play(served, promote=Policy.NEVER)
         await page.goto(f"{served.url}/ui/checkpoints")
         await page.get_by_role("button", name="Promote actor 1").click()
@@ -132,8 +126,8 @@ async def test_a_rejected_version_says_so_before_it_is_promoted(
         assert served.services.registry.versions.actor == 0
 
 
-async def test_the_overview_says_how_it_is(page: Page, migrated: Path, tmp_path: Path) -> None:
-    async with site(improving_engine(), migrated, tmp_path) as served:
+async def test_the_overview_says_how_it_is(page: Page, serve: Serve) -> None:
+    async with serve(improving_engine()) as served:
         await page.goto(f"{served.url}/ui/overview")
         await expect(page.get_by_role("status")).to_contain_text("All is well")
         await expect(page.get_by_text("no judged search in 24 hours")).to_be_visible()
@@ -146,10 +140,8 @@ async def test_the_overview_says_how_it_is(page: Page, migrated: Path, tmp_path:
         await expect(page.locator(".tile", has_text="Newest iteration")).to_contain_text("finished")
 
 
-async def test_a_stored_search_is_run_again_with_its_options(
-    page: Page, migrated: Path, tmp_path: Path
-) -> None:
-    async with site(improving_engine(), migrated, tmp_path) as served:
+async def test_a_stored_search_is_run_again_with_its_options(page: Page, serve: Serve) -> None:
+    async with serve(improving_engine()) as served:
         await page.goto(served.url)
         await page.get_by_label("Instruction").fill("Count to three.")
         await page.get_by_label("How to search").select_option("dfs")
@@ -169,8 +161,8 @@ async def test_a_stored_search_is_run_again_with_its_options(
         await expect(page.locator(".badge")).to_have_text("Accepted")
 
 
-async def test_hostile_training_data_is_text(page: Page, migrated: Path, tmp_path: Path) -> None:
-    async with site(improving_engine(), migrated, tmp_path) as served:
+async def test_hostile_training_data_is_text(page: Page, serve: Serve) -> None:
+    async with serve(improving_engine()) as served:
         iteration = await play(served)
         answer = {"samples": [hostile_pair()], "next_cursor": None}
         await page.route("**/samples?*", lambda route: route.fulfill(json=answer))
