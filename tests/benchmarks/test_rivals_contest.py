@@ -25,6 +25,8 @@ async def test_a_contest_starts_everything_measures_and_leaves_nothing(tmp_path:
         advance=lambda _, tokens: advanced.append(tokens),
     )
     contenders = [OUR_SMALL_TREE, SEQUENTIAL]
+    # Other tests keep processes for the whole run, such as PostgreSQL.
+    before = set(psutil.Process().children(recursive=True))
 
     async with opened(context, contenders, SERVER) as contest:
         run = await contest.forced(OUR_SMALL_TREE, long_questions(2), 2)
@@ -33,7 +35,7 @@ async def test_a_contest_starts_everything_measures_and_leaves_nothing(tmp_path:
         lazy = Contender("/generate", OUR_SMALL_TREE.module, OUR_SMALL_TREE.options, responses=99)
         with pytest.raises(RuntimeError, match="was not that of the others"):
             await contest.forced(lazy, long_questions(1), 1)
-        processes = psutil.Process().children(recursive=True)
+        processes = set(psutil.Process().children(recursive=True)) - before
 
     work = OUR_SMALL_TREE.tokens(RESPONSE_TOKENS // 4, 16)
     assert run.tally.completion_tokens == 2 * work
