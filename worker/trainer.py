@@ -69,7 +69,7 @@ async def run_training(
     steps = Tail(config.progress)
     ending = Ending()
     for _ in range(attempts):
-        ending = await _attempt(command, config, steps, on_progress)
+        ending = await _attempt(command, config, steps, on_progress, niceness)
         if ending.signal is None:
             break
     if not config.finished:
@@ -88,8 +88,23 @@ def launch_command(config: TrainingConfig, accelerate_config: Path | None) -> li
     return [*launch, *flags] if has_gpu else [*launch, *flags, "--cpu"]
 
 
+def step_back(pid: int, niceness: int) -> None:
+    """Have a whole session step back behind others; `pid` is a process of it.
+
+    Where Linux shares processor time between sessions first (autogroup), the niceness of a process
+    counts only inside its own session, so a trainer that is `nice` took half of the server's time.
+    """
+    # There is no such file where the kernel does not group by session.
+    with suppress(OSError):
+        Path(f"/proc/{pid}/autogroup").write_text(str(niceness))
+
+
 async def _attempt(
-    command: list[str], config: TrainingConfig, steps: Tail, on_progress: OnProgress
+    command: list[str],
+    config: TrainingConfig,
+    steps: Tail,
+    on_progress: OnProgress,
+    niceness: int,
 ) -> Ending:
     process = await asyncio.create_subprocess_exec(
         *command,
@@ -101,6 +116,7 @@ async def _attempt(
         cwd=Path(training.__file__).parent.parent,
         env=os.environ | {WORKER_PID: str(os.getpid())},
     )
+    step_back(process.pid, niceness)
     stderr = asyncio.create_task(_read_end(process))
     try:
         await _follow(process, steps, on_progress)

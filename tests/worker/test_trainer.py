@@ -1,6 +1,7 @@
 """Real trainers, launched, killed and cancelled by the worker."""
 
 import asyncio
+import subprocess
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +14,7 @@ from training.config import TrainingConfig
 from training.run import train
 from training.step import TrainingStep
 from worker.errors import TrainingFailed
-from worker.trainer import launch_command, run_training
+from worker.trainer import launch_command, run_training, step_back
 
 __all__ = ["make_config", "model"]
 
@@ -138,3 +139,17 @@ with open(os.path.join(os.path.dirname(__file__), "starts"), "a") as starts:
     starts.write("x")
 os.kill(os.getpid(), signal.SIGKILL)
 """
+
+
+def test_a_whole_session_steps_back_where_the_kernel_groups_by_session() -> None:
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as other:
+        step_back(other.pid, 7)
+        group = Path(f"/proc/{other.pid}/autogroup")
+        said = group.read_text().strip() if group.exists() else ""
+        other.kill()
+    assert said.endswith("nice 7") or not groups_by_session()
+
+
+def groups_by_session() -> bool:
+    switch = Path("/proc/sys/kernel/sched_autogroup_enabled")
+    return switch.exists() and switch.read_text().strip() == "1"
