@@ -57,6 +57,7 @@ def plain_calls(body: ChatIn, model: str, default_tokens: int) -> list[Call]:
         body.priority,
         logprobs=(body.top_logprobs or 0) if body.logprobs else None,
         chunk_tokens=1 if body.stream else WHOLE_CALL,
+        shown=body.stream,
         logprob_token_ids=tuple(dict.fromkeys(body.logprob_token_ids or ())),
     )
     seeds = [body.seed, *(derive_seed(body.seed, index) for index in range(1, body.n))]

@@ -41,6 +41,8 @@ class Call:
     logprobs: how many alternatives to report per token; None for no log-probabilities.
     logprob_token_ids: report these tokens' log-probabilities instead of the likeliest ones'.
     chunk_tokens: report progress about every so many tokens (1: every token).
+    shown: somebody reads the text while it is written. A remote server then streams it; a call
+    whose first words were read cannot be made again on another server.
     forced: generate exactly `sampling.max_tokens`, whatever is generated (for benchmarks).
     """
 
@@ -50,6 +52,7 @@ class Call:
     priority: int = 0
     logprobs: int | None = None
     chunk_tokens: int = 1024
+    shown: bool = False
     forced: bool = False
     logprob_token_ids: tuple[int, ...] = ()
 
@@ -63,7 +66,8 @@ class Call:
 class Delta:
     """Progress of one call since the last one.
 
-    prompt_tokens is set once, in the first delta, which comes before any text.
+    prompt_tokens is set once, in the first delta, which comes before any text; by a remote server
+    that streams, in the last.
     """
 
     text: str = ""

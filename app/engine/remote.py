@@ -1,6 +1,7 @@
 """Model calls over HTTP: an OpenAI-compatible server's `/v1`, ours or `vllm serve`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -12,11 +13,20 @@ from app.domain.prompt import Message
 from app.domain.sampling import Sampling
 from app.engine.base import Call, Completion, Delta, OnDelta, ignore_delta
 from app.engine.remote_errors import RETRY_SECONDS, error_of
-from app.engine.remote_shapes import ChatReply, ModelsReply, TokenizeReply, chat_body, chat_fields
+from app.engine.remote_shapes import (
+    ChatReply,
+    ModelsReply,
+    Streamed,
+    TokenizeReply,
+    chat_body,
+    chat_fields,
+)
 from app.errors import ConfigurationError, EngineError, EngineUnavailable
 
 CONTEXT_TOKENS = 4096
 """What a server that does not tell its models' context is taken to have."""
+_CHAT = "/v1/chat/completions"
+_DONE = "[DONE]"
 _CONNECT_SECONDS = 10.0
 _IDLE_SECONDS = 2.0
 """Less than the 5 s after which uvicorn closes an idle connection: a request must not meet that."""
@@ -28,9 +38,9 @@ _Reply = TypeVar("_Reply", bound=BaseModel)
 class RemoteEngine:
     """An `Engine` over an OpenAI-compatible server that also has vLLM's `/tokenize`.
 
-    It does not stream: a call reports its progress once, when it has ended, and of a cancelled
-    call nothing is reported. Cancelling closes the connection, on which the server aborts the
-    call. `forced` calls are refused.
+    Only calls that are `shown` are streamed. The others report their progress once, when they have
+    ended, and nothing when they are cancelled. Cancelling closes the connection, on which the
+    server aborts the call. `forced` calls are refused.
 
     url: the server's address, with or without `/v1`.
     connections: requests at the same time, tokenizing included; more wait for their turn here.
@@ -110,7 +120,9 @@ class RemoteEngine:
         body = chat_body(call, self._context_tokens)
         self._unfinished += 1
         try:
-            reply = await self._request(ChatReply, "POST", "/v1/chat/completions", body)
+            if call.shown:
+                return await self._streamed(call, body, on_delta)
+            reply = await self._request(ChatReply, "POST", _CHAT, body)
         finally:
             self._unfinished -= 1
         completion = reply.completion(call)
@@ -173,8 +185,39 @@ class RemoteEngine:
         body: Mapping[str, Any] | None = None,
     ) -> _Reply:
         """One request. Raises `PromptTooLong`, `EngineUnavailable` and `EngineError`."""
-        try:
+        with self._failures(path):
             response = await self._http.request(method, path, json=body)
+            self._accept(response)
+            return shape.model_validate_json(response.content)
+
+    async def _streamed(self, call: Call, body: Mapping[str, Any], on_delta: OnDelta) -> Completion:
+        """A call whose text is reported as it comes. Raises as `_request`."""
+        result = Streamed(call)
+        with self._failures(_CHAT):
+            async with self._http.stream("POST", _CHAT, json=body) as response:
+                if not response.is_success:
+                    await response.aread()
+                self._accept(response)
+                async for line in response.aiter_lines():
+                    event = line.removeprefix("data:").strip()
+                    if line.startswith("data:") and event != _DONE:
+                        on_delta(result.read(event))
+        completion, rest = result.finish()
+        on_delta(rest)
+        return completion
+
+    def _accept(self, response: httpx.Response) -> None:
+        """Note whether the server takes calls. Raises what its refusal means."""
+        if not response.is_success:
+            self._ready = response.status_code != httpx.codes.SERVICE_UNAVAILABLE
+            raise error_of(response)
+        self._ready = True
+
+    @contextmanager
+    def _failures(self, path: str) -> Iterator[None]:
+        """What goes wrong on the way, as errors of an engine."""
+        try:
+            yield
         except httpx.ReadTimeout as error:
             self._ready = False
             raise EngineUnavailable(
@@ -187,12 +230,6 @@ class RemoteEngine:
                 f"{self._url} does not answer: {error or type(error).__name__}",
                 retry_after=RETRY_SECONDS,
             ) from error
-        if not response.is_success:
-            self._ready = response.status_code != httpx.codes.SERVICE_UNAVAILABLE
-            raise error_of(response)
-        self._ready = True
-        try:
-            return shape.model_validate_json(response.content)
         except ValidationError as error:
             raise EngineError(
                 f"what {self._url}{path} answered cannot be understood: {error.errors()[0]['msg']}"

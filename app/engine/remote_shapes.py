@@ -6,8 +6,16 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from app.domain.prompt import Message
-from app.engine.base import Call, Completion, PositionLogprobs, TokenLogprob
-from app.errors import EngineError
+from app.engine.base import (
+    Call,
+    Completion,
+    Delta,
+    FinishReason,
+    PositionLogprobs,
+    TokenLogprob,
+)
+from app.engine.remote_errors import RETRY_SECONDS
+from app.errors import EngineError, EngineUnavailable
 
 _ID_PREFIX = "token_id:"
 """How vLLM names a token when asked for `return_tokens_as_token_ids`."""
@@ -49,6 +57,16 @@ class _Position(_Logprob):
 class _Logprobs(BaseModel):
     content: list[_Position] | None = None
 
+    def values(self, call: Call) -> tuple[PositionLogprobs, ...]:
+        """The positions, each with as many tokens as the call asked for."""
+        return tuple(
+            PositionLogprobs(
+                position.value(),
+                tuple(token.value() for token in position.top_logprobs[: call.alternatives]),
+            )
+            for position in self.content or ()
+        )
+
 
 class _Text(BaseModel):
     content: str | None = None
@@ -69,6 +87,12 @@ class _Usage(BaseModel):
     completion_tokens: int
     prompt_tokens_details: _PromptDetails | None = None
 
+    @property
+    def cached_tokens(self) -> int:
+        """Tokens of the prompt found in the server's prefix cache, where it tells."""
+        details = self.prompt_tokens_details
+        return (details.cached_tokens or 0) if details else 0
+
 
 class ChatReply(BaseModel):
     """`POST /v1/chat/completions`, without streaming."""
@@ -79,23 +103,95 @@ class ChatReply(BaseModel):
     def completion(self, call: Call) -> Completion:
         """The result of the call. Raises `EngineError` when the server broke it off."""
         choice, usage = self.choices[0], self.usage
-        if choice.finish_reason not in ("stop", "length"):
-            raise EngineError(f"the server ended the call early ({choice.finish_reason})")
-        details, logprobs = usage.prompt_tokens_details, choice.logprobs
+        logprobs = choice.logprobs
         return Completion(
             text=choice.message.content or "",
-            finish_reason="length" if choice.finish_reason == "length" else "stop",
+            finish_reason=_finish_reason(choice.finish_reason),
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
-            cached_tokens=(details.cached_tokens or 0) if details else 0,
-            logprobs=tuple(
-                PositionLogprobs(
-                    position.value(),
-                    tuple(token.value() for token in position.top_logprobs[: call.alternatives]),
-                )
-                for position in (logprobs.content if logprobs else None) or ()
-            ),
+            cached_tokens=usage.cached_tokens,
+            logprobs=logprobs.values(call) if logprobs else (),
         )
+
+
+class _ChunkChoice(BaseModel):
+    delta: _Text = Field(default_factory=_Text)
+    finish_reason: str | None = None
+    logprobs: _Logprobs | None = None
+
+
+class _Broken(BaseModel):
+    message: str = "it does not say why"
+
+
+class _Chunk(BaseModel):
+    choices: list[_ChunkChoice] = Field(default_factory=list)
+    usage: _Usage | None = None
+    error: _Broken | None = None
+
+
+class Streamed:
+    """A streamed `POST /v1/chat/completions`, put together from its events.
+
+    A server tells the tokens only at the end. Until then every piece of text counts as one, which
+    it is on an idle server; the last progress has the rest.
+    """
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._text = ""
+        self._counted = 0
+        self._logprobs: list[PositionLogprobs] = []
+        self._reason: str | None = None
+        self._usage: _Usage | None = None
+
+    def read(self, event: str) -> Delta:
+        """The progress that an event's data tells; it may be none.
+
+        Raises `EngineError` where the server broke the call off, and pydantic's `ValidationError`.
+        """
+        chunk = _Chunk.model_validate_json(event)
+        if chunk.error is not None:
+            raise EngineError(f"the server broke the call off: {chunk.error.message}")
+        self._usage = chunk.usage or self._usage
+        if not chunk.choices:
+            return Delta()
+        choice = chunk.choices[0]
+        self._reason = choice.finish_reason or self._reason
+        text = choice.delta.content or ""
+        logprobs = choice.logprobs.values(self._call) if choice.logprobs else ()
+        if not text and not logprobs:
+            return Delta()
+        self._text += text
+        self._logprobs += logprobs
+        self._counted += 1
+        return Delta(text, 1, logprobs=logprobs)
+
+    def finish(self) -> tuple[Completion, Delta]:
+        """The whole result, and the tokens that no progress told of.
+
+        Raises `EngineUnavailable` where the stream ended in the middle.
+        """
+        if self._usage is None or self._reason is None:
+            raise EngineUnavailable("the server's answer broke off", retry_after=RETRY_SECONDS)
+        usage = self._usage
+        completion = Completion(
+            text=self._text,
+            finish_reason=_finish_reason(self._reason),
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            cached_tokens=usage.cached_tokens,
+            logprobs=tuple(self._logprobs),
+        )
+        rest = max(0, usage.completion_tokens - self._counted)
+        return completion, Delta(completion_tokens=rest, prompt_tokens=usage.prompt_tokens)
+
+
+def _finish_reason(told: str | None) -> FinishReason:
+    """Raises `EngineError` when the server broke the call off."""
+    if told not in ("stop", "length"):
+        raise EngineError(f"the server ended the call early ({told})")
+    return "length" if told == "length" else "stop"
 
 
 def chat_fields(messages: Sequence[Message]) -> dict[str, Any]:
@@ -130,6 +226,8 @@ def chat_body(call: Call, context_tokens: int) -> dict[str, Any]:
         body["stop"] = list(sampling.stop)
     if call.priority:
         body["priority"] = call.priority
+    if call.shown:
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
     return body | _logprob_fields(call)
 
 

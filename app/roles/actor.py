@@ -19,8 +19,11 @@ class Actor:
         sampling: Sampling,
         priority: int,
         chunk_tokens: int,
+        shown: bool = False,
         on_delta: OnDelta,
     ) -> Completion:
         """One response to the prompt. Raises the engine's errors."""
-        call = Call(prompt.messages, model, sampling, priority, chunk_tokens=chunk_tokens)
+        call = Call(
+            prompt.messages, model, sampling, priority, chunk_tokens=chunk_tokens, shown=shown
+        )
         return await self._engine.complete(call, on_delta)

@@ -148,6 +148,7 @@ class Expander:
             sampling=sampling,
             priority=self._request.priority,
             chunk_tokens=1 if streams else self.meter.chunk_tokens,
+            shown=streams,
             on_delta=on_delta,
         )
         del self._unfinished[node_id]

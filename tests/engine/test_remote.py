@@ -1,9 +1,11 @@
 """The remote engine against a real server: our OpenAI door, and refusals in vLLM's words."""
 
 import asyncio
+import json
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -89,6 +91,43 @@ async def test_a_call_arrives_as_it_was_made_and_its_answer_comes_back() -> None
     assert (completion.text, completion.finish_reason) == ("Nile Rhine", "length")
     assert (completion.prompt_tokens, completion.completion_tokens) == (5, 2)
     assert deltas == [Delta(prompt_tokens=5), Delta("Nile Rhine", 2)]
+
+
+async def test_a_streamed_call_has_the_same_result() -> None:
+    scripted = ScriptedEngine(rivers, by_table)
+    shown = replace(CALL, shown=True, logprobs=1)
+    deltas: list[Delta] = []
+    async with over(scripted) as engine:
+        completion = await engine.complete(shown, deltas.append)
+        whole = await engine.complete(replace(shown, shown=False))
+    assert completion == whole
+    assert "".join(delta.text for delta in deltas) == completion.text
+    assert sum(delta.completion_tokens for delta in deltas) == completion.completion_tokens
+    assert sum(delta.prompt_tokens for delta in deltas) == completion.prompt_tokens
+
+
+BROKEN = {"error": {"message": "out of memory"}}
+
+
+@pytest.mark.parametrize(
+    ("stream", "error", "message"),
+    [
+        ("", EngineUnavailable, "broke off"),
+        ('data: {"choices": [{"delta": {"content": "Nile"}}]}\n\n', EngineUnavailable, "broke off"),
+        (f"data: {json.dumps(BROKEN)}\n\n", EngineError, "out of memory"),
+        ("data: Nile\n\n", EngineError, "cannot be understood"),
+    ],
+)
+async def test_a_stream_that_goes_wrong_is_an_error(
+    stream: str, error: type[EngineError], message: str
+) -> None:
+    async def reply(_: Request) -> Response:
+        return Response(stream, media_type="text/event-stream")
+
+    async with served(answering(reply)) as url, remote(url) as engine:
+        with pytest.raises(error, match=message):
+            await engine.complete(replace(CALL, shown=True))
+        assert engine.unfinished == 0
 
 
 async def test_a_last_assistant_message_is_a_prefill() -> None:

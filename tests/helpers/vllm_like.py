@@ -1,10 +1,12 @@
 """A small HTTP server that behaves as `vllm serve` does at the doors a fleet uses."""
 
 import asyncio
+import json
+from collections.abc import Iterator
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 Json = dict[str, Any]
 CONTEXT = 512
@@ -19,7 +21,8 @@ class VllmLike:
 
     adapters_door, prefill, wanted_logprobs, logprobs, tokenizer, priorities: what it is able to.
     unwell: `/health` answers 503. failing: calls answer with this status. holding: calls and loads
-    wait until they are released. refused: names of adapters that cannot be loaded.
+    wait until they are released. refused: names of adapters that cannot be loaded. breaking: a
+    stream ends after its first letter.
     """
 
     def __init__(self, model: str = "base-model") -> None:
@@ -32,7 +35,7 @@ class VllmLike:
         self.unwell = False
         self.failing: int | None = None
         self.refused: set[str] = set()
-        self.holding = False
+        self.holding = self.breaking = False
         self.released = asyncio.Event()
         self.app = FastAPI()
         self.app.get("/health")(self._health)
@@ -100,7 +103,21 @@ class VllmLike:
             await self.released.wait()
         if self.failing is not None:
             return _refusal(self.failing, "it failed")
-        return JSONResponse(self._answer(body))
+        answer = self._answer(body)
+        if body.get("stream"):
+            return StreamingResponse(self._events(answer), media_type="text/event-stream")
+        return JSONResponse(answer)
+
+    def _events(self, answer: Json) -> Iterator[str]:
+        """The answer letter by letter, as vLLM streams it: the role, texts, the end, the usage."""
+        text = answer["choices"][0]["message"]["content"]
+        yield _event(choices=[{"delta": {"role": "assistant", "content": ""}}])
+        for letter in text[:1] if self.breaking else text:
+            yield _event(choices=[{"delta": {"content": letter}}])
+        if not self.breaking:
+            yield _event(choices=[{"delta": {"content": ""}, "finish_reason": "stop"}])
+            yield _event(choices=[], usage={**answer["usage"], "completion_tokens": 40})
+            yield "data: [DONE]\n\n"
 
     def _refused(self, body: Json) -> Response | None:
         if body["model"] != self.model and body["model"] not in self.adapters:
@@ -128,6 +145,10 @@ class VllmLike:
         choice = {"message": message, "finish_reason": "stop", "logprobs": logprobs}
         usage = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
         return {"choices": [choice], "usage": usage}
+
+
+def _event(**values: Any) -> str:
+    return f"data: {json.dumps(values)}\n\n"
 
 
 def _refusal(status: int, message: str) -> Response:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from app.domain.checkpoint import Role, parse_served_name
 from app.domain.prompt import Message
 from app.engine.affinity import affinity_of
-from app.engine.base import Call, Completion, OnDelta, ignore_delta
+from app.engine.base import Call, Completion, Delta, OnDelta, ignore_delta
 from app.engine.fleet.choice import Load, choose
 from app.engine.fleet.door import RETRY_SECONDS
 from app.engine.fleet.health import Pauses
@@ -53,8 +53,8 @@ class Fleet:
     A call goes to a server of its role that is up and among the least loaded, if possible to the
     one that knows its beginning. One that fails is made again on another: calls are pure. An
     adapter is loaded on every server of its role before it counts as loaded; a server that is away
-    meanwhile gets it before it is used again. It does not stream: a call reports its progress when
-    it has ended, and of a cancelled call nothing is reported.
+    meanwhile gets it before it is used again. Only a call that is `shown` is streamed; the others
+    report their progress when they have ended, and nothing when they are cancelled.
     """
 
     separate_roles = False
@@ -132,11 +132,19 @@ class Fleet:
         return None if targets is None else frozenset(targets)
 
     async def complete(self, call: Call, on_delta: OnDelta = ignore_delta) -> Completion:
-        """See `Engine.complete`."""
+        """See `Engine.complete`. Once its words were read, a call is not made on another server."""
+        read = False
+
+        def reading(delta: Delta) -> None:
+            nonlocal read
+            read = read or bool(delta.text)
+            on_delta(delta)
+
         return await self._anywhere(
             self._servers_for(call.model),
             affinity_of(call.messages),
-            lambda member: member.complete(call, on_delta),
+            lambda member: member.complete(call, reading),
+            again=lambda: not read,
         )
 
     async def score(
@@ -210,9 +218,16 @@ class Fleet:
         return self._of(served[0])
 
     async def _anywhere(
-        self, servers: Sequence[Member], key: str, work: Callable[[Member], Awaitable[Result]]
+        self,
+        servers: Sequence[Member],
+        key: str,
+        work: Callable[[Member], Awaitable[Result]],
+        again: Callable[[], bool] = lambda: True,
     ) -> Result:
-        """What the first server that does not fail says. Raises the last failure."""
+        """What the first server that does not fail says. Raises the last failure.
+
+        again: asked after a failure, whether another server may be tried.
+        """
         failure: EngineError | None = None
         tried: set[str] = set()
         failed = 0
@@ -228,6 +243,8 @@ class Fleet:
                 failure = error
                 failed += 1
                 log.info("a call failed on %s: %s", member.url, error.message)
+                if not again():
+                    break
         raise failure or self._nobody(servers)
 
     def _nobody(self, servers: Iterable[Member]) -> EngineUnavailable:

@@ -160,6 +160,38 @@ async def test_calls_on_a_server_that_stops_answering_go_on_elsewhere() -> None:
         await until(lambda: up(fleet) == 1)
 
 
+async def test_a_call_that_somebody_reads_is_streamed() -> None:
+    deltas: list[Delta] = []
+    async with fleet_of([VllmLike()]) as fleet:
+        completion = await fleet.complete(call(shown=True), deltas.append)
+    assert completion.text == "base-model"
+    assert [delta.text for delta in deltas if delta.text] == list("base-model")
+    assert completion.completion_tokens == sum(delta.completion_tokens for delta in deltas) == 40
+    assert completion.prompt_tokens == sum(delta.prompt_tokens for delta in deltas) == 3
+
+
+async def test_a_call_is_not_made_again_once_its_words_were_read() -> None:
+    servers = [VllmLike(), VllmLike()]
+    deltas: list[Delta] = []
+    async with fleet_of(servers) as fleet:
+        for server in servers:
+            server.breaking = True
+        with pytest.raises(EngineUnavailable, match="broke off"):
+            await fleet.complete(call(shown=True), deltas.append)
+    assert [delta.text for delta in deltas if delta.text] == ["b"]
+    assert sum(len(server.real_calls) for server in servers) == 1
+
+
+async def test_a_stream_that_does_not_begin_is_begun_on_another_server() -> None:
+    bad, good = VllmLike(), VllmLike()
+    async with fleet_of([bad, good]) as fleet:
+        bad.failing = 500
+        for number in range(20):
+            completion = await fleet.complete(call(text=str(number), shown=True))
+            assert completion.text == "base-model"
+    assert bad.real_calls
+
+
 async def test_a_server_that_is_not_there_is_waited_for() -> None:
     server = VllmLike()
     server.unwell = True
