@@ -4,8 +4,9 @@ import asyncio
 import logging
 import os
 import sys
+import time
 from asyncio.subprocess import Process
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from app.engine.orphans import SERVER_PID
 from app.settings import Settings
@@ -14,20 +15,32 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
+HEALTHY_SECONDS = 60.0
+"""A worker that ran so long had started well: its end has nothing to do with those before."""
 GRACE_SECONDS = 10.0
 
 COMMAND = (sys.executable, "-m", "worker")
 
 
-async def keep_worker(settings: Settings, command: Sequence[str] = COMMAND) -> None:
-    """Run the worker with these settings until cancelled; then end it."""
+async def keep_worker(
+    settings: Settings,
+    command: Sequence[str] = COMMAND,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Run the worker with these settings until cancelled; then end it.
+
+    The pauses before it is started again grow twofold, until it has run for a while.
+    """
     pause = FIRST_PAUSE_SECONDS
     while True:
+        started = clock()
         process = await _start(settings, command)
         try:
             code = await process.wait()
         finally:
             await _end(process)
+        if clock() - started >= HEALTHY_SECONDS:
+            pause = FIRST_PAUSE_SECONDS
         log.error("the worker ended (exit code %d); starting it again in %.0f s", code, pause)
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)

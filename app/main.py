@@ -41,7 +41,6 @@ from app.companion import keep_worker
 from app.constraints.checker import Checker
 from app.db.recorder import Recorder
 from app.db.session import Database
-from app.engine.base import Engine
 from app.engine.by_role import EnginesByRole, OwnEngine, shared_out
 from app.engine.fleet.fleet import Fleet, FleetConfig
 from app.engine.process import EngineConfig, usable_cores
@@ -51,12 +50,9 @@ from app.keys.internal import internal_key
 from app.keys.spending import CountingEngine
 from app.observe.logs import configure_logs
 from app.observe.observer import Observer, open_observer
-from app.roles.actor import Actor
-from app.roles.judge import Judge
-from app.roles.refiner import Refiner
-from app.search.expand import Roles
 from app.settings import Settings
 from app.web.pages import add_pages
+from app.wiring import make_roles
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +128,7 @@ async def _services(
             settings=settings,
             engine=engine,
             checker=checker,
-            roles=_roles(settings, CountingEngine(engine), checker),
+            roles=make_roles(settings, CountingEngine(engine), checker),
             database=database,
             recorder=recorder,
             admission=admission,
@@ -188,20 +184,6 @@ def _swapper(
         keep=settings.keep_versions,
         times=SwapTimes(look=settings.swap_seconds, drain=settings.drain_seconds),
         on_swap=observer.metrics.swap,
-    )
-
-
-def _roles(settings: Settings, engine: Engine, checker: Checker) -> Roles:
-    return Roles(
-        actor=Actor(engine),
-        judge=Judge(
-            engine,
-            checker,
-            temperature=settings.vote_temperature,
-            critique_tokens=settings.critique_tokens,
-        ),
-        refiner=Refiner(engine),
-        refine_temperature=settings.refine_temperature,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 
-from app.domain.prompt import Message
+from app.engine.around import EngineAround
 from app.engine.base import Call, Completion, Engine, OnDelta, ignore_delta
 from app.roles.verdict import NO
 
@@ -26,7 +26,7 @@ class Recorded:
 _before: ContextVar[Recorded | None] = ContextVar("before", default=None)
 
 
-class ForcingEngine:
+class ForcingEngine(EngineAround):
     """Makes every call for real, at full length, answers no, and records what waited for what.
 
     A call depends on the call made before it in the same task or in the task that started that
@@ -35,7 +35,7 @@ class ForcingEngine:
     """
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._finished = 0
         self._finished_at_step = -1
         self.steps: list[list[Recorded]] = []
@@ -58,36 +58,6 @@ class ForcingEngine:
         await self._engine.score(call, options, on_delta)
         self._finish(recorded)
         return {option: 0.0 if option in NO else _IMPOSSIBLE for option in options}
-
-    async def count_tokens(self, messages: Sequence[Message]) -> int:
-        """Length in tokens of the rendered conversation."""
-        return await self._engine.count_tokens(messages)
-
-    async def tokenize(
-        self, content: str | Sequence[Message], *, special_tokens: bool = False
-    ) -> list[int]:
-        """Token ids of a text or of the rendered conversation."""
-        return await self._engine.tokenize(content, special_tokens=special_tokens)
-
-    @property
-    def context_tokens(self) -> int:
-        """The engine's context."""
-        return self._engine.context_tokens
-
-    @property
-    def ready(self) -> bool:
-        """Whether the engine is ready."""
-        return self._engine.ready
-
-    @property
-    def restarts(self) -> int:
-        """How often the engine was restarted."""
-        return self._engine.restarts
-
-    @property
-    def unfinished(self) -> int:
-        """Calls the engine is working on or has queued."""
-        return self._engine.unfinished
 
     def _record(self, recorded: Recorded) -> Recorded:
         before = _before.get()

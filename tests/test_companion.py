@@ -4,15 +4,17 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from itertools import accumulate, chain, repeat
 from pathlib import Path
 
 import psutil
 import pytest
 
 from app import companion
-from app.companion import COMMAND, keep_worker
+from app.companion import COMMAND, HEALTHY_SECONDS, keep_worker
 from app.settings import Settings
 
 SECONDS_UNTIL_STUCK = 60
@@ -26,10 +28,15 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def kept(code: str, notes: Path, settings: Settings | None = None) -> AsyncIterator[None]:
+async def kept(
+    code: str,
+    notes: Path,
+    settings: Settings | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> AsyncIterator[None]:
     """A stand-in for the worker, beside the test."""
     command = (sys.executable, "-S", "-c", code, str(notes))
-    keeping = asyncio.create_task(keep_worker(settings or Settings(), command))
+    keeping = asyncio.create_task(keep_worker(settings or Settings(), command, clock))
     try:
         yield
     finally:
@@ -58,6 +65,22 @@ async def test_a_worker_that_dies_is_started_again(tmp_path: Path) -> None:
     async with kept(NOTE + "sys.exit(1)", tmp_path / "notes"):
         processes = await noted(tmp_path / "notes", 3)
     assert len(set(processes)) == len(processes)
+
+
+def clock_of(runs: Iterable[float]) -> Callable[[], float]:
+    """A clock by which the worker runs for so many seconds each time, then for none."""
+    looks = chain.from_iterable((0.0, seconds) for seconds in chain(runs, repeat(0.0)))
+    return accumulate(looks).__next__
+
+
+async def test_the_pause_grows_until_the_worker_has_run_for_a_while(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = clock_of([0.0, HEALTHY_SECONDS - 1, HEALTHY_SECONDS, 0.0])
+    async with kept(NOTE + "sys.exit(1)", tmp_path / "notes", clock=clock):
+        await noted(tmp_path / "notes", 5)
+    codes_and_pauses = [record.args for record in caplog.records if record.name == "app.companion"]
+    assert codes_and_pauses[:4] == [(1, 0.01), (1, 0.02), (1, 0.01), (1, 0.02)]
 
 
 async def test_the_worker_ends_with_the_server(tmp_path: Path) -> None:

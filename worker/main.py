@@ -16,11 +16,8 @@ from app.db.session import Database
 from app.domain.checkpoint import Versions
 from app.engine.remote import RemoteEngine
 from app.observe.logs import configure_logs
-from app.roles.actor import Actor
-from app.roles.judge import Judge
-from app.roles.refiner import Refiner
-from app.search.expand import Roles
 from app.settings import Settings
+from app.wiring import make_roles
 from worker.iteration import run_iteration
 from worker.loop import Loop
 from worker.patience import PatientEngine
@@ -80,21 +77,6 @@ async def _work(settings: Settings, model: str) -> None:
         await checker.close()
         await remote.close()
         await database.close()
-
-
-def make_roles(settings: Settings, engine: PatientEngine, checker: Checker) -> Roles:
-    """The roles as the server has them."""
-    return Roles(
-        actor=Actor(engine),
-        judge=Judge(
-            engine,
-            checker,
-            temperature=settings.vote_temperature,
-            critique_tokens=settings.critique_tokens,
-        ),
-        refiner=Refiner(engine),
-        refine_temperature=settings.refine_temperature,
-    )
 
 
 def configure_logging(settings: Settings) -> None:

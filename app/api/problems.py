@@ -123,9 +123,11 @@ async def _unforeseen(*_: object) -> JSONResponse:
 
 
 def field_name(location: Sequence[int | str]) -> str | None:
-    """`("body", "search", "n")` as `search.n`; None for the whole body."""
-    parts = [str(part) for part in location if part not in ("body", "query", "path", "header")]
-    return ".".join(parts) or None
+    """`("body", "search", "n")` as `search.n`; None for the whole body.
+
+    The first part is the place (body, query, path, header); a field may have the same name.
+    """
+    return ".".join(map(str, location[1:])) or None
 
 
 def _words(error: dict[str, Any]) -> str:

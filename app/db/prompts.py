@@ -111,10 +111,18 @@ class PromptRepository:
                 update(PromptRow).where(PromptRow.digest.in_(some)).values(last_used=iteration_id)
             )
 
-    async def texts(self, source: Source) -> set[str]:
-        """The instructions of every prompt of a source."""
-        query = select(PromptRow.prompt).where(PromptRow.source == source)
-        return set(await self._session.scalars(query))
+    async def new_among(self, prompts: Sequence[Prompt]) -> list[Prompt]:
+        """Those of the prompts whose text the pool does not have, of whatever source."""
+        digests = [_text_digest(prompt) for prompt in prompts]
+        known: set[str] = set()
+        for start in range(0, len(digests), _KNOWN_PER_QUERY):
+            some = digests[start : start + _KNOWN_PER_QUERY]
+            known |= set(
+                await self._session.scalars(
+                    select(PromptRow.digest).where(PromptRow.digest.in_(some))
+                )
+            )
+        return [one for one, digest in zip(prompts, digests, strict=True) if digest not in known]
 
     async def conversations(self, role: Role) -> list[Conversation]:
         """Every conversation of a role, oldest first."""

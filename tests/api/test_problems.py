@@ -117,7 +117,14 @@ async def test_a_body_that_is_not_called_json(client: httpx.AsyncClient) -> None
 
 @pytest.mark.parametrize(
     ("location", "name"),
-    [(("body", "search", "n"), "search.n"), (("query", "limit"), "limit"), (("body",), None)],
+    [
+        (("body", "search", "n"), "search.n"),
+        (("query", "limit"), "limit"),
+        (("body",), None),
+        (("body", "path"), "path"),
+        (("query", "query"), "query"),
+        (("body", "header", 0, "body"), "header.0.body"),
+    ],
 )
 def test_a_field_is_named_without_where_it_came_from(
     location: Sequence[int | str], name: str | None

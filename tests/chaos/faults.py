@@ -29,12 +29,14 @@ TRAINER_SECONDS = 8.0
 
 @dataclass(frozen=True, slots=True)
 class ServerEnd:
-    """The server's process ended: when (seconds of the run), and whether it was asked to.
+    """The server's process ended, by a signal that asked it to or by one that killed it.
 
-    start: which start of the server it was that ended, 1 for the first.
+    at, gone: just before the signal, and when there was no process any more (seconds of the run).
+    In between it may still take connections. start: which start of it that was, 1 for the first.
     """
 
     at: float
+    gone: float
     asked: bool
     start: int
 
@@ -66,8 +68,9 @@ class Faults:
         asked = fault.kind is Kind.SERVER_STOP
         server = self.system.server
         async with server.busy:
-            self.ends.append(ServerEnd(self.now(), asked, server.starts))
+            at = self.now()
             await server.end(signal.SIGTERM if asked else signal.SIGKILL)
+            self.ends.append(ServerEnd(at, self.now(), asked, server.starts))
             server.start()
             await self.system.wait_ready()
         return True

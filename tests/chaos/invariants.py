@@ -35,7 +35,8 @@ def lost(evidence: Evidence) -> list[Outcome]:
     """The requests that were accepted and got neither an answer nor a clean error.
 
     A connection that breaks is explained where the server's process was killed meanwhile: nobody
-    was left to say so. One that a stopping server had not accepted yet was never accepted.
+    was left to say so. One that a stopping server had not accepted yet was never accepted. Either
+    may still take a connection after the signal, until the process is gone.
     """
     return [one for one in evidence.outcomes if _is_lost(one, evidence)]
 
@@ -53,13 +54,13 @@ def explained(one: Outcome, evidence: Evidence) -> bool:
     """Whether a missing search is accounted for.
 
     Either the server's log names it, or its server was killed before it said that all is written.
-    Whoever asked before an end and was answered was answered by the server that ended then.
+    Whoever asked before a server was gone and was answered was answered by that server.
     """
     assert one.answer is not None, "only answers have an id"
     if one.answer.search_id in evidence.lost_ids:
         return True
     for end in sorted(evidence.ends, key=lambda end: end.at):
-        if one.began <= end.at:
+        if one.began <= end.gone:
             written = any(q.start == end.start and q.at >= one.ended for q in evidence.quiet)
             return not end.asked and not written
     return False
@@ -71,9 +72,8 @@ def _is_lost(one: Outcome, evidence: Evidence) -> bool:
     if one.end is not End.CUT:
         return False
     return not any(
-        end.at <= one.ended and one.began <= end.at
-        if not end.asked
-        else one.began >= end.at - STOP_SECONDS and one.began <= end.at + STOP_SECONDS
+        one.began <= end.gone
+        and (end.at - STOP_SECONDS <= one.began if end.asked else end.at <= one.ended)
         for end in evidence.ends
     )
 

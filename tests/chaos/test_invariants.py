@@ -58,11 +58,14 @@ def test_a_clean_end_is_not_lost(end: End) -> None:
 @pytest.mark.parametrize(
     ("server", "lost"),
     [
-        (ServerEnd(11, asked=False, start=1), False),
-        (ServerEnd(9.9, asked=False, start=1), True),
-        (ServerEnd(12.1, asked=False, start=1), True),
-        (ServerEnd(10.5, asked=True, start=1), False),
-        (ServerEnd(11.9, asked=True, start=1), True),
+        (ServerEnd(11, 11.1, asked=False, start=1), False),
+        (ServerEnd(9.8, 9.9, asked=False, start=1), True),
+        (ServerEnd(9.8, 10.1, asked=False, start=1), False),
+        (ServerEnd(12.1, 12.2, asked=False, start=1), True),
+        (ServerEnd(10.5, 11, asked=True, start=1), False),
+        (ServerEnd(8, 9.9, asked=True, start=1), True),
+        (ServerEnd(8, 10.1, asked=True, start=1), False),
+        (ServerEnd(11.9, 12.5, asked=True, start=1), True),
     ],
 )
 def test_only_the_end_of_the_server_explains_a_broken_connection(
@@ -76,7 +79,7 @@ def test_a_search_that_is_not_stored_is_seen() -> None:
     assert broken(replace(FINE, stored={})) == ["what clients saw is stored as they saw it"]
 
 
-KILLED, STOPPED = ServerEnd(12, asked=False, start=1), ServerEnd(12, asked=True, start=1)
+KILLED, STOPPED = (ServerEnd(12, 12.1, asked=asked, start=1) for asked in (False, True))
 
 
 @pytest.mark.parametrize(
@@ -85,13 +88,14 @@ KILLED, STOPPED = ServerEnd(12, asked=False, start=1), ServerEnd(12, asked=True,
         ({"lost_ids": frozenset({SEARCH})}, True),
         ({"ends": (KILLED,)}, True),
         ({"ends": (STOPPED,)}, False),
-        ({"ends": (ServerEnd(9, asked=False, start=1),)}, False),
+        ({"ends": (ServerEnd(9, 9.1, asked=False, start=1),)}, False),
+        ({"ends": (ServerEnd(9, 11, asked=False, start=1),)}, True),
         ({"ends": (KILLED,), "quiet": (Quiet(11.5, 1),)}, False),
         ({"ends": (KILLED,), "quiet": (Quiet(10.5, 1),)}, True),
         ({"ends": (KILLED,), "quiet": (Quiet(13, 2),)}, True),
         (
             {
-                "ends": (ServerEnd(5, asked=False, start=1), replace(KILLED, start=2)),
+                "ends": (ServerEnd(5, 5.1, asked=False, start=1), replace(KILLED, start=2)),
                 "quiet": (Quiet(11.5, 2),),
             },
             False,

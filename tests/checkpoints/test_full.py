@@ -14,6 +14,7 @@ from app.errors import CheckpointRefused, Conflict, EngineError, EngineUnavailab
 from tests.helpers.swapping import (
     LoadingEngine,
     World,
+    still_waits,
     until,
     until_reported,
     until_served,
@@ -293,7 +294,7 @@ async def test_a_full_checkpoint_asked_for_while_it_is_loaded_is_not_taken_for_a
     replacing = asyncio.create_task(registry.replace(await registry.needed(versions), versions))
     await until(lambda: engine.loads)
     asking = asyncio.create_task(registry.resolve("actor@1"))
-    await asyncio.sleep(0.1)
+    assert await still_waits(asking)
     engine.held["actor@1"].set()
     await replacing
     assert await asking == (Role.ACTOR, 1)

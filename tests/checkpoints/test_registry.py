@@ -5,14 +5,23 @@ import shutil
 
 import pytest
 
+from app.checkpoints.registry import Registry
 from app.domain.checkpoint import Role, Versions
 from app.errors import CheckpointRefused, EngineUnavailable, NotFound
-from tests.helpers.swapping import LoadingEngine, World, until
+from tests.helpers.swapping import LoadingEngine, World, still_waits, until
 
 
 @pytest.fixture
 def engine() -> LoadingEngine:
     return LoadingEngine()
+
+
+async def loaded(world: World, engine: LoadingEngine) -> Registry:
+    """A registry that has loaded `actor@1`."""
+    await world.add(Role.ACTOR, 1)
+    registry = await world.registry(engine)
+    await registry.resolve("actor@1")
+    return registry
 
 
 async def test_nothing_is_pinned_before_the_first_versions(
@@ -207,14 +216,12 @@ async def test_only_what_nobody_needs_is_unloaded(world: World, engine: LoadingE
 async def test_who_asks_for_what_is_being_unloaded_gets_it_loaded_after_that(
     world: World, engine: LoadingEngine
 ) -> None:
-    await world.add(Role.ACTOR, 1)
-    registry = await world.registry(engine)
-    await registry.resolve("actor@1")
+    registry = await loaded(world, engine)
     engine.held["unload actor@1"] = asyncio.Event()
     retiring = asyncio.create_task(registry.retire(set(), idle_seconds=0))
     await until(lambda: engine.unloads)
     asking = asyncio.create_task(registry.resolve("actor@1"))
-    await asyncio.sleep(0.1)
+    assert await still_waits(asking)
     engine.held["unload actor@1"].set()
     await asyncio.gather(retiring, asking)
     assert engine.loads == ["actor@1", "actor@1"]
@@ -224,9 +231,7 @@ async def test_who_asks_for_what_is_being_unloaded_gets_it_loaded_after_that(
 async def test_what_could_not_be_unloaded_is_tried_again(
     world: World, engine: LoadingEngine
 ) -> None:
-    await world.add(Role.ACTOR, 1)
-    registry = await world.registry(engine)
-    await registry.resolve("actor@1")
+    registry = await loaded(world, engine)
     engine.troubles["unload actor@1"] = EngineUnavailable("away")
     with pytest.raises(EngineUnavailable):
         await registry.retire(set(), idle_seconds=0)

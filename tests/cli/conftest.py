@@ -16,9 +16,12 @@ from app.db.checkpoints import CheckpointRepository
 from app.db.recorder import Recorder
 from app.db.session import Database
 from app.db.upgrade import upgrade
+from app.engine.scripted import Script, ScriptedEngine
 from tests.cli.doors import Door
 from tests.cli.replay import Run, Server, application
 from tests.helpers.door import admin_door
+from tests.helpers.evaluating import evaluated_server
+from tests.helpers.scripts import verdict_of_critique
 
 
 @contextmanager
@@ -34,6 +37,16 @@ def served(application: FastAPI) -> Iterator[str]:
     finally:
         runner.should_exit = True
         thread.join()
+
+
+@contextmanager
+def evaluated(script: Script, folder: Path) -> Iterator[str]:
+    """The address of a server to evaluate, whose model follows the script."""
+    database_url = f"sqlite+aiosqlite:///{folder}/server.db"
+    upgrade(database_url)
+    engine = ScriptedEngine(script, verdict_of_critique)
+    with served(evaluated_server(engine, database_url)) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -64,7 +64,15 @@ async def test_unused_prompts_come_first_then_those_used_longest_ago(database: D
             "Four.",
             "Two.",
         ]
-        assert await pool.texts(Source.RECORDED) == {"Recorded."}
+
+
+async def test_new_are_those_whose_text_no_source_has(database: Database) -> None:
+    await add(database, "One.")
+    await add(database, "Recorded.", source=Source.RECORDED)
+    texts = ["Two.", "RECORDED. ", *(f"Number {number}." for number in range(600)), "one."]
+    async with database.session() as session:
+        found = await PromptRepository(session).new_among([*map(Prompt.from_text, texts)])
+    assert [one.instruction for one in found] == ["Two.", *texts[2:-1]]
 
 
 async def test_a_prompt_comes_back_with_its_constraints(database: Database) -> None:

@@ -186,6 +186,12 @@ async def until(condition: Callable[[], Any]) -> None:
             await asyncio.sleep(0.005)
 
 
+async def still_waits(task: "asyncio.Task[Any]") -> bool:
+    """Whether a task has not ended after a moment in which it would, if nothing held it."""
+    _, waiting = await asyncio.wait({task}, timeout=0.1)
+    return bool(waiting)
+
+
 async def until_served(registry: Registry, actor: int, refiner: int) -> None:
     """Wait until a server serves these versions."""
     await until(lambda: registry.ready and registry.versions == Versions(actor, refiner))

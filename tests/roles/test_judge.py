@@ -141,6 +141,17 @@ async def test_a_vote_is_a_critique_then_a_verdict_put_in_the_models_mouth() -> 
     assert judgment.votes[0].probability == pytest.approx(0.9)
 
 
+def test_only_a_short_line_stands_below_the_response() -> None:
+    """What stands above it is shared: the prefix cache has it for every response to a prompt."""
+    responses = ("Hello.", "Good evening, and welcome.")
+    texts = [judge_messages(PROMPT, response)[0].content for response in responses]
+    around = [text.split(response) for text, response in zip(texts, responses, strict=True)]
+    assert around[0] == around[1]
+    above, below = around[0]
+    assert PROMPT.instruction in above
+    assert 0 < len(below.split()) <= 12
+
+
 async def test_verdicts_are_drawn_by_the_probability_and_the_seed() -> None:
     engine = ScriptedEngine(Play(), lambda call, option: -1.0)
 

@@ -1,6 +1,6 @@
 """Draws prompts for self-play: a seed instruction with constraints that do not conflict."""
 
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from random import Random
@@ -30,32 +30,53 @@ def generate(
     seeds: SeedSplit = "train",
     min_constraints: int = 1,
     max_constraints: int = 3,
-    exclude: Container[str] = (),
 ) -> list[GeneratedPrompt]:
-    """`count` prompts of different texts, none in `exclude`.
+    """`count` prompts of different texts: the first ones of `draw`.
+
+    The same arguments give the same list, and a larger `count` only adds to its end. Raises
+    ValueError as `draw`, and for a negative count.
+    """
+    if count < 0:
+        raise ValueError("count must not be negative")
+    drawing = draw(
+        seed=seed,
+        held_out=held_out,
+        seeds=seeds,
+        min_constraints=min_constraints,
+        max_constraints=max_constraints,
+    )
+    return list(islice(drawing, count))
+
+
+def draw(
+    *,
+    seed: int,
+    held_out: bool = False,
+    seeds: SeedSplit = "train",
+    min_constraints: int = 1,
+    max_constraints: int = 3,
+) -> Iterator[GeneratedPrompt]:
+    """Prompts of different texts, one after the other.
 
     Each has `min_constraints` to `max_constraints` types, of which one at least is not met by
     repeating the prompt. With `held_out`, one type at least is held out; without, none is. Every
-    instruction of `seeds` is used once before any is used again. The same arguments give the same
-    list, and a larger `count` only adds to its end. Raises ValueError for wrong numbers, and when
-    no new text is found any more.
+    instruction of `seeds` is used once before any is used again. Raises ValueError for wrong
+    numbers at once, and while drawing when no new text is found any more.
     """
-    if count < 0 or not 1 <= min_constraints <= max_constraints:
-        raise ValueError("count must not be negative, and 1 <= min_constraints <= max_constraints")
+    if not 1 <= min_constraints <= max_constraints:
+        raise ValueError("it must be that 1 <= min_constraints <= max_constraints")
     wanted = range(min_constraints, max_constraints + 1)
-    return list(islice(_different(_draw_all(seed, held_out, seeds, wanted), exclude), count))
+    return _different(_draw_all(seed, held_out, seeds, wanted))
 
 
-def _different(
-    drawn: Iterator[GeneratedPrompt | None], exclude: Container[str]
-) -> Iterator[GeneratedPrompt]:
+def _different(drawn: Iterator[GeneratedPrompt | None]) -> Iterator[GeneratedPrompt]:
     seen: set[str] = set()
     while True:
         for prompt in islice(drawn, _ATTEMPTS):
             if prompt is None:
                 continue
             text = prompt.prompt.instruction
-            if text not in seen and text not in exclude:
+            if text not in seen:
                 seen.add(text)
                 yield prompt
                 break

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.prompts import PromptRepository
-from app.domain.iteration import Kind, Source
+from app.domain.iteration import IterationOptions, Kind, Source
 from app.domain.prompt import Prompt
-from worker.prompts.generator import generate
+from worker.prompts.generator import draw, generate
 from worker.records import Record, prompt_record, read_prompt
 from worker.work import ItemResult, StageRun
 
@@ -75,16 +76,7 @@ async def _choose_training(stage: StageRun) -> ItemResult:
         for source in options.data.sources:
             missing = options.data.prompts - len(chosen)
             if source is Source.GENERATED:
-                used = await pool.texts(Source.GENERATED)
-                # From the same seed again it would draw, and throw away, what is used already.
-                seed = options.seed + len(used)
-                drawn = generate(
-                    missing,
-                    seed=seed,
-                    max_constraints=options.data.max_constraints,
-                    exclude=used,
-                )
-                fresh = [one.prompt for one in drawn]
+                fresh = await _generated(pool, missing, options)
                 chosen += fresh
             else:
                 chosen += [one.prompt for one in await pool.least_used(source, missing)]
@@ -95,6 +87,18 @@ async def _choose_training(stage: StageRun) -> ItemResult:
         await pool.mark_used(chosen, stage.work.id)
 
     return _records(chosen), keep
+
+
+async def _generated(pool: PromptRepository, count: int, options: IterationOptions) -> list[Prompt]:
+    """Generated prompts that the pool does not have."""
+    # From the same seed again it would draw, and throw away, what is used already.
+    seed = options.seed + (await pool.count()).get(Source.GENERATED, 0)
+    drawing = draw(seed=seed, max_constraints=options.data.max_constraints)
+    fresh: list[Prompt] = []
+    while len(fresh) < count:
+        drawn = [one.prompt for one in islice(drawing, count - len(fresh))]
+        fresh += await pool.new_among(drawn)
+    return fresh
 
 
 def _records(prompts: Sequence[Prompt]) -> list[Record]:

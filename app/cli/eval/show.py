@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
@@ -14,8 +15,13 @@ from app.errors import ConfigurationError
 from app.evaluation.compare_runs import RunComparison
 from app.evaluation.report import RunReport, comparison_table, facts, figure_table, markdown
 
-_WHOLE = ("id", "metric", "value", "95 %", "difference", "p")
+_WHOLE = ("id", "name", "metric", "value", "95 %", "difference", "p")
 """Columns that are of no use when they are cut."""
+_SPARE = ("versions", "mode", "suite", "failed")
+"""Columns of the list that a narrow terminal has no room for: the first goes first."""
+_NAME = 26
+"""Characters of a name in the list: where the rest is gone, an id and two figures have room."""
+_GAP = 2
 _FIGURE = 8
 """Characters of the longest figure."""
 
@@ -58,10 +64,16 @@ def draw_rows(report: RunReport) -> Table:
     return _table(["key", "group", *metrics, "answer"], lines)
 
 
-def draw_list(runs: Sequence[StoredEvaluation]) -> Table:
-    """A line for each run, with its first figure."""
+def draw_list(runs: Sequence[StoredEvaluation], width: int) -> Table:
+    """A line for each run, with its first figure; on `width` columns as much as has room."""
     headings = ["id", "name", "suite", "mode", "versions", "rows", "failed", "first figure"]
-    return _table(headings, [_run_line(run) for run in runs])
+    columns = list(zip(headings, *map(_run_line, runs), strict=True))
+    for spare in _SPARE:
+        if sum(_GAP + max(map(cell_len, column)) for column in columns) - _GAP <= width:
+            break
+        columns = [column for column in columns if column[0] != spare]
+    shown, *lines = zip(*columns, strict=True)
+    return _table(shown, lines)
 
 
 def run_values(run: StoredEvaluation) -> dict[str, Any]:
@@ -100,7 +112,8 @@ def _run_line(run: StoredEvaluation) -> list[str]:
     versions = f"{plan.versions.actor}, {plan.versions.refiner}"
     done = f"{run.done}/{run.total}"
     mode = plan.mode or ""
-    return [run.id, run.name or "", plan.suite, mode, versions, done, str(run.failed), first]
+    name = first_words(run.name or "", _NAME)
+    return [run.id, name, plan.suite, mode, versions, done, str(run.failed), first]
 
 
 def _metrics(report: RunReport) -> list[str]:

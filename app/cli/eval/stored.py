@@ -25,7 +25,8 @@ def list_runs(
     if as_json:
         print_json([run_values(run) for run in runs])
     else:
-        out().print(draw_list(runs))
+        console = out()
+        console.print(draw_list(runs, console.width))
 
 
 @bundled()

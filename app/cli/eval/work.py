@@ -30,12 +30,16 @@ class Interrupted(SparError):
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    """A run that is under way, with its benchmark and its rows."""
+    """A run that is under way, with its benchmark and its rows.
+
+    again: the command that goes on with it, should it stop before its end.
+    """
 
     stored: StoredEvaluation
     suite: Suite
     data: Data
     database: Database
+    again: str
 
 
 async def evaluate(where: Where, wanted: Wanted, database: Database) -> RunReport:
@@ -48,7 +52,8 @@ async def evaluate(where: Where, wanted: Wanted, database: Database) -> RunRepor
     async with asked_server(where) as server:
         plan = await plan_of(wanted, data, server, database)
         stored = await begun(plan, wanted, len(data.items), database)
-        return await _finish(_Begun(stored, suite, data, database), server, where)
+        again = "the same command" if wanted.resume else _resuming(stored)
+        return await _finish(_Begun(stored, suite, data, database, again), server, where)
 
 
 async def resume(
@@ -80,7 +85,12 @@ async def resume(
                 f"{stored.id} began with the model {stored.plan.model}, and {server.url} has"
                 f" {model}: begin a new run"
             )
-        return await _finish(_Begun(stored, suite, data, database), server, where)
+        begun = _Begun(stored, suite, data, database, _resuming(stored))
+        return await _finish(begun, server, where)
+
+
+def _resuming(stored: StoredEvaluation) -> str:
+    return f"`spar eval resume {stored.id}`"
 
 
 async def _finish(one: _Begun, server: Server, where: Where) -> RunReport:
@@ -101,10 +111,10 @@ async def _finish(one: _Begun, server: Server, where: Where) -> RunReport:
         return await _summed_up(one, checker)
     except SparError as error:
         raise Interrupted(
-            f"{error.message}; the rows so far are kept: `spar eval resume {one.stored.id}` goes on"
+            f"{error.message}; the rows so far are kept: {one.again} goes on"
         ) from error
     except asyncio.CancelledError:
-        err().print(f"Interrupted; `spar eval resume {one.stored.id}` goes on with it.")
+        err().print(f"Interrupted; {one.again} goes on with it.")
         raise
     finally:
         await checker.close()

@@ -8,7 +8,6 @@ import typer
 from app.cli import options
 from app.cli.bundles import bundled
 from app.cli.eval.options import DEFAULT_LENGTH, DataDir, Seed
-from app.cli.iterations import Overrides, Preset
 from app.cli.reproduce.making import asked_of, check_names, make, wanted_of
 from app.cli.reproduce.options import (
     Common,
@@ -16,6 +15,7 @@ from app.cli.reproduce.options import (
     IFEvalFile,
     Length,
     Models,
+    Playing,
     To,
     Trees,
     Version,
@@ -123,22 +123,14 @@ def scaling(
 
 
 @bundled()
-def ablations(  # noqa: PLR0913 - one parameter per option
+def ablations(
     data: IFEvalFile,
     *,
     to: To = Path("docs/results/ablations"),
     llmbar: Annotated[
         Path | None, typer.Option(help="Labelled pairs to measure the refiners on.")
     ] = None,
-    preset: Preset = "tiny",
-    override: Overrides = None,
-    rounds: Annotated[
-        int, typer.Option("--iterations", help="Iterations of each variant.", min=1, max=10)
-    ] = 2,
-    variant: Annotated[
-        list[str] | None,
-        typer.Option(help='Only this one, such as "no tree search"; repeatable.'),
-    ] = None,
+    playing: Playing,
     models: Models,
     common: CommonAtServer,
 ) -> None:
@@ -153,13 +145,14 @@ def ablations(  # noqa: PLR0913 - one parameter per option
     from app.evaluation.reproduce import versions
     from app.evaluation.reproduce.ablations import variants
 
-    check_names("--variant", variant, [one.name for one in variants(rounds, 1)])
+    check_names("--variant", playing.variant, [one.name for one in variants(playing.rounds, 1)])
     wanted = wanted_of("ablations", to, common)
     benchmarks = [versions.answering("ifeval", data, common.limit, models.length)]
     if llmbar is not None:
         benchmarks.append(versions.judging(llmbar, common.limit, SearchOptions().votes))
     start = Versions(models.actor, models.refiner)
-    plan = made.Plan(preset, rounds, tuple(override or ()), start, tuple(variant or ()))
+    overrides, names = tuple(playing.override or ()), tuple(playing.variant or ())
+    plan = made.Plan(playing.preset, playing.rounds, overrides, start, names)
     make(wanted, lambda lab: made.ablations(lab, plan, benchmarks))
 
 

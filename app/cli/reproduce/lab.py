@@ -1,7 +1,8 @@
 """What every experiment works with: a server, the checkers, a journal and the database."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ class Lab:
 
     async def gather(self, journal: Journal, data: Data, ask: Ask) -> dict[str, Row]:
         """What was found of each row, with a bar on a terminal."""
-        with counting_bar() as bar:
+        with counting_bar() as bar, _saying_how_to_go_on():
             kept = sum(item.key in journal.rows for item in data.items)
             task = bar.add_task(self.wanted.name, total=len(data.items), completed=kept)
             found = await gather(
@@ -101,6 +102,15 @@ async def laboratory(wanted: Wanted, database: Database) -> AsyncIterator[Lab]:
             yield Lab(wanted, server, checker, database)
         finally:
             await checker.close()
+
+
+@contextmanager
+def _saying_how_to_go_on() -> Iterator[None]:
+    try:
+        yield
+    except asyncio.CancelledError:
+        err().print("Interrupted; the same command goes on with it.")
+        raise
 
 
 def finish(report: Report, folder: Path) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from app.cli import options
 from app.cli.eval.options import DEFAULT_LENGTH, AtOnce, DataDir, Seed, Url
+from app.cli.iterations import Overrides, Preset
 from app.domain.options import Mode
 
 To = Annotated[Path, typer.Option(help="Folder of the results.", metavar="FOLDER")]
@@ -57,6 +58,21 @@ class Models:
     actor: Annotated[int, typer.Option(help="Version of the actor.", min=0)] = 0
     refiner: Annotated[int, typer.Option(help="Version of the refiner.", min=0)] = 0
     length: Length = DEFAULT_LENGTH
+
+
+@dataclass(frozen=True, slots=True)
+class Playing:
+    """The self-play that is compared: its size, and which variants of it."""
+
+    preset: Preset = "tiny"
+    override: Overrides = None
+    rounds: Annotated[
+        int, typer.Option("--iterations", help="Iterations of each variant.", min=1, max=10)
+    ] = 2
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(help='Only this one, such as "no tree search"; repeatable.'),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -12,11 +11,12 @@ from urllib.parse import urlsplit
 from app.domain.checkpoint import Role, parse_served_name
 from app.domain.prompt import Message
 from app.engine.base import Call, Completion, OnDelta
-from app.engine.fleet import health, plain
+from app.engine.fleet import plain
 from app.engine.fleet.abilities import Abilities, find_out
 from app.engine.fleet.door import RETRY_SECONDS, ServerDoor
-from app.engine.fleet.health import Health, Pauses
+from app.engine.fleet.health import Pauses
 from app.engine.fleet.shelf import BASE_VERSION, Shelf
+from app.engine.fleet.watch import Watch
 from app.engine.remote import RemoteEngine
 from app.engine.remote_errors import CallRefused, ServerBusy
 from app.errors import CheckpointRefused, EngineError, EngineUnavailable, SparError
@@ -39,7 +39,7 @@ class Member:
     is wanted of it. Calls under way when it stops answering fail at once, and so do not wait for
     a process that hangs.
 
-    calls: those under way. returns: how often it came up. trouble: why the last probe failed.
+    calls: those under way.
     """
 
     def __init__(
@@ -57,28 +57,32 @@ class Member:
         self.roles = roles
         self.abilities = Abilities()
         self.calls = 0
-        self.returns = 0
         self._engine = RemoteEngine(
             self.url, connections=CONNECTIONS, timeout_s=call_seconds, api_key=api_key
         )
         local = urlsplit(self.url).hostname in _LOCAL
         self._door = ServerDoor(self.url, api_key=api_key, local=local)
         self._shelf = shelf
-        self._pauses = pauses
-        self._health = Health()
+        self._watch = Watch(self.url, self._examine, self._is_back, pauses)
         self._model = ""
         self._held: set[str] = set()
         self._lock = asyncio.Lock()
-        self._nudged = asyncio.Event()
-        self._silent = asyncio.Event()
-        self._watching: asyncio.Task[None] | None = None
         self._told: Abilities | None = None
-        self.trouble = ""
 
     @property
     def up(self) -> bool:
         """Whether it is used."""
-        return self._health.up
+        return self._watch.up
+
+    @property
+    def returns(self) -> int:
+        """How often it came up."""
+        return self._watch.returns
+
+    @property
+    def trouble(self) -> str:
+        """Why the last probe failed; empty if it did not."""
+        return self._watch.trouble
 
     @property
     def context_tokens(self) -> int:
@@ -87,14 +91,11 @@ class Member:
 
     def start(self) -> None:
         """Begin to watch it."""
-        self._watching = asyncio.create_task(self._watch(), name=f"watch {self.url}")
+        self._watch.start()
 
     async def close(self) -> None:
         """Take our adapters from it, stop watching, and close the connections."""
-        if self._watching is not None:
-            self._watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._watching
+        await self._watch.stop()
         if self.up:
             for name in list(self._held):
                 await self.drop(name)
@@ -108,9 +109,9 @@ class Member:
         """
         async with self._lock:
             try:
-                await self._unless_silent(lambda: self._door.load_adapter(name, path))
+                await self._watch.unless_silent(lambda: self._door.load_adapter(name, path))
             except EngineUnavailable as error:
-                self._lacks(error)
+                self._watch.lacks(error)
                 raise
             self._held.add(name)
 
@@ -122,7 +123,7 @@ class Member:
             try:
                 await self._door.unload_adapter(name)
             except SparError as error:
-                self._lacks(error)
+                self._watch.lacks(error)
             else:
                 self._held.discard(name)
 
@@ -185,18 +186,18 @@ class Member:
         self.calls += 1
         try:
             try:
-                result = await self._unless_silent(work)
+                result = await self._watch.unless_silent(work)
             except CallRefused as refusal:
                 await self._remind(model, refusal)
-                result = await self._unless_silent(work)
+                result = await self._watch.unless_silent(work)
         except (CallRefused, ServerBusy):
             raise
         except EngineError as error:
-            self._note(health.call_failed(self._health, _now(), self._pauses), error)
+            self._watch.call_failed(error)
             raise
         finally:
             self.calls -= 1
-        self._health = health.call_succeeded(self._health)
+        self._watch.call_succeeded()
         return result
 
     async def _remind(self, model: str, refusal: CallRefused) -> None:
@@ -208,49 +209,6 @@ class Member:
             await self.take(model, path)
         except CheckpointRefused as error:
             raise refusal from error
-
-    async def _unless_silent(self, work: Callable[[], Awaitable[Result]]) -> Result:
-        """The result, unless the server turns out to be gone meanwhile: `EngineUnavailable`."""
-        call = asyncio.ensure_future(work())
-        silence = asyncio.ensure_future(self._silent.wait())
-        try:
-            await asyncio.wait({call, silence}, return_when="FIRST_COMPLETED")
-            if call.done():
-                return call.result()
-            raise EngineUnavailable(f"{self.url} does not answer", retry_after=RETRY_SECONDS)
-        finally:
-            for task in (call, silence):
-                task.cancel()
-            await asyncio.gather(call, silence, return_exceptions=True)
-
-    async def _watch(self) -> None:
-        while True:
-            wait = self._health.probe_at - _now()
-            if wait > 0:
-                self._nudged.clear()
-                # Not by wait_for: on Python 3.11 it forgets a cancellation that comes with a nudge.
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(wait):
-                        await self._nudged.wait()
-            else:
-                await self._probe()
-
-    async def _probe(self) -> None:
-        try:
-            await self._examine()
-        except SparError as error:
-            self.trouble = error.message
-            self._note(health.probe_failed(self._health, _now(), self._pauses), error)
-            if not self.up:
-                self._silent.set()
-        except Exception as error:
-            # A mistake of ours must not end the watch: the server would never come back.
-            log.exception("%s cannot be probed", self.url)
-            self._note(health.probe_failed(self._health, _now(), self._pauses), error)
-        else:
-            self.trouble = ""
-            self._silent.clear()
-            self._note(health.probe_succeeded(self._health, _now(), self._pauses))
 
     async def _examine(self) -> None:
         """See that it is well and has what it should. Raises `EngineError`, `CheckpointRefused`."""
@@ -287,23 +245,10 @@ class Member:
                     await self._door.load_adapter(name, path)
                 self._held.add(name)
 
-    def _lacks(self, error: SparError) -> None:
-        self._note(health.lacking(self._health, _now()), error)
-
-    def _note(self, found: Health, error: Exception | None = None) -> None:
-        """Take over what is known now, and log whether that changes who is used."""
-        was_up, self._health = self.up, found
-        self._nudged.set()
-        if was_up and not self.up:
-            log.warning("%s is not used for now: %s", self.url, error)
-        if self.up and not was_up:
-            self.returns += 1
-            log.warning("%s is used for %s", self.url, " and ".join(sorted(self.roles)))
-            if self.abilities != self._told:
-                self._told = self.abilities
-                for line in self.abilities.missing():
-                    log.warning("%s has %s", self.url, line)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
+    def _is_back(self) -> None:
+        """Tell that it is used, and once what it cannot do."""
+        log.warning("%s is used for %s", self.url, " and ".join(sorted(self.roles)))
+        if self.abilities != self._told:
+            self._told = self.abilities
+            for line in self.abilities.missing():
+                log.warning("%s has %s", self.url, line)

@@ -11,17 +11,15 @@ from typing import Any
 import pytest
 
 from app.cli.eval import server
-from app.db.upgrade import upgrade
 from app.engine.base import Call
-from app.engine.scripted import ScriptedEngine
 from app.errors import EngineUnavailable
 from app.evaluation.http import Patience
 from app.evaluation.own_server import free_port
 from app.settings import Settings
-from tests.cli.conftest import served
+from tests.cli.conftest import evaluated
 from tests.cli.replay import Run
-from tests.helpers.evaluating import evaluated_server, ifeval_file
-from tests.helpers.scripts import FINE, SHORT, judged_text, verdict_of_critique
+from tests.helpers.evaluating import ifeval_file
+from tests.helpers.scripts import FINE, SHORT, judged_text
 
 PROMPTS = ["Name a color.", "Name, please, a city.", "Name a river."]
 Eval = Callable[..., Any]
@@ -55,10 +53,7 @@ def model() -> Model:
 @pytest.fixture
 def url(model: Model, tmp_path: Path) -> Iterator[str]:
     """A server with that model."""
-    database_url = f"sqlite+aiosqlite:///{tmp_path}/server.db"
-    upgrade(database_url)
-    engine = ScriptedEngine(model, verdict_of_critique)
-    with served(evaluated_server(engine, database_url)) as url:
+    with evaluated(model, tmp_path) as url:
         yield url
 
 
@@ -127,6 +122,18 @@ def test_runs_are_listed(run: Eval, file: str) -> None:
     assert re.search(r"night +ifeval +greedy +0, 0 +3/3 +0 +prompts_strict", run("list").stdout)
     (listed,) = values(run("list", "--json"))
     assert (listed["suite"], listed["done"]) == ("ifeval", 3)
+
+
+def test_a_list_shows_what_has_room(run: Eval, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("ifeval", "--data", file, "--name", "night")
+    monkeypatch.setenv("COLUMNS", "80")
+    heading, line = run("list").stdout.splitlines()
+    assert heading.split() == ["id", "name", "suite", "rows", "failed", "first", "figure"]
+    assert re.fullmatch(r"\w{26}  night  ifeval  3/3   0       prompts_strict [\d.]+% *", line)
+    run("ifeval", "--data", file, "--name", "a name of many words, all of them short")
+    heading, line, *_ = run("list").stdout.splitlines()
+    assert heading.split() == ["id", "name", "rows", "first", "figure"]
+    assert re.match(r"\w{26}  a name of many words, all…  3/3 ", line)
 
 
 def test_two_runs_are_compared(run: Eval, model: Model, file: str) -> None:

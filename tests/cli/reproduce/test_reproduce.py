@@ -1,23 +1,23 @@
 """`spar reproduce` from end to end: the real routes over a scripted engine, files in a folder."""
 
 import json
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from app.cli.eval import server
-from app.db.upgrade import upgrade
 from app.engine.base import Call
-from app.engine.scripted import ScriptedEngine
 from app.errors import EngineUnavailable
 from app.evaluation.http import Patience
 from app.evaluation.own_server import free_port
-from tests.cli.conftest import served
+from tests.cli.conftest import evaluated
 from tests.cli.replay import Run
-from tests.helpers.evaluating import evaluated_server, ifeval_file
-from tests.helpers.scripts import FINE, SHORT, Part, judged_text, part_of, verdict_of_critique
+from tests.helpers.evaluating import ifeval_file
+from tests.helpers.scripts import FINE, SHORT, Part, judged_text, part_of
 
 PROMPTS = ["Name a color.", "Name, please, a city.", "Name a river."]
 
@@ -28,10 +28,14 @@ class Model:
     def __init__(self) -> None:
         self.asked: list[Part] = []
         self.gone = False
+        self.interrupts = False
 
     async def __call__(self, call: Call) -> str:
         if self.gone:
             raise EngineUnavailable("the engine is restarting")
+        if self.interrupts:
+            self.interrupts = False
+            signal.pthread_kill(cast(int, threading.main_thread().ident), signal.SIGINT)
         part = part_of(call)
         self.asked.append(part)
         match part:
@@ -51,9 +55,7 @@ def model() -> Model:
 @pytest.fixture
 def url(model: Model, tmp_path: Path) -> Iterator[str]:
     """A server with that model."""
-    database_url = f"sqlite+aiosqlite:///{tmp_path}/server.db"
-    upgrade(database_url)
-    with served(evaluated_server(ScriptedEngine(model, verdict_of_critique), database_url)) as url:
+    with evaluated(model, tmp_path) as url:
         yield url
 
 
@@ -233,3 +235,18 @@ def test_a_server_that_goes_away_is_waited_for_by_the_next_command(
     assert "the same command goes on with it" in result.stderr.replace("\n", " ")
     model.gone = False
     assert by(run("scaling", "--data", file, "--votes", "1"), "mode")["bfs"]["items"] == 3
+
+
+@pytest.mark.parametrize("name", ["scaling", "iterations"])
+def test_an_interrupted_command_is_gone_on_with_by_the_same(
+    run: Reproduce, spar: Run, model: Model, file: str, url: str, tmp_path: Path, name: str
+) -> None:
+    model.interrupts = True
+    result = spar(
+        "reproduce", name, "--data", file, "--url", url, "--at-once", "1",
+        "--data-dir", str(tmp_path / "data"), "--to", str(tmp_path),
+    )  # fmt: skip
+    assert result.exit_code == 130
+    assert "Interrupted; the same command goes on with it." in result.stderr
+    assert "resume" not in result.stderr
+    assert run(name, "--data", file)["tables"]

@@ -1,7 +1,7 @@
 """Generated prompts: the same every time, conflict-free, checkable, split, and not for copying."""
 
 import re
-from itertools import combinations
+from itertools import combinations, repeat
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from app.constraints.checker import COPY_ID, Checker
 from app.constraints.validation import validate
 from tests.helpers.properties import calm
-from worker.prompts.generator import GeneratedPrompt, generate
+from worker.prompts import generator
+from worker.prompts.generator import GeneratedPrompt, draw, generate
 from worker.prompts.seeds import SeedSplit, all_seeds, seeds_of
 from worker.prompts.taxonomy import HELD_OUT, TAXONOMY, conflicts
 
@@ -82,25 +83,17 @@ def test_all_instructions_are_used_before_any_is_used_again() -> None:
     assert len(set(indices)) == len(indices)
 
 
-def test_texts_to_exclude_do_not_come_back() -> None:
-    known = {text(g) for g in generate(60, seed=6)[::2]}
-    again = [text(g) for g in generate(60, seed=6, exclude=known)]
-    assert len(set(again)) == 60
-    assert not known & set(again)
-
-
-def test_wrong_numbers_and_a_pool_that_is_used_up_are_refused() -> None:
+def test_wrong_numbers_and_a_pool_that_is_used_up_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with pytest.raises(ValueError, match="min_constraints"):
-        generate(1, seed=0, min_constraints=2, max_constraints=1)
-    with pytest.raises(ValueError, match="min_constraints"):
+        draw(seed=0, min_constraints=2, max_constraints=1)
+    with pytest.raises(ValueError, match="count"):
         generate(-1, seed=0)
-
-    class Everything:
-        def __contains__(self, _: object) -> bool:
-            return True
-
-    with pytest.raises(ValueError, match="no new prompt"):
-        generate(1, seed=0, exclude=Everything())
+    always = repeat(*generate(1, seed=0))
+    monkeypatch.setattr(generator, "_draw_all", lambda *_: always)
+    with pytest.raises(ValueError, match="no new prompt in 1000 attempts, after 1 prompts"):
+        generate(2, seed=0)
 
 
 @pytest.mark.parametrize("held_out", [False, True])
