@@ -53,14 +53,15 @@ async def by_content(call: Call) -> str:
     """What is said depends on nothing but the call, so that it is the same when asked again.
 
     Of the judged texts a third is accepted by every vote, a third by none, a third is contested.
+    How the judge is asked changes nothing.
     """
     text, part = judged_text(call) or "", part_of(call)
-    number = _hash(call.model, call.sampling.seed, call.messages[0].content)
     if part is Part.CRITIQUE:
+        number = _hash(call.model, call.sampling.seed, text)
         fate = _hash(text) % 3
         fine = number % 2 if fate == 2 else fate
         return f"{FINE if fine else SHORT} {number % 10}"
-    return f"{part} {number % 1000}"
+    return f"{part} {_hash(call.model, call.sampling.seed, call.messages[0].content) % 1000}"
 
 
 def _hash(*values: object) -> int:
