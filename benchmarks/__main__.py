@@ -23,12 +23,14 @@ from benchmarks.early_stop import EarlyStop
 from benchmarks.filling import Size
 from benchmarks.kernels import Kernel
 from benchmarks.over_http import OverHttp
-from benchmarks.phases import Phase
+from benchmarks.phases import PROMPTS, Phase
 from benchmarks.progress import progress_bar
 from benchmarks.prompts import read_prompts
+from benchmarks.queued import Queued
 from benchmarks.report import Row, print_table, write_json
 from benchmarks.rivals.parts import PARTS
 from benchmarks.rivals.parts import Part as RivalPart
+from benchmarks.staged import Staged
 from benchmarks.swap import Swap
 
 console = Console()
@@ -167,6 +169,30 @@ def rivals(
     """Measure this project beside its-hub, optillm and a sequential search, on one engine."""
     sections = {part.value: PARTS[part] for part in only or list(RivalPart)}
     _run(sections, model, rounds, at_once or [], quick, json)
+
+
+@cli.command()
+def queue(
+    model: Model = None,
+    searches: Annotated[int, typer.Option(min=1, help="Searches that are sent at once.")] = 1000,
+    json: Json = OUT / "queue.json",
+) -> None:
+    """Measure a long queue: the last searches against the first, and the server's memory."""
+    titled = {"queue": ("Small searches, all sent at once", Queued(searches))}
+    _run(titled, model, 1, [], quick=False, json=json, searches=searches)
+
+
+@cli.command()
+def staged(
+    model: Model = None,
+    rounds: Rounds = 1,
+    prompts: Annotated[int, typer.Option(min=1, max=PROMPTS, help="Prompts of an iteration.")] = 24,
+    quick: Quick = False,
+    json: Json = OUT / "staged.json",
+) -> None:
+    """Measure the worker's stages beside the same work of a reference, stage by stage."""
+    titled = {"staged": ("Responses, judgments and repairs of an iteration", Staged(prompts))}
+    _run(titled, model, rounds, [], quick, json, prompts=prompts)
 
 
 @cli.command()

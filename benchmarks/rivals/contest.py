@@ -3,12 +3,8 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from typing import Any
-
-import httpx
 
 from benchmarks.context import Context
 from benchmarks.instructions import LONG_INSTRUCTIONS
@@ -16,12 +12,11 @@ from benchmarks.rivals.children import Client, client
 from benchmarks.rivals.clients.protocol import Answer, Job, Question, Result
 from benchmarks.rivals.contenders import Contender
 from benchmarks.rivals.environments import python_of
+from benchmarks.rivals.metered import SERVER, MeteredServer, metered_server
 from benchmarks.rivals.metering import Tally
-from benchmarks.servers import Command, running
 
 RESPONSE_TOKENS, JUDGMENT_TOKENS = 128, 64
 WARM_UP_TOKENS = 4
-SERVER = ("-m", "benchmarks.rivals.server")
 SLACK = 0.1
 """Share of its tokens that a forced run may lack."""
 
@@ -61,10 +56,9 @@ class Run:
 class Contest:
     """The server and the contenders' processes."""
 
-    def __init__(self, context: Context, url: str, http: httpx.AsyncClient) -> None:
+    def __init__(self, context: Context, server: MeteredServer) -> None:
         self._context = context
-        self._url = url
-        self._http = http
+        self._server = server
         self._clients: dict[str, Client] = {}
 
     def enter(self, contender: Contender, process: Client) -> None:
@@ -94,20 +88,17 @@ class Contest:
     async def warm_up(self, contender: Contender) -> None:
         """One answer with the shortest of texts, so that nobody pays for first times."""
         self._context.advance(f"warming up {contender.name}", 0)
-        await self._begin(forced=True, limit=WARM_UP_TOKENS)
+        await self._server.begin(forced=True, limit=WARM_UP_TOKENS)
         await self._do(contender, [Question("Be brief.", "Name a colour.")], 1, forced=True)
 
     async def raw(self, at_once: int) -> Run:
         """The bare engine: so many independent responses at once, without any server."""
         self._context.advance(f"the bare engine, {at_once} at once", 0)
-        await self._begin(forced=True)
+        await self._server.begin(forced=True)
         tokens, _ = lengths(self._context)
         texts = [f"{number}. {LONG_INSTRUCTIONS[number % 32]}" for number in range(at_once)]
-        response = await self._http.post(
-            "/benchmark/raw", json={"texts": texts, "max_tokens": tokens}
-        )
-        response.raise_for_status()
-        run = Run(float(response.json()), [], await self._tally())
+        seconds = await self._server.raw(texts, tokens)
+        run = Run(seconds, [], await self._server.tally())
         self._context.advance("", run.tally.completion_tokens)
         return run
 
@@ -115,25 +106,16 @@ class Contest:
         self, contender: Contender, questions: Sequence[Question], load: int, *, forced: bool
     ) -> Run:
         self._context.advance(f"{contender.name}, {load} at once", 0)
-        await self._begin(forced=forced)
+        await self._server.begin(forced=forced)
         result = await self._do(contender, questions, load, forced=forced)
-        return Run(result.seconds, result.answers, await self._tally())
-
-    async def _tally(self) -> Tally:
-        response = await self._http.get("/benchmark/tally")
-        response.raise_for_status()
-        return Tally(**response.json())
+        return Run(result.seconds, result.answers, await self._server.tally())
 
     async def _do(
         self, contender: Contender, questions: Sequence[Question], load: int, *, forced: bool
     ) -> Result:
         options, limits = dict(contender.options), lengths(self._context)
-        job = Job(self._url, load, forced, *limits, list(questions), options)
+        job = Job(self._server.url, load, forced, *limits, list(questions), options)
         return await self._clients[contender.name].do(job)
-
-    async def _begin(self, *, forced: bool, limit: int | None = None) -> None:
-        body = {"forced": forced, "limit": limit}
-        (await self._http.post("/benchmark/begin", json=body)).raise_for_status()
 
 
 @asynccontextmanager
@@ -146,13 +128,14 @@ async def opened(
         context.advance(f"installing {peer}", 0)
         pythons[peer] = await python_of(peer)
     context.advance("starting the server", 0)
+    _, critique_tokens = lengths(context)
     async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory()))
-        url = await stack.enter_async_context(running(_command(context, folder, server), folder))
-        http = await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=None))
-        contest = Contest(context, url, http)
+        started = await stack.enter_async_context(
+            metered_server(context.model, critique_tokens, server)
+        )
+        contest = Contest(context, started)
         for number, each in enumerate(contenders):
-            logs = folder / str(number)
+            logs = started.folder / str(number)
             logs.mkdir()
             python = pythons[each.peer] if each.peer else None
             contest.enter(
@@ -166,14 +149,3 @@ def lengths(context: Context) -> tuple[int, int]:
     """Tokens of a response and of a judgment."""
     shorter = 4 if context.quick else 1
     return RESPONSE_TOKENS // shorter, JUDGMENT_TOKENS // shorter
-
-
-def _command(context: Context, folder: Path, server: Sequence[str]) -> Command:
-    _, critique_tokens = lengths(context)
-    arguments = [
-        *server,
-        *("--model", context.model),
-        *("--data", str(folder / "data")),
-        *("--critique-tokens", str(critique_tokens)),
-    ]
-    return Command("benchmark server", arguments, "/readyz")

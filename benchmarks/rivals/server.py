@@ -53,6 +53,8 @@ def serve(
     data: Annotated[Path, typer.Option()],
     port: Annotated[int, typer.Option()],
     critique_tokens: Annotated[int, typer.Option()],
+    max_waiting: Annotated[int, typer.Option()] = WAITING,
+    max_running: Annotated[int | None, typer.Option()] = None,
 ) -> None:
     """Run the server until it is told to stop, or until whoever started it is gone."""
     _end_with(os.getppid())
@@ -63,9 +65,11 @@ def serve(
         database_url=None,
         worker=False,
         separate_engines=False,
-        max_waiting=WAITING,
+        max_waiting=max_waiting,
         critique_tokens=critique_tokens,
     )
+    if max_running is not None:
+        settings = settings.model_copy(update={"max_running": max_running})
     data.mkdir(parents=True, exist_ok=True)
     upgrade(settings.url)
     # The server as it is, but for the class of its engine.

@@ -55,7 +55,14 @@ class SpeakingEngine(ScriptedEngine):
         finally:
             self.running -= 1
         cut = len(said) < len(words)
-        return Completion(" ".join(said), "length" if cut else "stop", prompt_tokens, len(said))
+        logprobs = tuple(self._position(call, word) for word in said if call.logprob_token_ids)
+        return Completion(
+            " ".join(said),
+            "length" if cut else "stop",
+            prompt_tokens,
+            len(said),
+            logprobs=logprobs,
+        )
 
     async def score(
         self, call: Call, options: Sequence[str], on_delta: OnDelta = ignore_delta

@@ -22,6 +22,19 @@ RESPONSE_TEMPERATURE, VOTE_TEMPERATURE, REFINE_TEMPERATURE = 0.9, 0.7, 0.7
 
 
 @dataclass(frozen=True, slots=True)
+class Shape:
+    """The tree, and the votes on each of its nodes."""
+
+    branch: int = BRANCH
+    beam: int = BEAM
+    depth: int = DEPTH
+    votes: int = VOTES
+
+
+SHAPE = Shape()
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """A response and its judgment."""
 
@@ -50,48 +63,60 @@ async def searching(job: Job) -> AsyncIterator[Ask]:
 class Search:
     """One breadth-first search; it ends with the first level that has an accepted node."""
 
-    def __init__(self, client: httpx.AsyncClient, job: Job, prompt: Prompt) -> None:
+    def __init__(
+        self, client: httpx.AsyncClient, job: Job, prompt: Prompt, shape: Shape = SHAPE
+    ) -> None:
         self._client = client
         self._job = job
         self._prompt = prompt
+        self._shape = shape
 
     async def run(self) -> str:
         """The best node's text; of equals the earliest."""
-        level = [await self._respond() for _ in range(BRANCH)]
-        nodes = list(level)
-        for _ in range(DEPTH - 1):
-            if any(node.value > GATE for node in level):
-                break
-            parents = sorted(level, key=lambda node: -node.value)[:BEAM]
-            level = [await self._refine(node) for node in parents for _ in range(BRANCH)]
-            nodes += level
-        return max(nodes, key=lambda node: node.value).text
+        level = [await self.judged(await self.respond()) for _ in range(self._shape.branch)]
+        return await self._grow(level, self._shape.depth - 1)
 
-    async def _respond(self) -> Node:
-        return await self._judged(
-            await self._text(
-                "actor", self._prompt.messages, self._job.response_tokens, RESPONSE_TEMPERATURE
-            )
+    async def repair(self, rejected: Node) -> str:
+        """The best text of a tree that begins with a judged response and is `depth` deep."""
+        return await self._grow([rejected], self._shape.depth)
+
+    async def respond(self) -> str:
+        """A response to the prompt."""
+        return await self._text(
+            "actor", self._prompt.messages, self._job.response_tokens, RESPONSE_TEMPERATURE
         )
 
-    async def _refine(self, node: Node) -> Node:
-        request = refine_messages(self._prompt, node.text, node.judgment)
-        opened = (*request, Message("assistant", OPENING))
-        text = await self._text("refiner", opened, self._job.response_tokens, REFINE_TEMPERATURE)
-        return await self._judged(text.strip())
-
-    async def _judged(self, text: str) -> Node:
+    async def judged(self, text: str) -> Node:
+        """A text with its votes, which are one request."""
         question = judge_messages(self._prompt, text)
         critiques = await self._texts(
             "refiner",
             question,
             self._job.judgment_tokens,
             VOTE_TEMPERATURE,
-            n=VOTES,
+            n=self._shape.votes,
             stop=["Verdict:"],
         )
         votes = [await self._vote(question, critique.strip()) for critique in critiques]
         return Node(text, Judgment(tuple(votes), (), GATE))
+
+    async def _grow(self, level: list[Node], levels: int) -> str:
+        nodes = list(level)
+        for _ in range(levels):
+            if any(node.value > GATE for node in level):
+                break
+            parents = sorted(level, key=lambda node: -node.value)[: self._shape.beam]
+            level = [
+                await self._refine(node) for node in parents for _ in range(self._shape.branch)
+            ]
+            nodes += level
+        return max(nodes, key=lambda node: node.value).text
+
+    async def _refine(self, node: Node) -> Node:
+        request = refine_messages(self._prompt, node.text, node.judgment)
+        opened = (*request, Message("assistant", OPENING))
+        text = await self._text("refiner", opened, self._job.response_tokens, REFINE_TEMPERATURE)
+        return await self.judged(text.strip())
 
     async def _vote(self, question: tuple[Message, ...], critique: str) -> Vote:
         """The verdict is one sampled token after the same line that this project writes.
