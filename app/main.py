@@ -41,6 +41,7 @@ from app.companion import keep_worker
 from app.constraints.checker import Checker
 from app.db.recorder import Recorder
 from app.db.session import Database
+from app.engine.base import SleepyEngine
 from app.engine.by_role import EnginesByRole, OwnEngine, shared_out
 from app.engine.fleet.fleet import Fleet, FleetConfig
 from app.engine.process import EngineConfig, usable_cores
@@ -51,6 +52,7 @@ from app.keys.spending import CountingEngine
 from app.observe.logs import configure_logs
 from app.observe.observer import Observer, open_observer
 from app.settings import Settings
+from app.sleeper import Sleeper
 from app.web.pages import add_pages
 from app.wiring import make_roles
 
@@ -123,6 +125,7 @@ async def _services(
     swapper = _swapper(settings, database, registry, engine, admission.gate, observer)
     swapper.start()
     loading = asyncio.create_task(_load(settings, engine, registry, on_engine))
+    sleeping = asyncio.create_task(_sleep(settings, database, engine, admission.gate))
     try:
         yield Services(
             settings=settings,
@@ -143,8 +146,9 @@ async def _services(
         )
     finally:
         await recorder.close(settings.shutdown_seconds)
-        loading.cancel()
-        await asyncio.gather(loading, return_exceptions=True)
+        for task in (loading, sleeping):
+            task.cancel()
+        await asyncio.gather(loading, sleeping, return_exceptions=True)
         await swapper.close()
         await engine.close()
         await checker.close()
@@ -165,6 +169,13 @@ async def _load(
         on_engine(None)
         if settings.worker:
             await keep_worker(settings)
+
+
+async def _sleep(settings: Settings, database: Database, engine: OwnEngine, gate: Gate) -> None:
+    """Have the engine sleep while a training runs, if it is to."""
+    if settings.sleep_while_training and isinstance(engine, SleepyEngine):
+        look, drain = settings.swap_seconds, settings.drain_seconds
+        await Sleeper(database, engine, gate, look=look, drain=drain).watch()
 
 
 def _swapper(
@@ -218,6 +229,7 @@ def _engine_config(settings: Settings, model: str) -> EngineConfig:
         adapters=settings.adapters,
         adapter_rank=settings.adapter_rank,
         adapter_targets=settings.adapter_targets,
+        sleeps=settings.sleep_while_training,
         more=settings.engine_args,
     )
 

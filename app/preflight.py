@@ -72,6 +72,20 @@ def check_data_folder(folder: Path) -> None:
         )
 
 
+def check_sleep(wanted: bool) -> None:
+    """Raise `ConfigurationError` unless an engine on this machine can sleep, where it is to."""
+    if not wanted:
+        return
+    from app.engine.process import can_sleep
+
+    if not can_sleep():
+        raise ConfigurationError(
+            "SPAR_SLEEP_WHILE_TRAINING needs an engine on a GPU, and this one runs on the CPU: "
+            "unset it.",
+            field="sleep_while_training",
+        )
+
+
 def _another(port: int) -> int:
     # Not below 1024: those ports are the system's.
     return port + 1 if 1024 <= port < 65_535 else 8000

@@ -126,8 +126,8 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(
         60.0,
         ge=0,
-        description="How long running requests may finish before full weights are replaced; new"
-        " ones wait meanwhile.",
+        description="How long running requests may finish before full weights are replaced, for"
+        " which new ones wait, or before the engine sleeps.",
     )
     keep_versions: PositiveInt = Field(
         3,
@@ -233,6 +233,11 @@ class Settings(BaseSettings):
     training_niceness: int = Field(
         10, ge=0, le=19, description="How far training steps back behind serving, as `nice`."
     )
+    sleep_while_training: bool = Field(
+        False,
+        description="Have the engine leave its GPU's memory to the trainer while it runs; requests"
+        " get 503 meanwhile. See docs/scaling.md.",
+    )
 
     @field_validator("record_prompts")
     @classmethod
@@ -254,6 +259,11 @@ class Settings(BaseSettings):
             raise ValueError(
                 "SPAR_SEPARATE_ENGINES and SPAR_ENGINE_ARGS are for an engine in this process,"
                 " which SPAR_ENGINES replaces"
+            )
+        if self.remote_engines and self.sleep_while_training:
+            raise ValueError(
+                "SPAR_SLEEP_WHILE_TRAINING is for an engine in this process: those of SPAR_ENGINES"
+                " do not sleep"
             )
         return self
 

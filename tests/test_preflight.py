@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from app.engine.process import can_sleep
 from app.errors import ConfigurationError
-from app.preflight import check_data_folder, check_port, check_python
+from app.preflight import check_data_folder, check_port, check_python, check_sleep
 
 
 @pytest.mark.parametrize("version", [(3, 11), (3, 12)])
@@ -58,3 +59,11 @@ def test_a_data_folder_without_space_is_refused(
     monkeypatch.setattr("app.preflight.NEEDED_BYTES", 10**18)
     with pytest.raises(ConfigurationError, match="MB of free disk"):
         check_data_folder(tmp_path)
+
+
+@pytest.mark.skipif(can_sleep(), reason="only a CPU's engine cannot sleep")
+def test_an_engine_on_a_cpu_cannot_be_told_to_sleep() -> None:
+    with pytest.raises(ConfigurationError, match=r"SPAR_SLEEP_WHILE_TRAINING .* unset") as refused:
+        check_sleep(True)
+    assert "\n" not in refused.value.message
+    check_sleep(False)

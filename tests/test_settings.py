@@ -94,6 +94,7 @@ def test_each_role_may_have_engines_of_its_own() -> None:
         ),
         ({"engines": ["a"], "separate_engines": True}, "engine in this process"),
         ({"engines": ["a"], "engine_args": {"seed": 1}}, "engine in this process"),
+        ({"engines": ["a"], "sleep_while_training": True}, "do not sleep"),
         ({"engine_args": "{tensor"}, "engine_args"),
     ],
 )

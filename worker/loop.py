@@ -13,6 +13,7 @@ from app.domain.checkpoint import Versions
 from app.domain.iteration import Status
 from app.errors import DatabaseError, LeaseLost, SparError
 from worker.schedule import Schedule
+from worker.watched import watched
 
 log = logging.getLogger(__name__)
 
@@ -103,17 +104,7 @@ class Loop:
 
         The first of them to end ends the other: raises what it raised.
         """
-        running = asyncio.ensure_future(self._run(iteration, incumbents, lease))
-        watch = asyncio.create_task(self._watch(iteration.id, lease))
-        both = {running, watch}
-        try:
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-            first = running if running.done() else watch
-        finally:
-            for task in both:
-                task.cancel()
-            await asyncio.gather(*both, return_exceptions=True)
-        first.result()
+        await watched(self._run(iteration, incumbents, lease), self._watch(iteration.id, lease))
 
     async def _watch(self, iteration_id: str, lease: Lease) -> None:
         while True:

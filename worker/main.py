@@ -18,10 +18,12 @@ from app.engine.remote import RemoteEngine
 from app.observe.logs import configure_logs
 from app.settings import Settings
 from app.wiring import make_roles
+from worker.gpu import WhileAsleep
 from worker.iteration import run_iteration
 from worker.loop import Loop
 from worker.patience import PatientEngine
 from worker.schedule import Schedule
+from worker.trainer import run_training
 from worker.work import Place, Work
 
 CALL_SECONDS = 600.0
@@ -49,12 +51,21 @@ async def _work(settings: Settings, model: str) -> None:
     checker = Checker(settings.check_processes, settings.check_seconds)
     database = Database(settings.url)
     roles = make_roles(settings, engine, checker)
+    owner = f"{socket.gethostname()}:{os.getpid()}:{ULID()}"
+    asleep = WhileAsleep(
+        database,
+        remote.asleep,
+        owner=owner,
+        lease_seconds=settings.lease_seconds,
+        patience_seconds=settings.patience_seconds,
+    )
     place = Place(
         data=settings.data.absolute(),
         model=model,
         accelerate_config=settings.accelerate_config,
         niceness=settings.training_niceness,
         labelled_pairs=settings.labelled_pairs,
+        train=asleep if settings.sleep_while_training else run_training,
     )
 
     async def run(iteration: StoredIteration, incumbents: Versions, lease: Lease) -> None:
@@ -66,7 +77,7 @@ async def _work(settings: Settings, model: str) -> None:
     loop = Loop(
         database,
         run,
-        owner=f"{socket.gethostname()}:{os.getpid()}:{ULID()}",
+        owner=owner,
         lease_seconds=settings.lease_seconds,
         schedule=schedule,
     )

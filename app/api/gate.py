@@ -1,12 +1,15 @@
-"""The gate everybody passes who uses the models: closed while their weights are replaced."""
+"""The gate everybody passes who uses the models: closed while they are replaced, or sleep."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from app.errors import EngineUnavailable
 
 RETRY_AFTER_SECONDS = 1
+
+Reason = Callable[[], EngineUnavailable]
+"""Why somebody cannot be inside."""
 
 
 class Gate:
@@ -18,33 +21,48 @@ class Gate:
         self._empty = asyncio.Event()
         self._empty.set()
         self._inside: set[Passage] = set()
+        self._closing = asyncio.Lock()
+        self._turned_away: Reason | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether nobody is let in now."""
+        return not self._open.is_set()
 
     def passage(self) -> "Passage":
         """A passage for one request."""
         return Passage(self)
 
     @asynccontextmanager
-    async def drained(self, seconds: float) -> AsyncIterator[None]:
+    async def drained(self, seconds: float, away: Reason | None = None) -> AsyncIterator[None]:
         """Nobody is inside while the block runs, and whoever comes waits for its end.
 
         Who is inside may finish within so many seconds; then is sent out by `EngineUnavailable`.
-        Only one block at a time.
+        With `away` nobody waits: who comes is turned away with it, from the beginning on. One
+        block at a time: the next one waits.
         """
-        self._open.clear()
-        try:
+        async with self._closing:
+            self._turned_away = away
+            self._open.clear()
             try:
-                async with asyncio.timeout(seconds):
+                try:
+                    async with asyncio.timeout(seconds):
+                        await self._empty.wait()
+                except TimeoutError:
+                    self._send_out(away or _replaced)
                     await self._empty.wait()
-            except TimeoutError:
-                self._send_out()
-                await self._empty.wait()
-            yield
-        finally:
-            self._open.set()
+                yield
+            finally:
+                self._open.set()
 
     async def let_in(self, passage: "Passage") -> None:
-        """Wait until the gate is open, then count the passage as inside."""
+        """Wait until the gate is open, then count the passage as inside.
+
+        Raises `EngineUnavailable` where whoever comes is turned away.
+        """
         while not self._open.is_set():  # it may close again before this task goes on
+            if self._turned_away is not None:
+                raise self._turned_away()
             await self._open.wait()
         self._inside.add(passage)
         self._empty.clear()
@@ -55,9 +73,9 @@ class Gate:
         if not self._inside:
             self._empty.set()
 
-    def _send_out(self) -> None:
+    def _send_out(self, reason: Reason) -> None:
         for passage in list(self._inside):
-            passage.end()
+            passage.end(reason)
 
 
 class Passage:
@@ -66,11 +84,14 @@ class Passage:
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
         self._entered = False
-        self._ended = False
+        self._ended: Reason | None = None
         self._limit: asyncio.Timeout | None = None
 
     async def enter(self) -> None:
-        """Wait while the gate is closed. From then on the weights stay, until `leave`."""
+        """Wait while the gate is closed. From then on the weights stay, until `leave`.
+
+        Raises what `Gate.let_in` raises.
+        """
         if not self._entered:
             await self._gate.let_in(self)
             self._entered = True
@@ -83,8 +104,8 @@ class Passage:
     async def working(self) -> AsyncIterator[None]:
         """Work with the models as long as the block. Raises `EngineUnavailable` when sent out."""
         await self.enter()
-        if self._ended:
-            raise _replaced()
+        if self._ended is not None:
+            raise self._ended()
         limit = asyncio.timeout(None)
         try:
             async with limit:
@@ -94,16 +115,16 @@ class Passage:
                 finally:
                     self._limit = None
         except TimeoutError as error:
-            if not limit.expired():
+            if not limit.expired() or self._ended is None:
                 raise
-            raise _replaced() from error
+            raise self._ended() from error
         finally:
-            if self._ended:
+            if self._ended is not None:
                 self.leave()
 
-    def end(self) -> None:
+    def end(self, reason: Reason) -> None:
         """Stop the work, or keep it from beginning."""
-        self._ended = True
+        self._ended = reason
         if self._limit is None:
             self.leave()
         else:

@@ -5,6 +5,8 @@ from pydantic import BaseModel
 
 from app import __version__
 from app.api.deps import ServicesDep
+from app.engine.alive import engine_asleep
+from app.engine.base import is_asleep
 from app.errors import EngineUnavailable
 
 router = APIRouter(tags=["health"])
@@ -14,6 +16,7 @@ class HealthOut(BaseModel):
     status: str
     version: str
     engine_ready: bool
+    engine_asleep: bool
     engine_restarts: int
     engine_calls: int
     requests: int
@@ -32,6 +35,7 @@ async def healthz(services: ServicesDep) -> HealthOut:
         status="ok",
         version=__version__,
         engine_ready=services.engine.ready,
+        engine_asleep=is_asleep(services.engine),
         engine_restarts=services.engine.restarts,
         engine_calls=services.engine.unfinished,
         requests=services.admission.admitted,
@@ -43,6 +47,8 @@ async def healthz(services: ServicesDep) -> HealthOut:
 @router.get("/readyz")
 async def readyz(services: ServicesDep) -> ReadyOut:
     """200 when the engine takes calls and the promoted checkpoints are loaded, else 503."""
+    if is_asleep(services.engine):
+        raise engine_asleep()
     if not services.engine.ready:
         raise EngineUnavailable("the engine is starting or restarting", retry_after=10)
     if not services.registry.ready:

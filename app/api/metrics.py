@@ -6,6 +6,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from app import __version__
 from app.api.deps import Services, ServicesDep
 from app.db.figures import IterationCounts
+from app.engine.base import is_asleep
 from app.engine.figures import Measured
 from app.observe.snapshot import Snapshot
 
@@ -31,6 +32,7 @@ def snapshot(services: Services, iterations: IterationCounts | None) -> Snapshot
         version=__version__,
         ready=engine.ready and registry.ready,
         engine_ready=engine.ready,
+        engine_asleep=is_asleep(engine),
         engine_restarts=engine.restarts,
         engine_calls=engine.unfinished,
         engines=engine.figures if isinstance(engine, Measured) else {},

@@ -12,7 +12,7 @@ from app.checkpoints.report import ServerReport
 from app.db.checkpoints import CheckpointRepository, Promotion
 from app.db.session import Database
 from app.domain.checkpoint import Role, Versions
-from app.engine.base import Engine
+from app.engine.base import Engine, is_asleep
 from app.errors import CheckpointRefused, NotFound, SparError
 
 log = logging.getLogger(__name__)
@@ -22,6 +22,8 @@ HISTORY = 100
 
 OnSwap = Callable[[float | None], None]
 """Told how many seconds a swap took, from the sight of the promotion; None when it failed."""
+
+ASLEEP = "asleep while a training has the GPU"
 
 FAILURES_TO_TELL = 2
 """Failed looks in a row that are worth a line in the log; a lock held for a moment is not."""
@@ -136,7 +138,7 @@ class Swapper:
         await self._report.say(
             self._registry.versions if ready else Versions(),
             ready=ready and self._engine.ready,
-            error=self._error,
+            error=self._error or (ASLEEP if is_asleep(self._engine) else None),
         )
         if self._engine.ready:
             await self._registry.retire(_newest(history, self._keep), self._times.idle)

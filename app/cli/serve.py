@@ -31,7 +31,7 @@ def serve(
     from app.configure import settings_from
     from app.db.upgrade import upgrade
     from app.keys.policy import check_keys
-    from app.preflight import check_data_folder, check_port, check_python
+    from app.preflight import check_data_folder, check_port, check_python, check_sleep
 
     settings = settings_from(
         host=host,
@@ -45,6 +45,7 @@ def serve(
     check_python()
     check_data_folder(settings.data)
     check_port(settings.host, settings.port)
+    check_sleep(settings.sleep_while_training)
     say(f"Data folder: {settings.data.absolute()}")
     path = resolve(settings.model)
     say(f"Model: {path}")

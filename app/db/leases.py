@@ -22,6 +22,8 @@ from app.errors import DatabaseError, LeaseLost
 log = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 0.5
+TRAINING = "training"
+"""The lease under which a trainer has the GPU, where engines sleep meanwhile."""
 
 
 class Lease:

@@ -39,6 +39,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield setup.worker(elsewhere, health)
     yield setup.schedule(settings.schedule, worker=settings.worker)
     yield setup.accelerate(settings.accelerate_config)
+    yield setup.sleeping(wanted=settings.sleep_while_training, on_cpu=not gpus)
     yield setup.labelled_pairs(settings.labelled_pairs)
     yield setup.traces(settings.otlp_endpoint)
 

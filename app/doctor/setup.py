@@ -97,6 +97,13 @@ def accelerate(file: Path | None) -> Finding:
     return ok("training", f"{content['distributed_type']}, by {file}")
 
 
+def sleeping(*, wanted: bool, on_cpu: bool) -> Finding:
+    """Whether the engine can leave its memory to the trainer, if it is to."""
+    if wanted and on_cpu:
+        return fail("sleep", "an engine on a CPU cannot", "unset SPAR_SLEEP_WHILE_TRAINING")
+    return ok("sleep", "while training" if wanted else "never")
+
+
 def labelled_pairs(file: Path | None) -> Finding:
     """Whether the file of labelled pairs is there."""
     if file is not None and not file.is_file():
@@ -126,7 +133,8 @@ def server(health: Mapping[str, Any] | None) -> Finding:
     """How the running server is, if there is one."""
     if health is None:
         return ok("server", "none runs here")
-    if not health["engine_ready"]:
+    asleep = health.get("engine_asleep")
+    if not (health["engine_ready"] or asleep):
         return warn("server", "its engine is not ready", "wait a minute; else read its log")
     if health.get("version") != __version__:
         words = f"it runs {health.get('version')}, installed is {__version__}"
@@ -137,7 +145,9 @@ def server(health: Mapping[str, Any] | None) -> Finding:
     if health.get("engine_restarts"):
         words = f"its engine died {health['engine_restarts']} time(s)"
         return warn("server", words, "read its log; memory is the usual reason")
-    return ok("server", "answers and is ready")
+    return ok(
+        "server", "its engine sleeps while a training runs" if asleep else "answers and is ready"
+    )
 
 
 def worker(url: str | None, health: Mapping[str, Any] | None) -> Finding:

@@ -37,3 +37,10 @@ async def while_alive(llm: "AsyncLLM", work: Coroutine[Any, Any, Result]) -> Res
 def engine_died() -> EngineUnavailable:
     """The error for whoever needs an engine that has died."""
     return EngineUnavailable("the engine died; it is being restarted", retry_after=30)
+
+
+def engine_asleep() -> EngineUnavailable:
+    """The error for whoever needs an engine that sleeps."""
+    return EngineUnavailable(
+        "the engine sleeps while a training has the GPU; try again later", retry_after=30
+    )

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from app.domain.prompt import Message
 from app.domain.sampling import Sampling
@@ -195,3 +195,32 @@ class AdapterEngine(Engine, Protocol):
     def adapter_targets(self) -> frozenset[str] | None:
         """The linear layers an adapter may change, such as `down_proj`; None for all."""
         ...
+
+
+@runtime_checkable
+class SleepyEngine(Engine, Protocol):
+    """An engine that can leave the GPU's memory to somebody else for a while."""
+
+    @property
+    def asleep(self) -> bool:
+        """Whether it sleeps: every call is refused, and it is not `ready`."""
+        ...
+
+    async def sleep(self) -> None:
+        """Give the GPU's memory back. Calls under way are waited for, so nobody should be at it.
+
+        Raises `EngineUnavailable` where that fails; the engine is started again then.
+        """
+        ...
+
+    async def wake_up(self) -> None:
+        """Serve again what was served before; nothing where it does not sleep.
+
+        Raises `EngineUnavailable` as `sleep` does.
+        """
+        ...
+
+
+def is_asleep(engine: Engine) -> bool:
+    """Whether an engine sleeps; one that cannot never does."""
+    return isinstance(engine, SleepyEngine) and engine.asleep

@@ -1,14 +1,22 @@
 """An engine for each role, so that the weights of one can be replaced without the other's."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from app.domain.checkpoint import Role, parse_served_name
 from app.domain.prompt import Message
-from app.engine.base import AdapterEngine, Call, Completion, OnDelta, ignore_delta
+from app.engine.base import (
+    AdapterEngine,
+    Call,
+    Completion,
+    OnDelta,
+    SleepyEngine,
+    ignore_delta,
+    is_asleep,
+)
 from app.engine.figures import EngineFigures, Measured
 from app.engine.process import EngineConfig
 from app.errors import EngineError
@@ -41,10 +49,7 @@ class EnginesByRole:
 
     async def close(self) -> None:
         """Stop all engines; the first error is raised when all have been tried."""
-        closing = (engine.close() for engine in self._engines.values())
-        for ended in await asyncio.gather(*closing, return_exceptions=True):
-            if isinstance(ended, BaseException):
-                raise ended
+        await _all_of(engine.close() for engine in self._engines.values())
 
     @property
     def ready(self) -> bool:
@@ -75,6 +80,19 @@ class EnginesByRole:
             if isinstance(engine, Measured)
             for figures in engine.figures.values()
         }
+
+    @property
+    def asleep(self) -> bool:
+        """Whether all engines sleep."""
+        return all(is_asleep(engine) for engine in self._engines.values())
+
+    async def sleep(self) -> None:
+        """See `SleepyEngine.sleep`."""
+        await _all_of(engine.sleep() for engine in self._sleepy)
+
+    async def wake_up(self) -> None:
+        """See `SleepyEngine.wake_up`."""
+        await _all_of(engine.wake_up() for engine in self._sleepy)
 
     @property
     def max_adapter_rank(self) -> int:
@@ -122,6 +140,10 @@ class EnginesByRole:
     def _any(self) -> OwnEngine:
         return next(iter(self._engines.values()))
 
+    @property
+    def _sleepy(self) -> list[SleepyEngine]:
+        return [one for one in self._engines.values() if isinstance(one, SleepyEngine)]
+
     def _of(self, name: str) -> OwnEngine:
         served = parse_served_name(name)
         if served is None:
@@ -142,3 +164,10 @@ def shared_out(config: EngineConfig, cores: Sequence[int]) -> dict[Role, EngineC
         )
         for number, role in enumerate(Role)
     }
+
+
+async def _all_of(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Do all at once; the first error is raised when all have been tried."""
+    for ended in await asyncio.gather(*works, return_exceptions=True):
+        if isinstance(ended, BaseException):
+            raise ended

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from app.engine.alive import engine_asleep
 from app.engine.figures import EngineFigures, stat_logger
 from app.engine.orphans import SERVER_PID
 from app.errors import ConfigurationError, EngineUnavailable
@@ -37,6 +38,7 @@ class EngineConfig:
     """What the engine is started with; the names are `app.settings`' own.
 
     cores: the CPU cores its threads are bound to; None leaves it to the environment, else all.
+    sleeps: whether it is to be able to sleep, which a CPU's cannot.
     more: further arguments of vLLM's own.
     """
 
@@ -52,6 +54,7 @@ class EngineConfig:
     adapter_rank: int = 16
     adapter_targets: tuple[str, ...] | None = None
     cores: tuple[int, ...] | None = None
+    sleeps: bool = False
     more: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -64,7 +67,8 @@ class EngineProcess:
     """Keeps one vLLM engine running.
 
     `on_start` is called with every new engine, the first one and each restarted one. `weights`
-    is the folder (or hub name) of the weights that the next one starts with.
+    is the folder (or hub name) of the weights that the next one starts with. `asleep` is kept by
+    `app.engine.sleep`; an engine that is started is awake.
     """
 
     def __init__(self, config: EngineConfig, on_start: Callable[["AsyncLLM"], None]) -> None:
@@ -73,6 +77,7 @@ class EngineProcess:
         self._llm: AsyncLLM | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._spoilt = False
+        self.asleep = False
         self.restarts = 0
         self.weights = config.model
         self.figures = EngineFigures()
@@ -80,14 +85,20 @@ class EngineProcess:
     @property
     def ready(self) -> bool:
         """Whether the engine takes calls right now."""
+        return self._works and not self.asleep
+
+    @property
+    def _works(self) -> bool:
         return self._llm is not None and not self._llm.errored and not self._spoilt
 
     @property
     def llm(self) -> "AsyncLLM":
-        """The running engine. Raises `EngineUnavailable` while there is none."""
-        if self._llm is None or not self.ready:
+        """The running engine. Raises `EngineUnavailable` while there is none, or it sleeps."""
+        if self._llm is None or not self._works:
             state = "restarting" if self.restarts else "starting"
             raise EngineUnavailable(f"the engine is {state}; try again soon", retry_after=10)
+        if self.asleep:
+            raise engine_asleep()
         return self._llm
 
     async def start(self) -> None:
@@ -126,11 +137,11 @@ class EngineProcess:
     async def _restart_when_dead(self) -> None:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            if self._llm is not None and not self.ready:
+            if self._llm is not None and not self._works:
                 self.restarts += 1
                 log.error("the engine died; restarting it (restart %d)", self.restarts)
                 self._llm.shutdown()
-                self._llm, self._spoilt = None, False
+                self._llm, self._spoilt, self.asleep = None, False, False
                 self.figures.forget_now()
                 await self._relaunch()
 
@@ -226,6 +237,8 @@ def our_arguments(config: EngineConfig, weights: str) -> dict[str, Any]:
             "max_lora_rank": config.adapter_rank,
             "lora_target_modules": config.targets and list(config.targets),
         }
+    if config.sleeps:
+        arguments["enable_sleep_mode"] = True
     if on_cpu():
         arguments |= {
             "kv_cache_memory_bytes": int(config.kv_cache_gib * 2**30),
@@ -261,6 +274,13 @@ def on_cpu() -> bool:
     from vllm.platforms import current_platform
 
     return bool(current_platform.is_cpu())
+
+
+def can_sleep() -> bool:
+    """Whether engines can sleep on this kind of machine."""
+    from vllm.platforms import current_platform
+
+    return bool(current_platform.is_sleep_mode_available())
 
 
 def usable_cores() -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from app.engine.base import Call, Completion, Delta, OnDelta, ignore_delta
 from app.engine.remote_errors import RETRY_SECONDS, error_of
 from app.engine.remote_shapes import (
     ChatReply,
+    HealthReply,
     ModelsReply,
     Streamed,
     TokenizeReply,
@@ -87,6 +88,10 @@ class RemoteEngine:
         lengths = [model.max_model_len for model in models if model.max_model_len is not None]
         self._context_tokens = min(lengths, default=CONTEXT_TOKENS)
         self._model = models[0].id if models else None
+
+    async def asleep(self) -> bool:
+        """Whether the engine of a server of ours sleeps. Raises as `start` does."""
+        return (await self._request(HealthReply, "GET", "/healthz")).engine_asleep
 
     async def close(self) -> None:
         """Close the connections; calls under way fail."""

@@ -32,6 +32,12 @@ class ModelsReply(BaseModel):
     data: list[_Model]
 
 
+class HealthReply(BaseModel):
+    """`GET /healthz` of a server of ours."""
+
+    engine_asleep: bool = False
+
+
 class TokenizeReply(BaseModel):
     """`POST /tokenize`."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from app.domain.checkpoint import Role, parse_served_name
 from app.domain.prompt import Message
+from app.engine.alive import engine_asleep
 from app.engine.base import (
     Call,
     Completion,
@@ -37,6 +38,8 @@ class ScriptedEngine:
         self.started: list[Call] = []
         self.aborted: list[Call] = []
         self.running = 0
+        self.asleep = False
+        self.sleeps = 0
         self.adapters: dict[str, Path] = {}
         self.weights: dict[Role, tuple[str, Path]] = {}
         self._vocabulary: list[str] = []
@@ -115,8 +118,20 @@ class ScriptedEngine:
             if not adapter.startswith(f"{served[0]}@")
         }
 
+    async def sleep(self) -> None:
+        """Take no calls; nobody may be at it."""
+        assert not self.running, "a call is cut off"
+        self.asleep, self.ready = True, False
+        self.sleeps += 1
+
+    async def wake_up(self) -> None:
+        """Take calls again."""
+        self.asleep, self.ready = False, True
+
     def _check_served(self, name: str) -> None:
-        """Refuse what other weights served, once some were replaced."""
+        """Refuse all while asleep, and what other weights served, once some were replaced."""
+        if self.asleep:
+            raise engine_asleep()
         served = parse_served_name(name)
         if served is None or name in self.adapters:
             return

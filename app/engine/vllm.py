@@ -20,6 +20,7 @@ from app.engine.base import (
 from app.engine.figures import EngineFigures
 from app.engine.process import EngineConfig, EngineProcess
 from app.engine.rendering import Renderer
+from app.engine.sleep import Sleep
 from app.engine.weights import Weights
 from app.errors import EngineError, EngineUnavailable, InvalidRequest
 
@@ -42,6 +43,7 @@ class VllmEngine:
         self._config = config
         self._adapters = Adapters()
         self._weights = Weights(self._process, self._adapters)
+        self._sleep = Sleep(self._process)
         self._renderer: Renderer | None = None
         self._numbers = count(1)
 
@@ -100,6 +102,19 @@ class VllmEngine:
     async def load_weights(self, name: str, folder: Path) -> None:
         """Replace the model's weights, for every role; see `AdapterEngine.load_weights`."""
         await self._weights.load(name, folder)
+
+    @property
+    def asleep(self) -> bool:
+        """See `SleepyEngine.asleep`."""
+        return self._process.asleep
+
+    async def sleep(self) -> None:
+        """See `SleepyEngine.sleep`."""
+        await self._sleep.begin()
+
+    async def wake_up(self) -> None:
+        """See `SleepyEngine.wake_up`."""
+        await self._sleep.end()
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         """Length in tokens of the rendered conversation. Raises `EngineUnavailable`."""
@@ -172,8 +187,8 @@ class VllmEngine:
     @property
     def _render(self) -> Renderer:
         """The renderer, while there is an engine to render for."""
-        if self._renderer is None or not self._process.ready:
-            raise EngineUnavailable("the engine is not running; try again soon", retry_after=10)
+        _ = self._process.llm  # raises where there is none
+        assert self._renderer is not None, "every engine comes with its own"
         return self._renderer
 
     def _renew(self, llm: "AsyncLLM") -> None:

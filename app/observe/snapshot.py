@@ -23,6 +23,7 @@ class Snapshot:
     version: str
     ready: bool
     engine_ready: bool
+    engine_asleep: bool
     engine_restarts: int
     engine_calls: int
     engines: Mapping[str, EngineFigures]
@@ -78,6 +79,7 @@ class Snapshot:
 
     def _engine(self) -> Iterator[Metric]:
         yield _gauge("spar_engine_ready", "1 when the engine takes calls.", self.engine_ready)
+        yield _gauge("spar_engine_asleep", "1 while it sleeps for a training.", self.engine_asleep)
         yield _gauge(
             "spar_engine_calls", "Calls running or queued in the engine.", self.engine_calls
         )

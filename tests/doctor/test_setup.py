@@ -115,6 +115,20 @@ def test_a_server_s_troubles_are_told(trouble: dict[str, Any]) -> None:
     assert finding.fix
 
 
+def test_a_server_whose_engine_sleeps_is_well() -> None:
+    finding = setup.server(HEALTHY | {"engine_ready": False, "engine_asleep": True})
+    assert finding.level is Level.OK
+    assert "sleeps" in finding.words
+
+
+def test_only_an_engine_on_a_gpu_can_sleep() -> None:
+    assert setup.sleeping(wanted=False, on_cpu=True).level is Level.OK
+    assert setup.sleeping(wanted=True, on_cpu=False).level is Level.OK
+    finding = setup.sleeping(wanted=True, on_cpu=True)
+    assert finding.level is Level.FAIL
+    assert "SPAR_SLEEP_WHILE_TRAINING" in finding.fix
+
+
 def test_a_worker_needs_its_server() -> None:
     assert setup.worker(None, None).level is Level.OK
     assert setup.worker("http://x", HEALTHY).level is Level.OK

@@ -59,7 +59,7 @@ def test_what_the_settings_decide_is_known_to_vllm() -> None:
     from vllm.engine.arg_utils import AsyncEngineArgs
 
     names = {argument.name for argument in fields(AsyncEngineArgs)}
-    assert our_arguments(CONFIG, "base").keys() <= names
+    assert our_arguments(replace(CONFIG, sleeps=True), "base").keys() <= names
 
 
 def test_without_adapters_nothing_is_set_aside_for_them() -> None:
@@ -72,3 +72,8 @@ def test_no_prompt_is_split_on_a_cpu_where_its_seed_would_kill_the_engine() -> N
     arguments = our_arguments(replace(CONFIG, context_tokens=9000), "base")
     assert arguments["enable_chunked_prefill"] is False
     assert arguments["max_num_batched_tokens"] == 9000
+
+
+def test_an_engine_is_made_to_sleep_only_where_it_is_to() -> None:
+    assert "enable_sleep_mode" not in our_arguments(CONFIG, "base")
+    assert our_arguments(replace(CONFIG, sleeps=True), "base")["enable_sleep_mode"] is True
