@@ -1,6 +1,7 @@
 """The data files as tokenised datasets, kept in memory."""
 
 import sys
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -8,6 +9,7 @@ from datasets import Dataset
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
+from app.domain.control import control_texts
 from training.config import TrainingConfig
 from training.outcome import Refused
 from training.rows import Dialogue, Pair, read_rows
@@ -19,10 +21,10 @@ def preferences(config: TrainingConfig, tokenizer: PreTrainedTokenizerBase) -> D
 
     Raises `Refused` for data, or a chat template, that cannot be trained on.
     """
-    rows = [row.model_dump() for row in read_rows(config.data, Pair)]
-    kept = [row for row in rows if _longest_side(row, tokenizer) <= config.max_length]
-    _report_left_out(len(rows), len(kept), config)
-    return Dataset.from_list(kept)
+    rows = _harmless(read_rows(config.data, Pair), tokenizer, config)
+    fit = [row for row in rows if _longest_side(row, tokenizer) <= config.max_length]
+    _report_left_out(len(rows), len(fit), config)
+    return Dataset.from_list(fit)
 
 
 def dialogues(config: TrainingConfig, tokenizer: PreTrainedTokenizerBase) -> Dataset:
@@ -31,11 +33,11 @@ def dialogues(config: TrainingConfig, tokenizer: PreTrainedTokenizerBase) -> Dat
     Only the assistant's tokens are labelled. Raises `Refused` for data, or a chat template, that
     cannot be trained on.
     """
-    rows = [row.model_dump()["messages"] for row in read_rows(config.data, Dialogue)]
-    encoded = [encode(row, tokenizer) for row in rows]
-    kept = [row for row in encoded if len(row["input_ids"]) <= config.max_length]
-    _report_left_out(len(rows), len(kept), config)
-    return Dataset.from_list(kept)
+    rows = _harmless(read_rows(config.data, Dialogue), tokenizer, config)
+    encoded = [encode(row["messages"], tokenizer) for row in rows]
+    fit = [row for row in encoded if len(row["input_ids"]) <= config.max_length]
+    _report_left_out(len(encoded), len(fit), config)
+    return Dataset.from_list(fit)
 
 
 def encode(messages: Messages, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[int]]:
@@ -44,6 +46,27 @@ def encode(messages: Messages, tokenizer: PreTrainedTokenizerBase) -> dict[str, 
     tokens = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     labels = label(tokens["input_ids"], tokens["offset_mapping"], spans)
     return {"input_ids": tokens["input_ids"], "labels": labels}
+
+
+def _harmless(
+    rows: Sequence[Pair | Dialogue], tokenizer: PreTrainedTokenizerBase, config: TrainingConfig
+) -> list[dict[str, Any]]:
+    """The rows that hold no text of a control token, such as `<|im_end|>`.
+
+    When serving, such a text is kept from becoming the token. TRL's tokenising does not keep it,
+    so that what would be learnt is not what the model is later prompted with, and whoever wrote
+    the prompt could have spoken for another role.
+    """
+    control = control_texts(tokenizer)
+    if control is None:
+        return [row.model_dump() for row in rows]
+    harmless = [row for row in rows if not any(map(control.search, row.texts()))]
+    if not harmless:
+        raise Refused(f"{config.data}: every sample holds the text of a control token of the model")
+    if len(harmless) < len(rows):
+        count = len(rows) - len(harmless)
+        _report(f"left out {count} of {len(rows)} samples, which hold texts of control tokens")
+    return [row.model_dump() for row in harmless]
 
 
 def _longest_side(row: dict[str, Any], tokenizer: PreTrainedTokenizerBase) -> int:
@@ -66,7 +89,10 @@ def _report_left_out(given: int, kept: int, config: TrainingConfig) -> None:
             " `max_length`, or play on shorter prompts"
         )
     if kept < given:
-        print(
-            f"left out {given - kept} of {given} samples, longer than {config.max_length} tokens",
-            file=sys.stderr,
+        _report(
+            f"left out {given - kept} of {given} samples, longer than {config.max_length} tokens"
         )
+
+
+def _report(line: str) -> None:
+    print(line, file=sys.stderr)

@@ -53,6 +53,10 @@ class Pair(BaseModel):
     chosen: Annotated[Answer, AfterValidator(_answers)]
     rejected: Annotated[Answer, AfterValidator(_answers)]
 
+    def texts(self) -> Iterator[str]:
+        """What is said in it."""
+        return (message.content for message in (*self.prompt, *self.chosen, *self.rejected))
+
 
 class Dialogue(BaseModel):
     """A conversation whose assistant turns, all of them, are learnt. Other fields are ignored."""
@@ -60,6 +64,10 @@ class Dialogue(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     messages: Annotated[tuple[ChatMessage, ...], Field(min_length=1), AfterValidator(_teaches)]
+
+    def texts(self) -> Iterator[str]:
+        """What is said in it."""
+        return (message.content for message in self.messages)
 
 
 Row = TypeVar("Row", Pair, Dialogue)

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, cast
 
+from app.domain.control import control_texts
 from app.domain.prompt import Message
 from app.errors import PromptTooLong
 
@@ -42,7 +43,7 @@ class Renderer:
         self._tokenizer = tokenizer
         self._context_tokens = context_tokens
         self._single_tokens: dict[str, int | None] = {}
-        self._control = _control_texts(tokenizer)
+        self._control = control_texts(tokenizer)
 
     async def render(self, messages: Sequence[Message]) -> list[int]:
         """Token ids of the conversation, ready for the assistant to speak.
@@ -100,18 +101,6 @@ class Renderer:
             else:
                 tokens += self._tokenizer.encode(part, add_special_tokens=False)
         return tokens
-
-
-def _control_texts(tokenizer: Tokenizer) -> re.Pattern[str] | None:
-    """What matches the text of any control token; None when there are none.
-
-    A tokenizer without such a table never reads control tokens from text.
-    """
-    added = getattr(tokenizer, "added_tokens_decoder", {})
-    texts = {token.content for token in added.values() if token.special and token.content}
-    # The longest first, for one may begin with another.
-    longest_first = sorted(texts, key=lambda text: (-len(text), text))
-    return re.compile("|".join(map(re.escape, longest_first))) if texts else None
 
 
 class _Marks:
