@@ -41,10 +41,10 @@ from app.companion import keep_worker
 from app.constraints.checker import Checker
 from app.db.recorder import Recorder
 from app.db.session import Database
+from app.engine.arguments import EngineConfig, usable_cores
 from app.engine.base import SleepyEngine
 from app.engine.by_role import EnginesByRole, OwnEngine, shared_out
 from app.engine.fleet.fleet import Fleet, FleetConfig
-from app.engine.process import EngineConfig, usable_cores
 from app.engine.vllm import VllmEngine
 from app.errors import ConfigurationError, DatabaseError
 from app.keys.internal import internal_key

@@ -76,7 +76,7 @@ def check_sleep(wanted: bool) -> None:
     """Raise `ConfigurationError` unless an engine on this machine can sleep, where it is to."""
     if not wanted:
         return
-    from app.engine.process import can_sleep
+    from app.engine.arguments import can_sleep
 
     if not can_sleep():
         raise ConfigurationError(

@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 from app.domain.checkpoint import Role, served_name
 from app.domain.prompt import Message
 from app.domain.sampling import Sampling
+from app.engine.arguments import on_cpu
 from app.engine.base import Call, Completion
-from app.engine.process import on_cpu
 from app.settings import Settings
 from benchmarks.adapter_files import Choice, write_adapter
 from benchmarks.context import Context

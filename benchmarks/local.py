@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from app.constraints.checker import Checker
+from app.engine.arguments import EngineConfig
 from app.engine.base import Engine
-from app.engine.process import EngineConfig
 from app.engine.vllm import VllmEngine
 from app.roles.actor import Actor
 from app.roles.judge import Judge

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.engine.process import can_sleep
+from app.engine.arguments import can_sleep
 from app.errors import ConfigurationError
 from app.preflight import check_data_folder, check_port, check_python, check_sleep
 

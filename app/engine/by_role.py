@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from app.domain.checkpoint import Role, parse_served_name
 from app.domain.prompt import Message
+from app.engine.arguments import EngineConfig
 from app.engine.base import (
     AdapterEngine,
     Call,
@@ -18,7 +19,6 @@ from app.engine.base import (
     is_asleep,
 )
 from app.engine.figures import EngineFigures, Measured
-from app.engine.process import EngineConfig
 from app.errors import EngineError
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from app.domain.prompt import Message
 from app.engine.adapters import Adapters
+from app.engine.arguments import EngineConfig
 from app.engine.base import (
     Call,
     Completion,
@@ -18,7 +19,7 @@ from app.engine.base import (
     ignore_delta,
 )
 from app.engine.figures import EngineFigures
-from app.engine.process import EngineConfig, EngineProcess
+from app.engine.process import EngineProcess
 from app.engine.rendering import Renderer
 from app.engine.sleep import Sleep
 from app.engine.weights import Weights

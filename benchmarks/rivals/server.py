@@ -14,8 +14,8 @@ import uvicorn
 
 import app.main as server_module
 from app.db.upgrade import upgrade
+from app.engine.arguments import EngineConfig
 from app.engine.base import Call, Completion, OnDelta, ignore_delta
-from app.engine.process import EngineConfig
 from app.engine.vllm import VllmEngine
 from app.errors import ConfigurationError
 from app.settings import Settings

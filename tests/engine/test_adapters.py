@@ -9,8 +9,8 @@ import pytest_asyncio
 
 from app.domain.prompt import Message
 from app.domain.sampling import Sampling
+from app.engine.arguments import EngineConfig
 from app.engine.base import Call
-from app.engine.process import EngineConfig
 from app.engine.vllm import VllmEngine
 from app.errors import CheckpointRefused, EngineError
 from app.models import resolve_model

@@ -7,9 +7,9 @@ import pytest
 from app.domain.checkpoint import Role
 from app.domain.prompt import Message
 from app.domain.sampling import Sampling
+from app.engine.arguments import EngineConfig
 from app.engine.base import Call
 from app.engine.by_role import EnginesByRole, shared_out
-from app.engine.process import EngineConfig
 from app.engine.scripted import ScriptedEngine
 from app.errors import ConfigurationError, EngineError
 

@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from app.domain.prompt import Message
 from app.domain.sampling import Sampling
+from app.engine.arguments import EngineConfig
 from app.engine.base import Call
-from app.engine.process import EngineConfig
 from app.engine.vllm import VllmEngine
 from app.errors import CheckpointRefused, EngineError
 from app.models import resolve_model

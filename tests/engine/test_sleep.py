@@ -9,8 +9,8 @@ import torch
 
 from app.domain.prompt import Message
 from app.domain.sampling import Sampling
+from app.engine.arguments import EngineConfig, can_sleep
 from app.engine.base import Call, Completion
-from app.engine.process import EngineConfig, can_sleep
 from app.engine.vllm import VllmEngine
 from app.errors import EngineUnavailable
 from app.models import resolve_model

@@ -12,8 +12,8 @@ from app.domain.options import Mode, SearchOptions
 from app.domain.prompt import Message
 from app.domain.sampling import Sampling
 from app.domain.tree import Tree
+from app.engine.arguments import EngineConfig
 from app.engine.base import Call, Delta
-from app.engine.process import EngineConfig
 from app.engine.vllm import VllmEngine
 from app.errors import PromptTooLong
 from app.models import resolve_model

@@ -14,8 +14,8 @@ from app.api import generate
 from app.db.recorder import Recorder
 from app.db.session import Database
 from app.db.upgrade import upgrade
+from app.engine.arguments import EngineConfig
 from app.engine.base import Call, Completion, OnDelta, ignore_delta
-from app.engine.process import EngineConfig
 from benchmarks.rivals import control, server
 from benchmarks.rivals.metering import Meter
 from tests.helpers.serving import door, served

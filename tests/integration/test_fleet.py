@@ -24,8 +24,8 @@ from app.db.session import Database
 from app.doctor import engines as doctor
 from app.doctor.finding import Finding, Level
 from app.domain.checkpoint import CheckpointKind, Role
+from app.engine.arguments import CORES, usable_cores
 from app.engine.fleet.fleet import Fleet
-from app.engine.process import CORES, usable_cores
 from app.settings import Settings
 from tests.helpers.swapping import World, until
 from tests.helpers.tiny_model import RANK, make_tiny_adapter, make_tiny_model

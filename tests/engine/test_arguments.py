@@ -4,7 +4,8 @@ from dataclasses import fields, replace
 
 import pytest
 
-from app.engine.process import EngineConfig, checked_arguments, on_cpu, our_arguments
+from app.engine import arguments
+from app.engine.arguments import EngineConfig, checked_arguments, our_arguments
 
 KNOWN = {"tensor_parallel_size", "model", "swap_space"}
 
@@ -50,9 +51,9 @@ CONFIG = EngineConfig(
 
 
 def test_weights_trained_since_are_read_with_the_base_models_tokenizer() -> None:
-    arguments = our_arguments(CONFIG, "data/checkpoints/actor@3")
-    assert arguments["model"] == "data/checkpoints/actor@3"
-    assert arguments["tokenizer"] == arguments["hf_config_path"] == "base"
+    found = our_arguments(CONFIG, "data/checkpoints/actor@3")
+    assert found["model"] == "data/checkpoints/actor@3"
+    assert found["tokenizer"] == found["hf_config_path"] == "base"
 
 
 def test_what_the_settings_decide_is_known_to_vllm() -> None:
@@ -63,15 +64,17 @@ def test_what_the_settings_decide_is_known_to_vllm() -> None:
 
 
 def test_without_adapters_nothing_is_set_aside_for_them() -> None:
-    arguments = our_arguments(replace(CONFIG, adapters=0), "base")
-    assert not [name for name in arguments if "lora" in name]
+    found = our_arguments(replace(CONFIG, adapters=0), "base")
+    assert not [name for name in found if "lora" in name]
 
 
-@pytest.mark.skipif(not on_cpu(), reason="the trouble is a CPU's")
-def test_no_prompt_is_split_on_a_cpu_where_its_seed_would_kill_the_engine() -> None:
-    arguments = our_arguments(replace(CONFIG, context_tokens=9000), "base")
-    assert arguments["enable_chunked_prefill"] is False
-    assert arguments["max_num_batched_tokens"] == 9000
+def test_no_prompt_is_split_on_a_cpu_where_its_seed_would_kill_the_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(arguments, "on_cpu", lambda: True)
+    found = our_arguments(replace(CONFIG, context_tokens=9000), "base")
+    assert found["enable_chunked_prefill"] is False
+    assert found["max_num_batched_tokens"] == 9000
 
 
 def test_an_engine_is_made_to_sleep_only_where_it_is_to() -> None:

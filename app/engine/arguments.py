@@ -1,0 +1,145 @@
+"""What vLLM's engine is started with: its arguments and its environment."""
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from app.engine.orphans import SERVER_PID
+
+MIN_BATCH_TOKENS = 2048
+CORES = "VLLM_CPU_OMP_THREADS_BIND"
+CPU_TARGETS = ("o_proj", "down_proj")
+"""Adapters of more layers cost a CPU too much: docs/performance.md."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """What the engine is started with; the names are `app.settings`' own.
+
+    cores: the CPU cores its threads are bound to; None leaves it to the environment, else all.
+    sleeps: whether it is to be able to sleep, which a CPU's cannot.
+    more: further arguments of vLLM's own.
+    """
+
+    model: str
+    dtype: str
+    context_tokens: int
+    kv_cache_gib: float
+    gpu_memory_utilization: float
+    block_size: int
+    max_num_seqs: int
+    compile: bool
+    adapters: int = 4
+    adapter_rank: int = 16
+    adapter_targets: tuple[str, ...] | None = None
+    cores: tuple[int, ...] | None = None
+    sleeps: bool = False
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def targets(self) -> tuple[str, ...] | None:
+        """The layers that may have an adapter; None for all."""
+        return self.adapter_targets or (CPU_TARGETS if on_cpu() else None)
+
+
+def our_arguments(config: EngineConfig, weights: str) -> dict[str, Any]:
+    """The arguments of vLLM's engine that the settings decide, on this kind of machine."""
+    arguments: dict[str, Any] = {
+        "model": weights,
+        # Whatever weights were trained since, this is the model they are for.
+        "tokenizer": config.model,
+        "hf_config_path": config.model,
+        "dtype": config.dtype,
+        "max_model_len": config.context_tokens,
+        "max_num_seqs": config.max_num_seqs,
+        "block_size": config.block_size,
+        "enable_prefix_caching": True,
+        "scheduling_policy": "priority",
+        "enforce_eager": not config.compile,
+        "disable_log_stats": True,
+    }
+    if config.adapters:
+        arguments |= {
+            "enable_lora": True,
+            "max_loras": config.adapters,
+            "max_cpu_loras": 2 * config.adapters,
+            "max_lora_rank": config.adapter_rank,
+            "lora_target_modules": config.targets and list(config.targets),
+        }
+    if config.sleeps:
+        arguments["enable_sleep_mode"] = True
+    if on_cpu():
+        arguments |= {
+            "kv_cache_memory_bytes": int(config.kv_cache_gib * 2**30),
+            # A prompt prefilled in pieces rewinds its seed's generator, which a CPU generator
+            # cannot do: the engine would die. So no prompt is split: a batch holds the longest.
+            "enable_chunked_prefill": False,
+            "max_num_batched_tokens": max(config.context_tokens, MIN_BATCH_TOKENS),
+        }
+    else:
+        arguments["gpu_memory_utilization"] = config.gpu_memory_utilization
+    return arguments
+
+
+def checked_arguments(
+    more: Mapping[str, Any], known: Collection[str], ours: Collection[str]
+) -> Mapping[str, Any]:
+    """Further arguments of vLLM, which knows these. Raises `ValueError` naming the first wrong one.
+
+    Those that are `ours` have settings of their own, or decide what else is promised.
+    """
+    for name in more:
+        if name in ours:
+            raise ValueError(f"SPAR_ENGINE_ARGS cannot set {name}, which other settings decide")
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"; is it {near[0]}?" if near else ""
+            raise ValueError(f"SPAR_ENGINE_ARGS has {name}, which vLLM does not know{hint}")
+    return more
+
+
+def on_cpu() -> bool:
+    """Whether this vLLM was built for CPUs."""
+    from vllm.platforms import current_platform
+
+    return bool(current_platform.is_cpu())
+
+
+def can_sleep() -> bool:
+    """Whether engines can sleep on this kind of machine."""
+    from vllm.platforms import current_platform
+
+    return bool(current_platform.is_sleep_mode_available())
+
+
+def usable_cores() -> tuple[int, ...]:
+    """The numbers of the CPU cores that this process may use."""
+    return tuple(sorted(os.sched_getaffinity(0)))
+
+
+def _listed(cores: Sequence[int]) -> str:
+    return ",".join(map(str, cores))
+
+
+def prepare_environment(config: EngineConfig) -> None:
+    """Defaults for what vLLM reads from the environment; what is set already stays."""
+    defaults = {
+        CORES: _listed(usable_cores()),
+        "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
+        "VLLM_NO_USAGE_STATS": "1",
+        # Its warnings are about choices made here; its errors also come as ours.
+        "VLLM_LOGGING_LEVEL": "ERROR",
+        "TORCH_CPP_LOG_LEVEL": "ERROR",
+        "PYTHONWARNINGS": "ignore::FutureWarning",
+    }
+    if not config.compile:
+        # Without it vLLM compiles the counting of log-probabilities all the same, at the first
+        # judgments and again for other batch sizes: seconds each time on a CPU.
+        defaults["TORCHDYNAMO_DISABLE"] = "1"
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+    if config.cores is not None:
+        os.environ[CORES] = _listed(config.cores)
+    os.environ[SERVER_PID] = str(os.getpid())
