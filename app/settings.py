@@ -25,7 +25,7 @@ class Settings(BaseSettings):
     """Settings of one server process; `docs/configuration.md` is generated from this class."""
 
     model_config = SettingsConfigDict(
-        env_prefix="SPAR_", env_file=".env", extra="ignore", frozen=True
+        env_prefix="SPAR_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
     )
 
     host: str = Field("127.0.0.1", description="Address to listen on.")

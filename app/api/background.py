@@ -5,11 +5,13 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from app.api.admission import Admission
+from app.api.admission import RETRY_AFTER_SECONDS, Admission
 from app.api.gate import Passage
+from app.errors import Overloaded
 
 LOOK_SECONDS = 0.02
 QUIET_SECONDS = 5.0
+PLACES = 1024  # Several workers' calls at once; each waiting call holds its text in memory.
 
 
 class Background:
@@ -26,11 +28,14 @@ class Background:
         alone: int,
         beside_people: int,
         quiet_seconds: float = QUIET_SECONDS,
+        places: int = PLACES,
     ) -> None:
         self._people = people
         self._alone = alone
         self._beside_people = beside_people
         self._quiet_seconds = quiet_seconds
+        self._places = places
+        self.admitted = 0
         self._next = asyncio.Lock()
         self.running = 0
 
@@ -48,7 +53,12 @@ class Background:
             self.running -= 1
 
     def enter(self) -> "BackgroundPlace":
-        """Take a place; nobody is turned away here, so places are not counted."""
+        """Take a place. Raises `Overloaded` when `places` calls run or wait already."""
+        if self.admitted >= self._places:
+            raise Overloaded(
+                f"{self.admitted} background calls are running or waiting already; try again later",
+                retry_after=RETRY_AFTER_SECONDS,
+            )
         return BackgroundPlace(self, self._people.gate.passage())
 
     def _limit(self) -> int:
@@ -63,6 +73,7 @@ class BackgroundPlace:
     def __init__(self, queue: Background, passage: Passage) -> None:
         self._queue = queue
         self._passage = passage
+        self._queue.admitted += 1
 
     async def settle(self) -> None:
         """See `Place.settle`."""
@@ -71,6 +82,7 @@ class BackgroundPlace:
     def leave(self) -> None:
         """Give the place back."""
         self._passage.leave()
+        self._queue.admitted -= 1
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:

@@ -97,10 +97,10 @@ class ChatIn(Continuing):
     """A chat completion request.
 
     `search`, `budget`, `constraints`, `response` (one to repair) and `include_tree` go with the
-    search modes (`model="actor:bfs"`), `priority` (lower is served first) and `checkpoint` with
-    every model. A model's name may say its version too (`actor@12`, `actor@12:bfs`). As in vLLM,
-    `logprob_token_ids` asks for the log-probabilities of these tokens instead of the likeliest
-    ones', and `return_tokens_as_token_ids` names tokens as `token_id:5`.
+    search modes (`model="actor:bfs"`), `priority` (above 0 gives way to all others) and
+    `checkpoint` with every model. A model's name may say its version too (`actor@12`,
+    `actor@12:bfs`). As in vLLM, `logprob_token_ids` asks for the log-probabilities of these tokens
+    instead of the likeliest ones', and `return_tokens_as_token_ids` names tokens as `token_id:5`.
     """
 
     model: Text
@@ -118,7 +118,12 @@ class ChatIn(Continuing):
     return_tokens_as_token_ids: bool = False
     stream: bool = False
     stream_options: StreamOptions | None = None
-    priority: int = Field(0, ge=-1000, le=1000)
+    priority: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="Above 0, the request gives way to all others. Nobody can overtake.",
+    )
     search: SearchIn | None = None
     budget: BudgetIn | None = None
     constraints: list[ConstraintIn] | None = Field(None, max_length=64)

@@ -73,7 +73,9 @@ class SearchTrace:
     @contextmanager
     def on_phase(self, phase: Phase, node_id: int) -> Iterator[None]:
         """A span while the block runs: a node's is the search's child, any other the node's."""
-        above = self._span if phase is Phase.NODE else self._nodes[node_id]
+        # A response that came with the request stands at the root, which no span made.
+        own = None if phase is Phase.NODE else self._nodes.get(node_id)
+        above = own or self._span
         span = self._tracer.start_span(phase, set_span_in_context(above, Context()))
         if phase is Phase.NODE:
             span.set_attribute("spar.node.id", node_id)

@@ -3,8 +3,11 @@
 import asyncio
 from contextlib import AsyncExitStack
 
+import pytest
+
 from app.api.admission import Admission
 from app.api.background import Background
+from app.errors import Overloaded
 
 TIME_TO_TRY = 0.1
 
@@ -75,3 +78,12 @@ async def test_a_call_that_is_cancelled_while_it_waits_takes_no_turn() -> None:
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
         assert queue.running == 4
+
+
+def test_who_gives_way_is_turned_away_too_when_the_queue_is_full() -> None:
+    queue = Background(Admission(4, 4), alone=1, beside_people=1, places=2)
+    first, _ = queue.enter(), queue.enter()
+    with pytest.raises(Overloaded):
+        queue.enter()
+    first.leave()
+    queue.enter()

@@ -46,6 +46,9 @@ def test_the_settings_are_accepted(name: str, monkeypatch: pytest.MonkeyPatch) -
             monkeypatch.setenv(key, default[1] if default else value)
     settings = Settings(_env_file=None)
     assert settings.port == 8000
+    # What compose passes on empty is as good as not set.
+    assert settings.model is None
+    assert settings.accelerate_config is None
 
 
 @each_service

@@ -107,6 +107,15 @@ async def test_a_search_is_a_trace_and_a_node_a_span(
     assert second.attributes["spar.value"] == 0.0
 
 
+async def test_the_judgment_of_a_response_that_came_along_is_the_searchs_own(
+    client: httpx.AsyncClient, exporter: InMemorySpanExporter
+) -> None:
+    answer = await client.post("/generate", json=BODY | {"response": "one two three four five"})
+    assert answer.status_code == 200, answer.text
+    [search] = named(exporter, "search")
+    assert below(named(exporter, "judge")[0], search)
+
+
 async def test_a_trace_that_came_along_is_gone_on_with(
     client: httpx.AsyncClient, exporter: InMemorySpanExporter
 ) -> None:

@@ -123,6 +123,8 @@ export class TreeView {
     const card = event.target.closest("[data-id]");
     if (!card || event.altKey || event.ctrlKey || event.metaKey) return;
     const id = Number(card.dataset.id);
+    // A key moves in the tree as it is known, not as the last frame showed it.
+    this.draw();
     if (event.key === "Enter" || event.key === " ") {
       this.select(id, { focus: true });
       this.onOpen(id);
