@@ -22,14 +22,16 @@ def dpo_trainer(config: TrainingConfig, callbacks: list[TrainerCallback]) -> DPO
     """
     tokenizer = load_tokenizer(config)
     dataset = preferences(config, tokenizer)
+    # Before the model: DeepSpeed ZeRO-3 splits a model at loading only if it knows of it by then.
+    args = DPOConfig(
+        **common_arguments(config),
+        beta=config.beta,
+        loss_type=["sigmoid", "sft"],
+        loss_weights=[1.0, config.sft_weight],
+    )
     return DPOTrainer(
         model=load_model(config),
-        args=DPOConfig(
-            **common_arguments(config),
-            beta=config.beta,
-            loss_type=["sigmoid", "sft"],
-            loss_weights=[1.0, config.sft_weight],
-        ),
+        args=args,
         train_dataset=dataset,
         processing_class=tokenizer,
         peft_config=new_adapter(config),

@@ -17,9 +17,11 @@ def sft_trainer(config: TrainingConfig, callbacks: list[TrainerCallback]) -> SFT
     """
     tokenizer = load_tokenizer(config)
     dataset = dialogues(config, tokenizer)
+    # Before the model: DeepSpeed ZeRO-3 splits a model at loading only if it knows of it by then.
+    args = SFTConfig(**common_arguments(config))
     return SFTTrainer(
         model=load_model(config),
-        args=SFTConfig(**common_arguments(config)),
+        args=args,
         train_dataset=dataset,
         processing_class=tokenizer,
         peft_config=new_adapter(config),

@@ -33,6 +33,8 @@ def open_postgresql(url: URL, *, migrating: bool) -> AsyncEngine:
     """An engine for a PostgreSQL database; see `open_engine`."""
     engine = create_async_engine(
         url,
+        # Errors are logged, and parameters hold prompts.
+        hide_parameters=True,
         # A connection that broke while nobody used it is replaced, and nobody notices.
         pool_pre_ping=True,
         connect_args={name: value for name, value in CONNECTION.items() if name not in url.query},

@@ -12,7 +12,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 def open_sqlite(url: URL, *, migrating: bool) -> AsyncEngine:
     """An engine for a SQLite file; see `open_engine`."""
-    engine = create_async_engine(url)
+    # Errors are logged, and parameters hold prompts.
+    engine = create_async_engine(url, hide_parameters=True)
     foreign_keys = "OFF" if migrating else "ON"
     begin = "BEGIN IMMEDIATE" if migrating else "BEGIN"
     rolling_back: set[asyncio.Future[None]] = set()

@@ -174,6 +174,9 @@ class TrainOptions(_Options):
         4, description="Most samples that go through the model at once; a divisor of `batch_size`."
     )
     max_length: PositiveInt = Field(2048, description="Longest sample, in tokens.")
+    gradient_checkpointing: bool = Field(
+        False, description="Whether to save memory for large models at a quarter more time."
+    )
     save_steps: PositiveInt = Field(50, description="Steps between trainer checkpoints.")
 
 

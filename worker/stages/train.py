@@ -156,6 +156,7 @@ def _prepare(
         batch_size=at_once,
         gradient_accumulation=times,
         max_length=options.max_length,
+        gradient_checkpointing=options.gradient_checkpointing,
         seed=work.options.seed,
         save_steps=options.save_steps,
         warmup_ratio=options.warmup,
