@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
+from app.checkpoints.place import place
 from app.checkpoints.verify import verify, verify_full
 from app.db.checkpoints import CheckpointRepository, StoredCheckpoint
 from app.db.session import Database
@@ -67,7 +68,7 @@ class CheckpointStore:
 
     async def adapter_folder(self, stored: StoredCheckpoint, weights: Path) -> Path:
         """The folder of an adapter for these weights, checked. Raises `CheckpointRefused`."""
-        folder, digest = self._place(stored)
+        folder, digest = place(stored, self._data)
         await asyncio.to_thread(
             verify,
             folder,
@@ -96,7 +97,7 @@ class CheckpointStore:
         if stored.kind is CheckpointKind.BASE:
             return self.model
         self.check_kind(stored)
-        folder, digest = self._place(stored)
+        folder, digest = place(stored, self._data)
         await asyncio.to_thread(
             verify_full,
             folder,
@@ -121,16 +122,6 @@ class CheckpointStore:
             await self._record(stored, refusal)
             raise CheckpointRefused(refusal) from error
         await self._record(stored, None)
-
-    def _place(self, stored: StoredCheckpoint) -> tuple[Path, str]:
-        """Where a checkpoint's folder is, and its manifest's hash."""
-        if stored.path is None or stored.digest is None:
-            raise CheckpointRefused("its training has not finished")
-        data = self._data.resolve()
-        folder = (data / stored.path).resolve()
-        if not folder.is_relative_to(data):
-            raise CheckpointRefused(f"its folder {stored.path} lies outside the data folder")
-        return folder, stored.digest
 
     async def _record(self, stored: StoredCheckpoint, error: str | None) -> None:
         if stored.error == error:

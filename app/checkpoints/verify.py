@@ -61,6 +61,17 @@ def verify_full(folder: Path, digest: str, *, role: Role, version: int, base_mod
         check_model(folder, base_model=base_model)
 
 
+def verify_files(folder: Path, digest: str, role: Role, version: int) -> None:
+    """Raise `CheckpointRefused` unless a folder is this checkpoint's, with all its files as sealed.
+
+    Whether an engine can serve it is not looked at. See `verify`.
+    """
+    with _readable():
+        manifest = read_manifest(folder, digest)
+        _check_name_of(manifest, role, version)
+        _check_files(folder, manifest)
+
+
 @contextmanager
 def _readable() -> Iterator[None]:
     try:
@@ -72,15 +83,19 @@ def _readable() -> Iterator[None]:
 def _check_identity(
     manifest: Manifest, kind: CheckpointKind, role: Role, version: int, base_model: str
 ) -> None:
-    if (manifest.role, manifest.version) != (role, version):
-        found = served_name(manifest.role, manifest.version)
-        raise CheckpointRefused(f"the folder holds {found}, not {served_name(role, version)}")
+    _check_name_of(manifest, role, version)
     if manifest.kind is not kind:
         raise CheckpointRefused(
             f"the folder holds a checkpoint of kind {manifest.kind}, not {kind}"
         )
     if manifest.base != fingerprint(base_model):
         raise CheckpointRefused(f"it was made for another base model than {base_model}")
+
+
+def _check_name_of(manifest: Manifest, role: Role, version: int) -> None:
+    if (manifest.role, manifest.version) != (role, version):
+        found = served_name(manifest.role, manifest.version)
+        raise CheckpointRefused(f"the folder holds {found}, not {served_name(role, version)}")
 
 
 def _check_files(folder: Path, manifest: Manifest) -> None:

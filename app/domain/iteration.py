@@ -171,7 +171,7 @@ class TrainOptions(_Options):
     max_steps: PositiveInt | None = Field(None, description="Most optimiser steps.")
     batch_size: PositiveInt = Field(8, description="Samples per optimiser step.")
     micro_batch: PositiveInt = Field(
-        4, description="Most samples that go through the model at once; a divisor of `batch_size`."
+        4, description="Most samples that go through the model at once, in each training process."
     )
     max_length: PositiveInt = Field(2048, description="Longest sample, in tokens.")
     gradient_checkpointing: bool = Field(

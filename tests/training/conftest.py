@@ -63,7 +63,6 @@ def make_config(model: Path, tmp_path: Path) -> MakeConfig:
             "max_steps": 6,
             "save_steps": 2,
             "batch_size": 2,
-            "gradient_accumulation": 1,
             "threads": 1,
         }
         return TrainingConfig(**values | changes)

@@ -16,7 +16,7 @@ TWO = Path(__file__).parents[2] / "deploy" / "accelerate" / "two-cpus.yaml"
 
 @pytest.mark.timeout(240)
 async def test_two_processes_train_one_adapter(make_config: MakeConfig, tmp_path: Path) -> None:
-    config = make_config(max_steps=3, batch_size=1)
+    config = make_config(max_steps=3)
     steps: list[TrainingStep] = []
     await run_training(config, steps.append, accelerate_config=TWO)
     assert [step.step for step in steps] == [1, 2, 3], "one of them reports"
@@ -25,14 +25,12 @@ async def test_two_processes_train_one_adapter(make_config: MakeConfig, tmp_path
         "adapter_model.safetensors",
     }
     assert not config.work.exists()
-    alone = make_config(
-        max_steps=3, batch_size=2, output=tmp_path / "one", progress=tmp_path / "one.jsonl"
-    )
+    alone = make_config(max_steps=3, output=tmp_path / "one", progress=tmp_path / "one.jsonl")
     train(alone)
     pair, one = (load_file(made.output / "adapter_model.safetensors") for made in (config, alone))
     assert pair.keys() == one.keys()
     assert all(torch.isfinite(tensor).all() for tensor in pair.values())
-    # Two batches of one are averaged to what one batch of two gives, but for rounding.
+    # A step is of two samples either way: one in each process, averaged, or two in the only one.
     expected = TrainingStep.from_line((tmp_path / "one.jsonl").read_text().splitlines()[0])
     assert expected is not None
     assert steps[0].loss == pytest.approx(expected.loss, rel=1e-2)

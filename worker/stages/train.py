@@ -13,10 +13,13 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.checkpoints.manifest import fingerprint, seal
+from app.checkpoints.place import place
+from app.checkpoints.verify import verify_files
 from app.db.checkpoints import CheckpointRepository, StoredCheckpoint
 from app.db.samples import Sample, SampleRepository
 from app.domain.checkpoint import CheckpointKind, Role, served_name
 from app.domain.iteration import Kind, TrainOptions
+from app.errors import CheckpointRefused
 from training.config import Kind as TrainingKind
 from training.config import Method, TrainingConfig
 from training.step import TrainingStep
@@ -82,7 +85,7 @@ async def _train(work: Work, role: Role, samples: Sequence[Sample]) -> int:
         begun = await checkpoints.get(role, version)
     if begun is not None and begun.digest is not None:
         return version
-    start = _start(work, parent, ground)
+    start = await asyncio.to_thread(_start, work, parent, ground)
     config = await asyncio.to_thread(_prepare, work, role, version, start, options, samples)
     await _run(work, role, config)
     # Full weights go back to the first of all models, over any number of trainings.
@@ -105,17 +108,23 @@ def _check_method(method: str, parent: StoredCheckpoint) -> None:
 
 
 def _start(work: Work, parent: StoredCheckpoint, ground: StoredCheckpoint) -> Start:
-    """What a training goes on from: the parent, and the whole weights it needs."""
-    data = work.place.data.absolute()
-    model = work.place.model if ground.path is None else str(data / ground.path)
+    """What a training goes on from: the parent, and the whole weights it needs, both checked."""
     is_adapter = parent.kind is CheckpointKind.LORA and parent.path is not None
-    return Start(model, data / str(parent.path) if is_adapter else None)
+    return Start(
+        model=work.place.model if ground.path is None else str(_checked(work, ground)),
+        adapter=_checked(work, parent) if is_adapter else None,
+    )
 
 
-def batches(batch_size: int, micro_batch: int) -> tuple[int, int]:
-    """Samples at once, and how often before a step, that make just `batch_size` samples a step."""
-    at_once = max(size for size in range(1, micro_batch + 1) if batch_size % size == 0)
-    return at_once, batch_size // at_once
+def _checked(work: Work, stored: StoredCheckpoint) -> Path:
+    """A checkpoint's folder: inside the data folder, and with the content that was recorded."""
+    try:
+        folder, digest = place(stored, work.place.data)
+        verify_files(folder, digest, stored.role, stored.version)
+    except CheckpointRefused as error:
+        name = served_name(stored.role, stored.version)
+        raise TrainingFailed(f"{name} cannot be trained further: {error.message}") from error
+    return folder
 
 
 def _write_samples(file: Path, samples: Sequence[Sample]) -> None:
@@ -135,7 +144,6 @@ def _prepare(
     """Write the data of a training, and say how to train."""
     file = work.folder / f"{role}.jsonl"
     _write_samples(file, samples)
-    at_once, times = batches(options.batch_size, options.micro_batch)
     data = work.place.data.absolute()
     sft = role is Role.REFINER or work.iteration.kind is Kind.BOOTSTRAP
     return TrainingConfig(
@@ -153,8 +161,8 @@ def _prepare(
         learning_rate=options.learning_rate,
         epochs=options.epochs,
         max_steps=options.max_steps,
-        batch_size=at_once,
-        gradient_accumulation=times,
+        batch_size=options.batch_size,
+        micro_batch=options.micro_batch,
         max_length=options.max_length,
         gradient_checkpointing=options.gradient_checkpointing,
         seed=work.options.seed,

@@ -159,7 +159,7 @@ def training_config(bench: Bench, data: Path, output: Path, steps: int) -> dict[
         "warmup_ratio": 0,
         "max_steps": steps,
         "batch_size": size.batch,
-        "gradient_accumulation": 1,
+        "micro_batch": size.batch,
         "max_length": LONGEST_SAMPLE,
         "seed": bench.seed,
         "threads": size.threads,

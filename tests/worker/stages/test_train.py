@@ -5,19 +5,19 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from sqlalchemy import update
 
 from app.checkpoints.manifest import MANIFEST, fingerprint, read_manifest
 from app.db.checkpoints import CheckpointRepository, StoredCheckpoint
 from app.db.samples import Sample
+from app.db.tables import CheckpointRow
 from app.domain.checkpoint import PromotionCause, Role, Versions
 from app.domain.iteration import SampleKind, Stage, TrainOptions
 from tests.helpers.checkpoint_files import make_base
 from tests.helpers.iterating import OPTIONS, Trainer, World
 from training.config import Kind, TrainingConfig
 from worker.errors import TrainingFailed
-from worker.stages.train import batches, train
+from worker.stages.train import train
 from worker.trainer import OnProgress
 
 PAIR: dict[str, list[str]] = {"prompt": [], "chosen": [], "rejected": []}
@@ -121,17 +121,20 @@ async def test_full_weights_cannot_go_on_from_an_adapter(
         assert await CheckpointRepository(session).get(Role.ACTOR, 2) is None
 
 
-@given(st.integers(1, 200), st.integers(1, 64))
-def test_a_step_sees_as_many_samples_as_asked_for(batch_size: int, micro_batch: int) -> None:
-    at_once, times = batches(batch_size, micro_batch)
-    assert at_once * times == batch_size
-    assert at_once <= micro_batch
-
-
-@pytest.mark.parametrize(
-    ("batch_size", "micro_batch", "at_once"), [(8, 4, 4), (2, 4, 2), (8, 3, 2), (7, 4, 1)]
-)
-def test_as_many_samples_go_at_once_as_divide_a_step(
-    batch_size: int, micro_batch: int, at_once: int
+async def test_only_what_was_recorded_is_trained_further(
+    world: World, trainer: TrainerOfBoth
 ) -> None:
-    assert batches(batch_size, micro_batch) == (at_once, batch_size // at_once)
+    first = await trained(world, "lora")
+    weights = folder(world, first) / "adapter_model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1] + b"x")
+    with pytest.raises(TrainingFailed, match=r"actor@1 cannot be trained further: .*damaged"):
+        await trained(world, "lora")
+    weights.write_bytes(whole)
+    async with world.database.session() as session:
+        await session.execute(
+            update(CheckpointRow).where(CheckpointRow.version == 1).values(path="../x")
+        )
+    with pytest.raises(TrainingFailed, match=r"actor@1 .*outside the data folder"):
+        await trained(world, "lora")
+    assert len(trainer.trained) == 1
