@@ -167,6 +167,9 @@ class Settings(BaseSettings):
 
     max_tokens: PositiveInt = Field(512, description="Default length limit of a response.")
     max_nodes: PositiveInt = Field(64, description="Default and upper limit of nodes per search.")
+    max_seconds: PositiveInt = Field(
+        3600, description="Default and upper limit of a search's seconds, its wait included."
+    )
     response_temperature: Temperature = Field(
         0.9, description="Default temperature of responses; greedy mode uses 0."
     )

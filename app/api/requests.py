@@ -81,7 +81,13 @@ def _budget(body: BudgetIn, services: Services) -> Budget:
         raise InvalidRequest(
             f"`budget.max_nodes` may be at most {limit} on this server", field="budget.max_nodes"
         )
-    return Budget(body.max_nodes or limit, body.max_tokens, body.deadline_ms)
+    longest = services.settings.max_seconds * 1000
+    if body.deadline_ms is not None and body.deadline_ms > longest:
+        raise InvalidRequest(
+            f"`budget.deadline_ms` may be at most {longest} on this server",
+            field="budget.deadline_ms",
+        )
+    return Budget(body.max_nodes or limit, body.max_tokens, body.deadline_ms or longest)
 
 
 def _sampling(body: SamplingIn, mode: Mode, room: int, services: Services) -> Sampling:
