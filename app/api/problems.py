@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from app.api.schemas import Problem
+from app.api.watch import route_of
 from app.errors import EngineUnavailable, SparError
 from app.observe.context import current_request
 
@@ -66,7 +67,7 @@ async def _spar_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, SparError)
     # The engine's own end and return are logged where they happen, not once per request.
     if error.status >= 500 and not isinstance(error, EngineUnavailable):
-        log.error("%s %s: %s", request.method, request.url.path, error.message)
+        log.error("%s %s: %s", request.method, route_of(request.scope), error.message)
     headers = None if error.retry_after is None else {"Retry-After": str(error.retry_after)}
     return respond(problem(error), headers)
 

@@ -43,12 +43,13 @@ def create(
     key = Key(made.id, name, frozenset(scope), digest_of(made.secret), limits)
 
     async def add(session: "AsyncSession") -> bool:
+        from app.cli.auditing import record
         from app.db.keys import KeyRepository
 
         added = await KeyRepository(session).add(key)
         if added:
             scopes = ",".join(sorted(key.scopes))
-            await _record(session, f"keys create {key.id} ({name}) {scopes}")
+            await record(session, f"keys create {key.id} ({name}) {scopes}")
         return added
 
     if not _do(add, data=data, database_url=database_url):
@@ -88,11 +89,12 @@ def revoke(
     from app.errors import NotFound
 
     async def end(session: "AsyncSession") -> list[str]:
+        from app.cli.auditing import record
         from app.db.keys import KeyRepository
 
         revoked = await KeyRepository(session).revoke(name)
         for key_id in revoked:
-            await _record(session, f"keys revoke {key_id} ({name})")
+            await record(session, f"keys revoke {key_id} ({name})")
         return revoked
 
     if not _do(end, data=data, database_url=database_url):
@@ -137,17 +139,3 @@ def _do(work: "Callable[[AsyncSession], Awaitable[Result]]", **options: object) 
             await database.close()
 
     return asyncio.run(run())
-
-
-async def _record(session: "AsyncSession", action: str) -> None:
-    """Put what the command line does into the audit, in the same transaction."""
-    import getpass
-
-    from app.db.audit import Action, AuditRepository
-
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = "?"
-    done = Action(who=f"command line ({user})", action=action)
-    await AuditRepository(session).begin(done, status=200)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from app.cli.auditing import record
 from app.cli.console import err, say
 from app.db.prune import Old, count, prune
 from app.db.session import Database
@@ -36,6 +37,9 @@ async def run(url: str, older_than: timedelta, *, keep_accepted: bool, dry_run: 
         if dry_run:
             say(f"Would be forgotten: {_searches(total)}.")
         else:
+            async with database.session() as session:
+                kept = ", accepted ones kept" if keep_accepted else ""
+                await record(session, f"db prune {old.before:%Y-%m-%dT%H:%M:%SZ}{kept}")
             await _prune(database, old, total)
     finally:
         await database.close()

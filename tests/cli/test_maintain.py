@@ -68,6 +68,8 @@ def test_prune_says_how_many_and_forgets_them(spar: Run, old: str) -> None:
     assert spar(*prune, "--keep-accepted").stdout == "Forgotten: 0 searches.\n"
     assert spar(*prune).stdout == "Forgotten: 2 searches.\n"
     assert spar(*prune).stdout == "Forgotten: 0 searches.\n"
+    audit = spar("keys", "audit", "--database-url", old).stdout
+    assert audit.count("db prune") == 3, "what only counts changes nothing"
 
 
 @pytest.mark.parametrize("age", ["30", "soon", "-1d", "9999999w", ""])

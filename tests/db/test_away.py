@@ -15,12 +15,13 @@ from app.db.samples import SampleRepository
 from app.db.searches import SearchRepository
 from app.db.session import Database
 from app.db.tables import NodeRow, SearchRow
+from app.db.upgrade import upgrade
 from app.domain.iteration import Stage
 from app.domain.presets import PRESETS
 from app.errors import DatabaseError
 from tests.db.building import search_id, searched
 from tests.helpers.door import admin_door
-from tests.helpers.postgres import PostgresServer
+from tests.helpers.postgres import PostgresServer, postgres_server, standby_of
 
 SOON = [0.02] * 1000
 NODES = 4
@@ -58,6 +59,29 @@ async def test_a_restart_in_the_middle_of_recording_loses_nothing(
     await recorder.close(60)
     assert recorder.lost == 0
     assert await stored(database) == ([search_id(number) for number in range(60)], 60 * NODES)
+
+
+async def test_a_failover_in_the_middle_of_recording_loses_nothing() -> None:
+    with postgres_server() as primary, standby_of(primary) as standby:
+        hosts = f"{primary.folder},{standby.folder}"
+        url = f"postgresql://spar@/postgres?host={hosts}&target_session_attrs=read-write"
+        await asyncio.to_thread(upgrade, url)
+        database = Database(url)
+        recorder = Recorder(database, retry_delays=SOON)
+        for number in range(60):
+            recorder.submit(searched(search_id(number)))
+            await asyncio.sleep(0.002)
+            if number == 20:
+                await asyncio.to_thread(primary.stop)
+            if number == 40:
+                with pytest.raises(DatabaseError) as caught:
+                    await recorder.wait_for(search_id(40))
+                assert caught.value.retry_after == 1
+                standby.execute("SELECT pg_promote()")
+        await recorder.close(60)
+        assert recorder.lost == 0
+        assert await stored(database) == ([search_id(n) for n in range(60)], 60 * NODES)
+        await database.close()
 
 
 async def test_connections_cut_in_the_middle_of_recording_lose_nothing(

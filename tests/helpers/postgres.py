@@ -116,6 +116,30 @@ class PostgresServer:
 @contextmanager
 def postgres_server() -> Iterator[PostgresServer]:
     """A new server; it and its files are gone afterwards, also when this process is killed."""
+    with _place() as (folder, binaries):
+        _run(binaries / "initdb", "-D", folder / "data", "-U", "spar", "--no-sync",
+             "--auth=trust", "--encoding=UTF8", "--locale=C")  # fmt: skip
+        server = PostgresServer(folder, binaries)
+        server.start()
+        yield server
+
+
+@contextmanager
+def standby_of(primary: PostgresServer) -> Iterator[PostgresServer]:
+    """A second server that follows the first one: what is committed there is here too."""
+    with _place() as (folder, binaries):
+        _run(binaries / "pg_basebackup", "-D", folder / "data", "-h", primary.folder, "-U", "spar",
+             "--write-recovery-conf", "--checkpoint=fast", "--no-sync")  # fmt: skip
+        server = PostgresServer(folder, binaries)
+        server.start()
+        primary.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        primary.execute("SELECT pg_reload_conf()")
+        yield server
+
+
+@contextmanager
+def _place() -> Iterator[tuple[Path, Path]]:
+    """The folder of a server to be, and its programs; what runs there has ended afterwards."""
     # Not pytest's own folder: nobody else may enter that, and its path is long for a socket.
     folder = Path(tempfile.mkdtemp(prefix="spar-postgres-", dir="/tmp"))
     with subprocess.Popen(
@@ -124,12 +148,7 @@ def postgres_server() -> Iterator[PostgresServer]:
         try:
             if os.geteuid() == 0:
                 os.chown(folder, NOBODY, NOBODY)
-            binaries = _binaries(folder)
-            _run(binaries / "initdb", "-D", folder / "data", "-U", "spar", "--no-sync",
-                 "--auth=trust", "--encoding=UTF8", "--locale=C")  # fmt: skip
-            server = PostgresServer(folder, binaries)
-            server.start()
-            yield server
+            yield folder, _binaries(folder)
         finally:
             keeper.communicate(b"\n")
 
