@@ -51,7 +51,7 @@ from app.keys.internal import internal_key
 from app.keys.spending import CountingEngine
 from app.observe.logs import configure_logs
 from app.observe.observer import Observer, open_observer
-from app.settings import Settings
+from app.settings import Settings, advertised, reachable
 from app.sleeper import Sleeper
 from app.web.pages import add_pages
 from app.wiring import make_roles
@@ -191,7 +191,7 @@ def _swapper(
         registry,
         engine,
         drain=gate,
-        url=f"http://{settings.host}:{settings.port}",
+        url=f"http://{advertised(settings.host)}:{settings.port}",
         keep=settings.keep_versions,
         times=SwapTimes(look=settings.swap_seconds, drain=settings.drain_seconds),
         on_swap=observer.metrics.swap,
@@ -272,7 +272,7 @@ def serve(settings: Settings, model: str) -> None:
 
 
 def _say_where_to_go(settings: Settings) -> None:
-    url = f"http://{settings.host}:{settings.port}"
+    url = f"http://{reachable(settings.host)}:{settings.port}"
     spar = sys.argv[0] if Path(sys.argv[0]).name == "spar" else "spar"
     Console(stderr=True).print(
         f"\nReady: {url}\n"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from socket import gethostname
 from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -19,6 +20,9 @@ from app.setting_types import (
     Rank,
     Temperature,
 )
+
+EVERYWHERE = ("0.0.0.0", "::", "")
+"""Hosts that stand for every address of a machine."""
 
 
 class Settings(BaseSettings):
@@ -303,6 +307,11 @@ class Settings(BaseSettings):
 
 def reachable(host: str) -> str:
     """Where a server that listens on `host` is reached from its own machine."""
-    if host in ("0.0.0.0", "::", ""):
+    if host in EVERYWHERE:
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host
+
+
+def advertised(host: str) -> str:
+    """The name under which other machines know a server that listens on `host` of this one."""
+    return gethostname() if host in EVERYWHERE else reachable(host)

@@ -20,8 +20,8 @@ from benchmarks.servers import our_server, running
 FACTOR = 10.0
 WARM_SECONDS = 15.0
 """How long the sustainable rate is measured."""
-RECOVERY_SECONDS = 60.0
-"""How long to wait for the server to be as quick as before."""
+RECOVERY_SECONDS = 10.0
+"""A server has recovered when it is as quick as before within so many seconds."""
 AS_BEFORE = 2.0
 """Recovered means: one request takes at most so many times what it took before."""
 PATIENCE = 2.0

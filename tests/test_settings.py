@@ -1,13 +1,14 @@
 """The settings, and the page that lists them."""
 
 from pathlib import Path
+from socket import gethostname
 
 import pytest
 from pydantic import ValidationError
 
 from app.domain.checkpoint import Role
 from app.domain.options import FirstLook
-from app.settings import Settings
+from app.settings import Settings, advertised, reachable
 from scripts.configuration import PAGE, page
 
 
@@ -103,3 +104,14 @@ def test_settings_of_engines_that_contradict_each_other_are_refused(
 ) -> None:
     with pytest.raises(ValidationError, match=words):
         Settings.model_validate(given)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_a_server_that_listens_everywhere_is_known_by_its_machines_name(host: str) -> None:
+    assert reachable(host) == "127.0.0.1"
+    assert advertised(host) == gethostname()
+
+
+def test_a_server_that_listens_at_one_address_is_known_by_it() -> None:
+    assert reachable("10.0.0.1") == advertised("10.0.0.1") == "10.0.0.1"
+    assert reachable("::1") == advertised("::1") == "[::1]"

@@ -31,6 +31,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield found
     there = None if state is None else state.now
     yield machine.clock(datetime.now(UTC), there, "the database")
+    yield setup.keys(settings, ready=state is not None and state.missing == 0)
     yield setup.adapters(settings.data / "checkpoints", settings.adapter_rank, settings.adapters)
     yield setup.port(settings.host, settings.port, health)
     yield setup.server(health)

@@ -18,7 +18,7 @@ GIB = 2**30
 BESIDES_GIB = 2.5
 """What Python, torch and vLLM take beside the weights and the cache, in GiB (measured)."""
 DRIFT = timedelta(seconds=2)
-"""Leases and the sight of other servers bear this much difference between clocks."""
+"""With more between two clocks, times in logs and on pages mislead. Leases use the database's."""
 EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
 
 Find = Callable[[str], str | None]

@@ -1,5 +1,6 @@
 """What is configured: the model, the adapters, the worker, training, the port, traces."""
 
+import asyncio
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,8 +12,10 @@ import httpx
 from app import __version__
 from app.doctor.finding import Finding, fail, ok, tried, warn
 from app.errors import ConfigurationError
+from app.keys.policy import check_keys, is_loopback, keys_needed
 from app.models import check_model_folder, default_model_folder, resolve_model
 from app.preflight import check_port
+from app.settings import Settings
 
 PATIENCE_SECONDS = 0.7
 
@@ -95,6 +98,19 @@ def accelerate(file: Path | None) -> Finding:
         words = f"{file} is not a file of `accelerate config`"
         return fail("training", words, "make one: `accelerate config --config_file FILE`")
     return ok("training", f"{content['distributed_type']}, by {file}")
+
+
+def keys(settings: Settings, *, ready: bool) -> Finding:
+    """Whether there is a key where requests need one; `ready` where the database can be asked."""
+    if not keys_needed(settings):
+        if is_loopback(settings.host):
+            return ok("keys", "not needed")
+        words = f"off: whoever reaches {settings.host} may do everything"
+        return warn("keys", words, "unset SPAR_KEYS, and make one: `spar keys create NAME`")
+    if not ready:
+        words = f"needed at {settings.host}; the database cannot tell"
+        return warn("keys", words, "see above, then `spar keys create NAME`")
+    return tried("keys", "needed, and made", lambda: asyncio.run(check_keys(settings)))
 
 
 def sleeping(*, wanted: bool, on_cpu: bool) -> Finding:

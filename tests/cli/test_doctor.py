@@ -9,8 +9,8 @@ from tests.helpers.checkpoint_files import make_base
 
 CHECKS = (
     *("python", "vllm", "torch", "gpu", "cores", "model", "memory", "engine", "data", "database"),
-    *("clock", "adapters", "port", "server", "worker", "schedule", "training", "sleep", "pairs"),
-    "traces",
+    *("clock", "keys", "adapters", "port", "server", "worker", "schedule", "training", "sleep"),
+    *("pairs", "traces"),
 )
 
 

@@ -1,5 +1,6 @@
 """Checks of the configuration: fine, and each way in which it is not."""
 
+import asyncio
 import json
 import socket
 from pathlib import Path
@@ -10,8 +11,12 @@ import pytest
 from safetensors.numpy import save_file
 
 from app import __version__
+from app.db.keys import KeyRepository
+from app.db.session import Database
 from app.doctor import setup
 from app.doctor.finding import Level
+from app.domain.key import Key
+from app.settings import Settings
 
 HEALTHY: dict[str, Any] = {"engine_ready": True, "version": __version__}
 
@@ -34,6 +39,31 @@ def test_a_model_is_a_whole_folder_or_a_name(model: Path) -> None:
     assert setup.model(str(model / "no")).level is Level.FAIL
     (model / "tokenizer.json").unlink()
     assert setup.model(str(model)).level is Level.FAIL
+
+
+def public(file: Path, **values: Any) -> Settings:
+    return Settings(
+        _env_file=None, host="0.0.0.0", database_url=f"sqlite+aiosqlite:///{file}", **values
+    )
+
+
+def test_a_key_is_there_where_it_is_needed(migrated_file: Path, tmp_path: Path) -> None:
+    file = tmp_path / "spar.db"
+    file.write_bytes(migrated_file.read_bytes())
+    missing = setup.keys(public(file), ready=True)
+    assert (missing.level, "spar keys create" in missing.fix) == (Level.FAIL, True)
+    assert setup.keys(public(file), ready=False).level is Level.WARN
+    assert setup.keys(public(file, keys="off"), ready=True).level is Level.WARN
+    assert setup.keys(Settings(_env_file=None), ready=False).level is Level.OK
+    asyncio.run(make_key(f"sqlite+aiosqlite:///{file}"))
+    assert setup.keys(public(file), ready=True).level is Level.OK
+
+
+async def make_key(url: str) -> None:
+    database = Database(url)
+    async with database.session() as session:
+        await KeyRepository(session).add(Key("id", "ann", frozenset(), "digest"))
+    await database.close()
 
 
 def test_the_context_is_one_the_model_knows(model: Path, tmp_path: Path) -> None:
