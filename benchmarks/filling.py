@@ -13,13 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from ulid import ULID
 
 from app.db.engine import open_engine
-from app.db.iterations import IterationRepository, NewIteration
 from app.db.rows import node_rows, search_row, vote_rows
 from app.db.tables import (
     AuditRow,
     Base,
     FeedbackRow,
-    IterationRow,
     NodeRow,
     PromptRow,
     SearchRow,
@@ -27,14 +25,14 @@ from app.db.tables import (
 )
 from app.db.types import UtcDateTime
 from app.domain.budget import Budget, StopReason, Usage
-from app.domain.iteration import Source, Status
+from app.domain.iteration import Source
 from app.domain.judgment import Judgment, Vote
 from app.domain.options import Mode, SearchOptions
-from app.domain.presets import PRESETS
 from app.domain.prompt import Prompt
 from app.domain.sampling import Sampling
 from app.domain.tree import Tree
 from app.search.base import SearchRequest, SearchResult
+from benchmarks.filled_iterations import fill_evaluations, fill_iterations
 
 DIFFERENT = 1000
 """How many searches are made up; the others are copies. Also how many a transaction holds."""
@@ -77,7 +75,8 @@ async def fill(
 
     So many are `different`; the others are copies with an id and a time of their own, made in the
     database, since that is much quicker. Prompts, feedback and what admins did come along in
-    proportion, with a thousand iterations at most. Nothing else may run meanwhile.
+    proportion, with a thousand iterations and a hundred evaluations at most. Nothing else
+    may run meanwhile.
     """
     engine = open_engine(url)
     chance = random.Random(seed)
@@ -188,15 +187,12 @@ def _original(table: sa.Table) -> sa.Table:
 
 async def _fill_around(engine: AsyncEngine, searches: Sequence[str], size: Size) -> None:
     """Prompts, iterations, feedback and admins' actions, as a server of that age has them."""
-    iterations = min(1000, max(1, size.searches // 100))
+    hundredth = max(1, size.searches // 100)
     async with AsyncSession(engine) as session, session.begin():
-        repository = IterationRepository(session)
-        new = NewIteration("micro", PRESETS["micro"])
-        for _ in range(iterations):
-            used = await repository.add(new)
-        await session.execute(sa.update(IterationRow).values(status=Status.SUCCEEDED))
-    tenth, hundredth = size.searches // 10, size.searches // 100
-    answered = [searches[number % len(searches)] for number in range(hundredth)]
+        *_, used = await fill_iterations(session, min(1000, hundredth))
+        await fill_evaluations(session, min(100, hundredth))
+    tenth = size.searches // 10
+    answered = [searches[number % len(searches)] for number in range(size.searches // 100)]
     async with engine.begin() as connection:
         for table, rows in (
             (PromptRow, [_prompt(number) for number in range(tenth)]),

@@ -10,15 +10,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ulid import ULID
 
 from app.db.audit import AuditRepository
+from app.db.checkpoints import CheckpointRepository
 from app.db.engine import open_engine
+from app.db.evaluations import EvaluationRepository
 from app.db.feedback import FeedbackRepository
 from app.db.figures import iteration_counts
 from app.db.iterations import IterationRepository
 from app.db.prompts import PromptRepository
+from app.db.samples import SampleRepository
 from app.db.searches import SearchFilter, SearchRepository
 from app.db.session import Database
-from app.db.tables import SearchRow
+from app.db.tables import IterationRow, SearchRow
 from app.domain.budget import StopReason
+from app.domain.checkpoint import Role
 from app.domain.iteration import Source
 from app.domain.options import Mode
 from benchmarks.filling import YEAR, made_up
@@ -29,6 +33,7 @@ PAGE = 20
 MEDIAN_TARGET_MS = Target(50, at_least=False)
 
 Query = Callable[[AsyncSession], Awaitable[object]]
+Detail = Callable[[AsyncSession, str], Awaitable[object]]
 
 
 async def measure(url: str, rounds: int, seed: int = 1) -> list[Row]:
@@ -38,7 +43,8 @@ async def measure(url: str, rounds: int, seed: int = 1) -> list[Row]:
     try:
         ids = await _some_ids(database, chance, rounds)
         rows = []
-        for name, queries in _queries(chance, ids).items():
+        iterations = await _some_iterations(database, chance, rounds)
+        for name, queries in _queries(chance, ids, iterations).items():
             took = [await _timed(database, query) for query in queries]
             rows.append(Row(name, 1, Spread.of(took), "ms", MEDIAN_TARGET_MS))
         whole = [await _look_through_all(database)]
@@ -84,7 +90,26 @@ FILTERS = {
 }
 
 
-def _queries(chance: random.Random, ids: Sequence[str]) -> dict[str, list[Query]]:
+async def _iteration(session: AsyncSession, iteration: str) -> None:
+    """What the page of an iteration asks for."""
+    await IterationRepository(session).get(iteration)
+    await CheckpointRepository(session).of_iteration(iteration)
+    await SampleRepository(session, iteration).count_samples()
+
+
+DETAILS: dict[str, Detail] = {
+    "an iteration with its checkpoints": _iteration,
+    "samples of an iteration": lambda session, one: SampleRepository(session, one).samples(
+        Role.ACTOR, limit=PAGE
+    ),
+    "steps of a training": lambda session, one: SampleRepository(session, one).steps(Role.ACTOR),
+}
+"""What is asked about one iteration."""
+
+
+def _queries(
+    chance: random.Random, ids: Sequence[str], iterations: Sequence[str]
+) -> dict[str, list[Query]]:
     """Each query of the lists and details as often as there are ids."""
 
     def page(wanted: SearchFilter, cursor: str | None = None) -> Query:
@@ -97,7 +122,14 @@ def _queries(chance: random.Random, ids: Sequence[str]) -> dict[str, list[Query]
         result = made_up(chance, datetime.now(UTC), 10)
         return lambda session: SearchRepository(session).add(result)
 
+    def about(detail: Detail, one: str) -> Query:
+        return lambda session: detail(session, one)
+
     lists: dict[str, Query] = {
+        "checkpoints": lambda session: CheckpointRepository(session).all(),
+        "what is served": lambda session: CheckpointRepository(session).serving(),
+        "what was served": lambda session: CheckpointRepository(session).history(PAGE),
+        "evaluations": lambda session: EvaluationRepository(session).page(PAGE),
         "iterations": lambda session: IterationRepository(session).page(PAGE),
         "next iteration": lambda session: IterationRepository(session).next_to_run(),
         "counts of iterations": iteration_counts,
@@ -116,9 +148,17 @@ def _queries(chance: random.Random, ids: Sequence[str]) -> dict[str, list[Query]
         **{f"searches {name}": [page(wanted)] * len(ids) for name, wanted in FILTERS.items()},
         "searches, a page in the middle": [page(SearchFilter(), one) for one in ids],
         "a search with its tree": [get(one) for one in ids],
+        **{name: [about(detail, one) for one in iterations] for name, detail in DETAILS.items()},
         **{name: [query] * len(ids) for name, query in lists.items()},
         "writing a search of 10 nodes": [add(one) for one in ids],
     }
+
+
+async def _some_iterations(database: Database, chance: random.Random, count: int) -> list[str]:
+    """Ids of iterations, each as likely as another."""
+    async with database.session() as session:
+        ids = list(await session.scalars(select(IterationRow.id)))
+    return chance.choices(ids, k=count)
 
 
 async def _some_ids(database: Database, chance: random.Random, count: int) -> list[str]:

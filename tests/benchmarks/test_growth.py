@@ -7,7 +7,16 @@ from sqlalchemy import func, select
 
 from app.db.searches import SearchRepository
 from app.db.session import Database
-from app.db.tables import NodeRow, PromptRow, SearchRow, VoteRow
+from app.db.tables import (
+    CheckpointRow,
+    EvaluatedItemRow,
+    NodeRow,
+    PromptRow,
+    SampleRow,
+    SearchRow,
+    TrainingStepRow,
+    VoteRow,
+)
 from benchmarks.filling import Size, fill
 from benchmarks.growth import FILTERS, measure, plans
 from tests.helpers.databases import KINDS
@@ -34,10 +43,13 @@ async def test_copies_are_searches_of_their_own(url: str) -> None:
         whole = [await searches.get(one.id) for one in page]
         rows = [
             await session.scalar(select(func.count()).select_from(table))
-            for table in (SearchRow, NodeRow, VoteRow, PromptRow)
+            for table in (
+                *(SearchRow, NodeRow, VoteRow, PromptRow),
+                *(CheckpointRow, SampleRow, TrainingStepRow, EvaluatedItemRow),
+            )
         ]
     await database.close()
-    assert rows == [23, 92, 138, 2]
+    assert rows == [23, 92, 138, 2, 2, 200, 100, 541]
     assert len({one.id for one in page}) == len({one.created_at for one in page}) == 23
     assert len({one.prompt for one in page}) == 10
     assert [one.created_at for one in page] == sorted(
@@ -55,3 +67,4 @@ async def test_every_query_is_timed_and_every_plan_is_told(url: str) -> None:
     names = [row.name for row in await measure(url, rounds=2)]
     assert {f"searches {name}" for name in FILTERS} <= set(names)
     assert {"a search with its tree", "writing a search of 10 nodes"} <= set(names)
+    assert {"an iteration with its checkpoints", "checkpoints", "evaluations"} <= set(names)
