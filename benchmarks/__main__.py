@@ -21,6 +21,7 @@ from benchmarks.context import Context, Section
 from benchmarks.decisions import Decisions
 from benchmarks.early_stop import EarlyStop
 from benchmarks.filling import Size
+from benchmarks.follow import Follow
 from benchmarks.kernels import Kernel
 from benchmarks.over_http import OverHttp
 from benchmarks.phases import PROMPTS, Phase
@@ -154,6 +155,15 @@ def swap(
 ) -> None:
     """Measure how much longer searches take while checkpoints are swapped under them."""
     titled = {"swap": ("Searches of every mode, during swaps / without", Swap())}
+    _run(titled, model, rounds, [], quick, json)
+
+
+@cli.command()
+def follow(
+    model: Model = None, rounds: Rounds = 3, quick: Quick = False, json: Json = OUT / "follow.json"
+) -> None:
+    """Measure how soon two servers of one database serve what one of them was told to."""
+    titled = {"follow": ("Ten promotions a round, two servers", Follow())}
     _run(titled, model, rounds, [], quick, json)
 
 

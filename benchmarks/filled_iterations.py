@@ -38,7 +38,8 @@ async def fill_iterations(session: AsyncSession, count: int) -> list[str]:
     new = NewIteration("micro", PRESETS["micro"])
     ids = [await repository.add(new) for _ in range(count)]
     await session.execute(sa.update(IterationRow).values(status=Status.SUCCEEDED))
-    for version, iteration in enumerate(ids, start=1):
+    last = await session.scalar(sa.select(sa.func.max(CheckpointRow.version))) or 0
+    for version, iteration in enumerate(ids, start=last + 1):
         for role in Role:
             await session.execute(insert(CheckpointRow), [_checkpoint(iteration, role, version)])
             await session.execute(insert(SampleRow), _samples(iteration, role, version - 1))

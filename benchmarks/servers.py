@@ -20,11 +20,15 @@ STOP_SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """How to start a server on a port, and the path that answers 200 once it takes requests."""
+    """How to start a server on a port, and the path that answers 200 once it takes requests.
+
+    `cores` are those it may use; None is all that this process may.
+    """
 
     name: str
     arguments: Sequence[str]
     ready_path: str
+    cores: Sequence[int] | None = None
 
 
 def our_server(model: str, data: Path) -> Command:
@@ -59,6 +63,7 @@ async def running(command: Command, logs: Path) -> AsyncIterator[str]:
     """Run a server; gives its URL once it is ready. Raises RuntimeError if it does not start."""
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
+    cores = command.cores or sorted(os.sched_getaffinity(0))
     log = logs / f"{command.name.replace(' ', '-')}.log"
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
@@ -67,9 +72,10 @@ async def running(command: Command, logs: Path) -> AsyncIterator[str]:
             *("--port", str(port)),
             stdout=output,
             stderr=output,
-            env=_environment(),
+            env=_environment(cores),
             start_new_session=True,
         )
+        os.sched_setaffinity(process.pid, cores)
         try:
             await _wait_until_ready(process, command, url, log)
             yield url
@@ -77,10 +83,9 @@ async def running(command: Command, logs: Path) -> AsyncIterator[str]:
             await _stop(process)
 
 
-def _environment() -> dict[str, str]:
-    cores = ",".join(map(str, sorted(os.sched_getaffinity(0))))
+def _environment(cores: Sequence[int]) -> dict[str, str]:
     defaults = {
-        "VLLM_CPU_OMP_THREADS_BIND": cores,
+        "VLLM_CPU_OMP_THREADS_BIND": ",".join(map(str, cores)),
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_LOGGING_LEVEL": "WARNING",
     }

@@ -48,13 +48,13 @@ class Swap:
         context.advance("starting the server", 0)
         with TemporaryDirectory() as name:
             folder = Path(name)
-            await _prepare(folder / "data", Path(context.model))
+            await prepare(folder / "data", Path(context.model))
             async with (
                 running(our_server(context.model, folder / "data"), folder) as url,
                 httpx.AsyncClient(base_url=url, timeout=600) as client,
             ):
-                await _promote(client, VERSIONS[0])
-                await _promote(client, VERSIONS[1])
+                await promote(client, VERSIONS[0])
+                await promote(client, VERSIONS[1])
                 await _ask_all(context, client)
                 runs = await alternate(
                     {
@@ -96,11 +96,12 @@ async def _swap_and_ask(context: Context, client: httpx.AsyncClient) -> list[flo
 async def _swap(client: httpx.AsyncClient) -> None:
     while True:
         for version in VERSIONS:
-            await _promote(client, version)
+            await promote(client, version)
             await asyncio.sleep(SWAP_PAUSE_SECONDS)
 
 
-async def _promote(client: httpx.AsyncClient, version: int) -> None:
+async def promote(client: httpx.AsyncClient, version: int) -> None:
+    """Have this version of both roles served. Raises `httpx.HTTPError`."""
     for role in Role:
         response = await client.post(f"/admin/checkpoints/{role}/{version}/promote")
         if response.status_code != httpx.codes.CONFLICT:  # it serves already
@@ -133,7 +134,7 @@ async def _ask(context: Context, client: httpx.AsyncClient, mode: Mode, number: 
     return seconds
 
 
-async def _prepare(data: Path, model: Path) -> None:
+async def prepare(data: Path, model: Path) -> None:
     """A data folder with two random adapters of each role."""
     url = f"sqlite+aiosqlite:///{data / 'spar.db'}"
     rows = await asyncio.to_thread(_write_files, data, model, url)

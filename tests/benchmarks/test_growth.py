@@ -60,6 +60,17 @@ async def test_copies_are_searches_of_their_own(url: str) -> None:
         assert [len(node.judgment.votes) for node in one.nodes if node.judgment] == [2, 2, 2]
 
 
+async def test_a_filled_database_can_be_filled_further(url: str) -> None:
+    for seed in (1, 2):
+        async for _ in fill(url, SIZE, seed=seed, different=10):
+            pass
+    database = Database(url)
+    async with database.session() as session:
+        assert await session.scalar(select(func.count()).select_from(SearchRow)) == 46
+        assert await session.scalar(select(func.max(CheckpointRow.version))) == 2
+    await database.close()
+
+
 async def test_every_query_is_timed_and_every_plan_is_told(url: str) -> None:
     async for _ in fill(url, SIZE, different=10):
         pass
