@@ -31,9 +31,9 @@ check: ## set up what is missing, check the code without running it
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-audit: ## look the pinned requirements up among the known vulnerabilities (needs pypi.org)
+audit: ## look the pinned requirements up among the known vulnerabilities
 	@$(SETUP)
-	$(BIN)/uv tool run pip-audit@2.10.1 --disable-pip --no-deps -r requirements/cpu.txt
+	@$(BIN)/python scripts/audit.py requirements/cpu.txt
 
 pins: ## rewrite the pinned requirements from pyproject.toml
 	@$(SETUP)

@@ -24,7 +24,6 @@ from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
 UV = "uv==0.13.9"
-TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 SUPPORTED = ((3, 11), (3, 12))
 NEEDED_GB = {"cpu": 6, "gpu": 15}
 
@@ -210,7 +209,7 @@ def install(venv: Path, plan: Plan) -> None:
         run([*pip, UV])
     if plan.kind == "cpu":
         with step("Installing PyTorch for the CPU (200 MB)"):
-            install_torch([*pip, "--no-deps", "-r", "requirements/torch.txt"])
+            install_torch(pip, uv)
     with step("Installing vLLM and the other packages (some minutes the first time)"):
         run([*uv, *(option for name in plan.lists for option in ("-r", name))])
     with step("Installing spar"):
@@ -220,12 +219,16 @@ def install(venv: Path, plan: Plan) -> None:
     State(plan.kind, this_python(), tuple(sorted(done))).write(venv)
 
 
-def install_torch(command: list[str]) -> None:
-    """Take the CPU build from where pip is configured to look, else from PyTorch's own index."""
+def install_torch(pip: list[str], uv: list[str]) -> None:
+    """Install PyTorch's CPU build from where pip is configured to look, else from PyTorch's index.
+
+    uv does not read pip's configuration, where a mirror of the build may be set; pip does not know
+    PyTorch's index, and uv does.
+    """
     try:
-        run(command)
+        run([*pip, "--no-deps", "-r", "requirements/torch.txt"])
     except SetupError:
-        run([*command, "--index-url", TORCH_INDEX])
+        run([*uv, "--torch-backend=cpu", "-r", "requirements/torch.txt"])
 
 
 def bring_browser(venv: Path) -> None:

@@ -1,21 +1,21 @@
 """Copies the pages' JavaScript libraries out of their npm packages: `python scripts/vendor.py`.
 
 What is copied, of which version, is written in the `packages.json` of each folder; this fills in
-the hashes. The files are used as they are: there is no build. Needs the npm registry.
+the hashes. The files are used as they are: there is no build. Needs `npm`, which fetches from the
+registry that it is configured for.
 """
 
 import hashlib
-import io
 import json
+import subprocess
 import tarfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.request import urlopen
 
 ROOT = Path(__file__).parents[1]
 VENDORS = (ROOT / "app" / "web" / "static" / "vendor", ROOT / "tests" / "web" / "vendor")
 """What the pages ship with, and what only their tests need."""
-REGISTRY = "https://registry.npmjs.org"
 
 
 def main() -> None:
@@ -29,13 +29,20 @@ def main() -> None:
 
 
 def copy(package: dict[str, Any], vendor: Path) -> None:
-    """Write the wanted files of one package into `vendor`, its licence among them."""
+    """Write the wanted files of one package into `vendor`, its licence among them.
+
+    Raises:
+        subprocess.CalledProcessError: npm could not fetch the package.
+    """
     name, version = package["name"], package["version"]
-    with urlopen(f"{REGISTRY}/{name}/-/{name}-{version}.tgz", timeout=60) as response:
-        content = io.BytesIO(response.read())
-    with tarfile.open(fileobj=content) as archive:
-        for path in package["files"]:
-            package["files"][path] = write(archive, f"package/{path}", vendor / name / path)
+    with TemporaryDirectory() as folder:
+        subprocess.run(
+            ["npm", "pack", "--silent", "--pack-destination", folder, f"{name}@{version}"],
+            check=True,
+        )
+        with tarfile.open(next(Path(folder).iterdir())) as archive:
+            for path in package["files"]:
+                package["files"][path] = write(archive, f"package/{path}", vendor / name / path)
 
 
 def write(archive: tarfile.TarFile, path: str, target: Path) -> str:

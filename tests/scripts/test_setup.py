@@ -98,6 +98,23 @@ def test_an_environment_of_somebody_else_is_kept(venv: Path) -> None:
     assert venv.exists()
 
 
+def test_torch_comes_from_where_pip_looks_else_from_its_own_index(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ran: list[list[str]] = []
+
+    def run(command: list[str]) -> None:
+        ran.append(command)
+        if command[0] == "failing":
+            raise SetupError("no such version")
+
+    monkeypatch.setattr(setup, "run", run)
+    setup.install_torch(["pip"], ["uv"])
+    assert ran == [["pip", "--no-deps", "-r", "requirements/torch.txt"]]
+    setup.install_torch(["failing"], ["uv"])
+    assert ran[2:] == [["uv", "--torch-backend=cpu", "-r", "requirements/torch.txt"]]
+
+
 def test_a_failed_command_is_told_by_its_last_words() -> None:
     with pytest.raises(SetupError, match="no such package"):
         setup.run([sys.executable, "-c", "raise SystemExit('no such package')"])
