@@ -1,4 +1,4 @@
-"""docker-compose.yml and the Dockerfile, as far as they can be checked without Docker."""
+"""docker-compose.yml, the Dockerfile and the CI workflow, as far as they can be checked here."""
 
 import re
 import subprocess
@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
+WORKFLOW = ".github/workflows/ci.yml"
 each_service = pytest.mark.parametrize("name", sorted(SERVICES))
 
 
@@ -25,9 +26,10 @@ each_service = pytest.mark.parametrize("name", sorted(SERVICES))
     "command",
     [
         ["check-jsonschema", "--builtin-schema", "vendor.compose-spec", "docker-compose.yml"],
+        ["check-jsonschema", "--builtin-schema", "vendor.github-workflows", WORKFLOW],
         ["hadolint", "deploy/Dockerfile"],
     ],
-    ids=["compose", "dockerfile"],
+    ids=["compose", "workflow", "dockerfile"],
 )
 def test_the_linters_have_nothing_to_say(command: list[str]) -> None:
     program = Path(sys.executable).with_name(command[0])
