@@ -1,3 +1,3 @@
-"""Inference that searches for its answers, on models that improve while they serve."""
+"""Inference-time search over vLLM, with self-play training that improves the models."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
