@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.domain.checkpoint import Role
+from app.domain.dtype import Dtype
 from app.domain.options import FirstLook
 from app.setting_types import (
     Addresses,
@@ -60,10 +61,11 @@ class Settings(BaseSettings):
         None,
         description="Model folder or hub name; empty means the embedded SmolLM2-135M-Instruct.",
     )
-    dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(
+    dtype: Dtype = Field(
         "auto",
-        description="Number type of the weights; `auto` takes the model's own. With float32 a seed"
-        " gives the same tree also under load.",
+        description="Number type of serving and training; `auto` takes float32 on a CPU without"
+        " bfloat16 instructions, bfloat16 on one that has them, and on a GPU the model's own to"
+        " serve and bfloat16 to train. With float32 a seed gives the same tree also under load.",
     )
     context_tokens: PositiveInt = Field(
         4096, description="Longest prompt and completion together, in tokens."

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 
+from app.engine.arguments import serving_dtype
 from app.settings import Settings
 
 START_SECONDS = 300
@@ -46,7 +47,7 @@ def reference_server(model: str, settings: Settings) -> Command:
         *("-m", "vllm.entrypoints.openai.api_server"),
         *("--model", model),
         *("--served-model-name", "actor"),
-        *("--dtype", settings.dtype),
+        *("--dtype", serving_dtype(settings.dtype).dtype),
         *("--max-model-len", str(settings.context_tokens)),
         *("--max-num-seqs", str(settings.max_num_seqs)),
         *("--block-size", str(settings.block_size)),

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from app.domain.checkpoint import Role
+from app.domain.dtype import Dtype
 from training.outcome import Refused
 
 
@@ -104,10 +105,11 @@ class TrainingConfig(BaseModel):
     sft_weight: float = Field(0.1, ge=0, description="DPO: weight of the chosen's SFT loss.")
     seed: int = Field(0, ge=0, lt=2**32)
     save_steps: Count = Field(50, description="Steps between checkpoints to resume from.")
-    dtype: Literal["float32", "bfloat16"] = Field(
-        "bfloat16",
+    dtype: Dtype = Field(
+        "auto",
         description="LoRA: the frozen weights' type. Full: that of the computations. Trained "
-        "weights are always float32, because bfloat16 would round small updates away.",
+        "weights are always float32, because bfloat16 would round small updates away. The trainer "
+        "decides `auto` by its machine (`training.model.training_dtype`).",
     )
     gradient_checkpointing: bool = Field(
         False, description="Saves memory for large models; costs a quarter more time."

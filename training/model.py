@@ -11,9 +11,16 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from app.domain.dtype import DtypeChoice, choose_dtype, read_cpuinfo
 from training.adapter import check_adapter
 from training.config import Kind, TrainingConfig
 from training.outcome import Refused
+
+
+def training_dtype(config: TrainingConfig) -> DtypeChoice:
+    """The number type of a training on this machine: `bfloat16` or `float32`."""
+    gpu = torch.accelerator.is_available()
+    return choose_dtype(config.dtype, read_cpuinfo(), gpu=gpu).for_training()
 
 
 def load_tokenizer(config: TrainingConfig) -> PreTrainedTokenizerBase:
@@ -39,7 +46,7 @@ def load_model(config: TrainingConfig) -> PreTrainedModel | PeftModel:
     lora = config.kind is Kind.LORA
     base: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
         config.model,
-        dtype=getattr(torch, config.dtype) if lora else torch.float32,
+        dtype=getattr(torch, training_dtype(config).dtype) if lora else torch.float32,
         use_safetensors=True,
     )
     if lora:

@@ -25,8 +25,10 @@ class ProgressFile(TrainerCallback):
     trained, saved or published.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, dtype: str | None = None) -> None:
+        """`dtype` is the training's number type, which every step names."""
         self._file = file
+        self._dtype = dtype
         self._began = time.monotonic()
 
     def on_train_begin(
@@ -66,6 +68,7 @@ class ProgressFile(TrainerCallback):
                 elapsed=time.monotonic() - self._began,
                 margin=logs.get("rewards/margins"),
                 accuracy=logs.get("rewards/accuracies"),
+                dtype=self._dtype,
             )
             self._append(step.to_line())
 

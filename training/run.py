@@ -2,6 +2,7 @@
 
 import fcntl
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,6 +13,7 @@ from transformers import AutoConfig, PrinterCallback, Trainer, TrainerCallback, 
 from training.checkpoints import NoneAtTheEnd, newest_complete
 from training.config import Kind, Method, TrainingConfig
 from training.dpo import dpo_trainer
+from training.model import training_dtype
 from training.progress import ProgressFile
 from training.result import publish
 from training.sft import sft_trainer
@@ -46,6 +48,8 @@ def _alone(config: TrainingConfig, processes: PartialState) -> Iterator[None]:
 
 
 def _train(config: TrainingConfig, processes: PartialState) -> None:
+    if processes.is_main_process:
+        print(f"number type: {training_dtype(config)}", file=sys.stderr, flush=True)
     trainer = make_trainer(config)
     with processes.main_process_first():
         checkpoint = newest_complete(config.work)
@@ -57,7 +61,8 @@ def make_trainer(config: TrainingConfig, *callbacks: TrainerCallback) -> Trainer
     """The trainer, which reports its steps to the progress file and nothing to the console."""
     set_seed(config.seed)
     make = dpo_trainer if config.method is Method.DPO else sft_trainer
-    trainer: Trainer = make(config, [NoneAtTheEnd(), ProgressFile(config.progress), *callbacks])
+    progress = ProgressFile(config.progress, training_dtype(config).dtype)
+    trainer: Trainer = make(config, [NoneAtTheEnd(), progress, *callbacks])
     trainer.remove_callback(PrinterCallback)
     return trainer
 

@@ -11,7 +11,7 @@ class TrainingStep:
     `loss` is the mean over the step's samples. `margin` is the mean difference of the chosen's
     and the rejected's reward, `accuracy` the share of pairs in which the chosen has the higher
     one; both only of DPO. `elapsed` is in seconds since this process began to train, so it
-    starts again when a run is resumed.
+    starts again when a run is resumed. `dtype` is the number type that the training computes in.
     """
 
     step: int
@@ -21,6 +21,7 @@ class TrainingStep:
     elapsed: float
     margin: float | None = None
     accuracy: float | None = None
+    dtype: str | None = None
 
     def to_line(self) -> str:
         """As one line of JSON, without its end."""

@@ -65,6 +65,7 @@ async def _work(settings: Settings, model: str) -> None:
         accelerate_config=settings.accelerate_config,
         niceness=settings.training_niceness,
         labelled_pairs=settings.labelled_pairs,
+        dtype=settings.dtype,
         train=asleep if settings.sleep_while_training else run_training,
     )
 

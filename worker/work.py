@@ -16,6 +16,7 @@ from app.db.leases import Lease
 from app.db.samples import SampleRepository
 from app.db.session import Database
 from app.domain.checkpoint import Versions
+from app.domain.dtype import Dtype
 from app.domain.iteration import IterationOptions, Stage
 from app.roles.judge import ConstraintChecker
 from app.search.expand import Roles
@@ -40,8 +41,8 @@ class Place:
     data: the folder of the database and the checkpoints. model: the base model's folder.
     accelerate_config: a file for `accelerate launch`; None for one process. niceness: how far
     training steps back behind serving. labelled_pairs: a file of pairs that refiners are
-    measured on as well (`app.evaluation.labelled`). train: what makes an adapter of a
-    configuration.
+    measured on as well (`app.evaluation.labelled`). dtype: the number type to train in, `auto` by
+    the trainer's machine. train: what makes an adapter of a configuration.
     """
 
     data: Path
@@ -49,6 +50,7 @@ class Place:
     accelerate_config: Path | None = None
     niceness: int = 0
     labelled_pairs: Path | None = None
+    dtype: Dtype = "auto"
     train: Train = run_training
 
     def iteration(self, iteration_id: str) -> Path:

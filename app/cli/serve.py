@@ -30,6 +30,7 @@ def serve(
     from app.cli.progress import resolve
     from app.configure import settings_from
     from app.db.upgrade import upgrade
+    from app.engine.arguments import serving_dtype
     from app.keys.policy import check_keys
     from app.preflight import check_data_folder, check_port, check_python, check_sleep
 
@@ -49,6 +50,8 @@ def serve(
     say(f"Data folder: {settings.data.absolute()}")
     path = resolve(settings.model)
     say(f"Model: {path}")
+    if not settings.remote_engines:
+        say(f"Number type: {serving_dtype(settings.dtype)}")
     upgrade(settings.url)
     say("Database: up to date")
     asyncio.run(check_keys(settings))

@@ -9,8 +9,12 @@ from app.doctor import machine, setup, storage
 from app.doctor.engines import engines
 from app.doctor.finding import Finding, ok
 from app.domain.checkpoint import Role
-from app.errors import ConfigurationError
+from app.domain.dtype import BYTES, Dtype, DtypeChoice, choose_dtype, read_cpuinfo
+from app.errors import CheckpointRefused, ConfigurationError
 from app.settings import Settings, reachable
+
+EMBEDDED_NUMBERS = 134_515_008
+"""Parameters of the embedded model, SmolLM2-135M-Instruct, which may not be prepared yet."""
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
@@ -24,7 +28,11 @@ def examine(settings: Settings) -> Iterator[Finding]:
     remote = settings.remote_engines
     here = 0 if remote else len(Role) if settings.separate_engines else 1
     yield machine.cores(len(os.sched_getaffinity(0)), here)
-    yield from _model(settings, here, on_cpu=not gpus, running=health is not None)
+    cpuinfo = read_cpuinfo()
+    on_gpu = bool(gpus) and machine.vllm_for_gpus()
+    yield machine.dtype(settings.dtype, cpuinfo, on_gpu=on_gpu)
+    choice = choose_dtype(settings.dtype, cpuinfo, gpu=on_gpu)
+    yield from _model(settings, here, choice, on_cpu=not on_gpu, running=health is not None)
     yield from engines(remote, settings.model, settings.engines_key)
     yield storage.data_folder(settings.data)
     found, state = storage.database(settings.url)
@@ -45,7 +53,9 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield setup.traces(settings.otlp_endpoint)
 
 
-def _model(settings: Settings, here: int, *, on_cpu: bool, running: bool) -> Iterator[Finding]:
+def _model(
+    settings: Settings, here: int, choice: DtypeChoice, *, on_cpu: bool, running: bool
+) -> Iterator[Finding]:
     """The model, and the memory for as many engines as run here."""
     yield setup.model(settings.model)
     folder = _folder(settings.model)
@@ -59,8 +69,30 @@ def _model(settings: Settings, here: int, *, on_cpu: bool, running: bool) -> Ite
     elif available is None or not on_cpu:
         yield ok("memory", "not looked at")
     else:
-        weights = 0.25 if folder is None else setup.weights_gib(folder)
-        yield machine.memory(available, weights, settings.kv_cache_gib, here)
+        yield _memory(settings, here, choice, folder, available)
+
+
+def _memory(
+    settings: Settings, here: int, choice: DtypeChoice, folder: Path | None, available: float
+) -> Finding:
+    """The memory on a CPU, where a number type is always chosen."""
+    try:
+        need = machine.MemoryNeed(
+            serving_weights=_weights_gib(folder, choice.dtype),
+            training_weights=_weights_gib(folder, choice.for_training().dtype),
+            kv_cache=settings.kv_cache_gib,
+            engines=here,
+            trains=settings.worker,
+        )
+    except CheckpointRefused:
+        return ok("memory", "not looked at")  # the check of the model says what is wrong with it
+    return machine.memory(available, need)
+
+
+def _weights_gib(folder: Path | None, dtype: Dtype) -> float:
+    if folder is None:
+        return EMBEDDED_NUMBERS * BYTES[dtype] / machine.GIB
+    return setup.weights_gib(folder, dtype)
 
 
 def _folder(name: str | None) -> Path | None:

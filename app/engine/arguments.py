@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
+from app.domain.dtype import Dtype, DtypeChoice, choose_dtype, read_cpuinfo
 from app.engine.orphans import SERVER_PID
 
 MIN_BATCH_TOKENS = 2048
@@ -24,7 +25,7 @@ class EngineConfig:
     """
 
     model: str
-    dtype: str
+    dtype: Dtype
     context_tokens: int
     kv_cache_gib: float
     gpu_memory_utilization: float
@@ -51,7 +52,7 @@ def our_arguments(config: EngineConfig, weights: str) -> dict[str, Any]:
         # Whatever weights were trained since, this is the model they are for.
         "tokenizer": config.model,
         "hf_config_path": config.model,
-        "dtype": config.dtype,
+        "dtype": serving_dtype(config.dtype).dtype,
         "max_model_len": config.context_tokens,
         "max_num_seqs": config.max_num_seqs,
         "block_size": config.block_size,
@@ -105,6 +106,11 @@ def on_cpu() -> bool:
     from vllm.platforms import current_platform
 
     return bool(current_platform.is_cpu())
+
+
+def serving_dtype(wanted: Dtype) -> DtypeChoice:
+    """The number type that an engine on this machine serves in; `wanted` is SPAR_DTYPE."""
+    return choose_dtype(wanted, read_cpuinfo(), gpu=not on_cpu())
 
 
 def can_sleep() -> bool:

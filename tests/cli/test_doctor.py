@@ -8,7 +8,19 @@ from tests.cli.replay import Run
 from tests.helpers.checkpoint_files import make_base
 
 CHECKS = (
-    *("python", "vllm", "torch", "gpu", "cores", "model", "memory", "engine", "data", "database"),
+    *(
+        "python",
+        "vllm",
+        "torch",
+        "gpu",
+        "cores",
+        "dtype",
+        "model",
+        "memory",
+        "engine",
+        "data",
+        "database",
+    ),
     *("clock", "keys", "adapters", "port", "server", "worker", "schedule", "training", "sleep"),
     *("pairs", "traces"),
 )

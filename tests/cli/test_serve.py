@@ -61,6 +61,17 @@ def test_the_server_is_started_with_what_was_given(
     assert "Starting" in result.stdout
 
 
+def test_the_number_type_and_its_reason_are_said_at_start(
+    spar: Run, started: Started, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPAR_DATA", str(tmp_path / "data"))
+    result = spar("serve", "--port", "0", "--model", str(model))
+    assert "Number type: " in result.stdout
+    monkeypatch.setenv("SPAR_DTYPE", "float32")
+    result = spar("serve", "--port", "0", "--model", str(model))
+    assert "Number type: float32 (set by SPAR_DTYPE)" in result.stdout
+
+
 def test_options_win_over_the_environment_and_the_rest_stays(
     spar: Run, started: Started, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from app.doctor import machine
 from app.doctor.finding import Level
+from app.doctor.machine import MemoryNeed
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -70,14 +71,42 @@ def test_cores_for_every_engine_and_the_server() -> None:
     assert machine.cores(2, engines=2).level is Level.WARN
 
 
+def need(weights: float = 0.3, kv_cache: float = 2, *, trains: bool = False) -> MemoryNeed:
+    return MemoryNeed(weights, weights, kv_cache, engines=1, trains=trains)
+
+
 def test_memory_that_is_short_gets_a_cache_that_fits() -> None:
-    assert machine.memory(8, model_gib=0.3, kv_cache_gib=2, engines=1).level is Level.OK
-    short = machine.memory(4, model_gib=0.3, kv_cache_gib=2, engines=1)
+    fixed = need(kv_cache=0).serving
+    assert machine.memory(fixed + 2, need()).level is Level.OK
+    short = machine.memory(fixed + 1.1, need())
     assert short.level is Level.FAIL
     assert "SPAR_KV_CACHE_GIB=1.0" in short.fix
-    assert machine.memory(4, model_gib=0.3, kv_cache_gib=1, engines=1).level is Level.OK
-    hopeless = machine.memory(4, model_gib=14, kv_cache_gib=2, engines=1)
-    assert "smaller model" in hopeless.fix
+    assert machine.memory(fixed + 1.1, need(kv_cache=1)).level is Level.OK
+    assert "smaller model" in machine.memory(fixed + 1, need(weights=14)).fix
+
+
+def test_memory_for_a_trainer_beside_the_engine_is_asked_for_too() -> None:
+    training = need(trains=True)
+    enough = training.serving + training.training
+    assert machine.memory(enough, training).level is Level.OK
+    short = machine.memory(enough - 0.6, training)
+    assert short.level is Level.WARN
+    assert "SPAR_KV_CACHE_GIB=1.25" in short.fix
+    assert f"{training.training:.1f} GiB more to train" in short.words
+    assert machine.memory(enough - 0.6, need()).level is Level.OK
+    tight = machine.memory(enough - 0.6, need(kv_cache=0.5, trains=True))
+    assert tight.level is Level.OK
+    nothing_left = machine.memory(need(kv_cache=0.25).serving, need(kv_cache=0.25, trains=True))
+    assert "SPAR_WORKER=false" in nothing_left.fix
+
+
+def test_a_number_type_that_the_cpu_emulates_is_warned_of() -> None:
+    old, new = "flags : avx2", "flags : avx2 avx512_bf16"
+    assert machine.dtype("auto", old, on_gpu=False).words.startswith("float32 (")
+    assert machine.dtype("auto", new, on_gpu=False).words.startswith("bfloat16 (")
+    assert machine.dtype("bfloat16", old, on_gpu=False).level is Level.WARN
+    assert machine.dtype("bfloat16", new, on_gpu=False).level is Level.OK
+    assert machine.dtype("bfloat16", old, on_gpu=True).level is Level.OK
 
 
 def test_memory_is_read_from_the_system(tmp_path: Path) -> None:

@@ -41,6 +41,12 @@ def test_a_model_is_a_whole_folder_or_a_name(model: Path) -> None:
     assert setup.model(str(model)).level is Level.FAIL
 
 
+def test_weights_take_what_their_number_type_takes(model: Path) -> None:
+    save_file({"weight": np.zeros((1024, 1024), np.float16)}, model / "model.safetensors")
+    assert setup.weights_gib(model, "bfloat16") == 2 / 1024
+    assert setup.weights_gib(model, "float32") == 4 / 1024
+
+
 def public(file: Path, **values: Any) -> Settings:
     return Settings(
         _env_file=None, host="0.0.0.0", database_url=f"sqlite+aiosqlite:///{file}", **values

@@ -80,3 +80,18 @@ def test_no_prompt_is_split_on_a_cpu_where_its_seed_would_kill_the_engine(
 def test_an_engine_is_made_to_sleep_only_where_it_is_to() -> None:
     assert "enable_sleep_mode" not in our_arguments(CONFIG, "base")
     assert our_arguments(replace(CONFIG, sleeps=True), "base")["enable_sleep_mode"] is True
+
+
+@pytest.mark.parametrize(("flag", "dtype"), [("avx2", "float32"), ("avx512_bf16", "bfloat16")])
+def test_the_number_type_follows_the_cpu(
+    flag: str, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arguments, "on_cpu", lambda: True)
+    monkeypatch.setattr(arguments, "read_cpuinfo", lambda: f"flags : {flag}")
+    assert our_arguments(CONFIG, "base")["dtype"] == dtype
+    assert our_arguments(replace(CONFIG, dtype="float16"), "base")["dtype"] == "float16"
+
+
+def test_on_a_gpu_the_number_type_is_left_to_vllm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arguments, "on_cpu", lambda: False)
+    assert our_arguments(CONFIG, "base")["dtype"] == "auto"

@@ -11,6 +11,7 @@ from app.db.prompts import PromptRepository
 from app.db.samples import Sample, SampleRepository
 from app.db.session import Database
 from app.domain.checkpoint import Role
+from app.domain.dtype import Dtype
 from app.domain.iteration import (
     DataOptions,
     EvaluationOptions,
@@ -113,6 +114,7 @@ class World:
     model: Path
     engine: Engine = field(default_factory=engine_by_content)
     trainer: Trainer = field(default_factory=Trainer)
+    dtype: Dtype = "auto"
     checks: Checks = field(default_factory=lambda: Checks(meets_most))
 
     async def queue(
@@ -145,7 +147,7 @@ class World:
             await IterationRepository(session).start(iteration_id, serving)
         iteration = await self.iteration(iteration_id)
         assert iteration.incumbents is not None
-        place = Place(self.data, str(self.model), niceness=7, train=self.trainer)
+        place = Place(self.data, str(self.model), niceness=7, dtype=self.dtype, train=self.trainer)
         return Work(
             iteration,
             iteration.incumbents,

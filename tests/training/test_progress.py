@@ -21,12 +21,13 @@ def test_a_step_is_one_line_with_what_preference_training_shows(
     file = tmp_path / "progress"
     state = TrainerState(global_step=3, max_steps=9)
     logs = {"loss": 0.5, "learning_rate": 1e-5, "rewards/margins": 0.2, "rewards/accuracies": 0.75}
-    ProgressFile(file).on_log(args, state, TrainerControl(), logs=logs)
+    ProgressFile(file, "float32").on_log(args, state, TrainerControl(), logs=logs)
     step = TrainingStep.from_line(file.read_text(encoding="utf-8"))
     assert step is not None
     assert (step.step, step.total_steps, step.loss, step.learning_rate) == (3, 9, 0.5, 1e-5)
     assert (step.margin, step.accuracy) == (0.2, 0.75)
     assert 0 <= step.elapsed < 60
+    assert step.dtype == "float32"
 
 
 def test_only_the_first_process_writes(args: TrainingArguments, tmp_path: Path) -> None:

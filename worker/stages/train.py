@@ -168,6 +168,7 @@ def _prepare(
         seed=work.options.seed,
         save_steps=options.save_steps,
         warmup_ratio=options.warmup,
+        dtype=work.place.dtype,
         threads=_threads(),
     )
 
@@ -194,6 +195,7 @@ async def _run(work: Work, role: Role, config: TrainingConfig) -> None:
                 "learning_rate": step.learning_rate,
                 "total_steps": step.total_steps,
                 "elapsed": step.elapsed,
+                "dtype": step.dtype,
             }
             await work.lease.write(partial(_record_step, work, role, step.step, metrics))
 
@@ -227,4 +229,6 @@ async def _summarise(stage: StageRun, candidates: Candidates) -> None:
             last = steps[-1][1] if steps else {}
             shown = {name: last.get(name) for name in ("loss", "margin", "accuracy")}
             figures = [f"{name} {value:.3g}" for name, value in shown.items() if value is not None]
-            stage.metrics[served_name(role, version)] = ", ".join([f"{len(steps)} steps", *figures])
+            dtype = last.get("dtype")
+            length = f"{len(steps)} steps" + (f" in {dtype}" if dtype else "")
+            stage.metrics[served_name(role, version)] = ", ".join([length, *figures])

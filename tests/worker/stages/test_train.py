@@ -138,3 +138,11 @@ async def test_only_what_was_recorded_is_trained_further(
     with pytest.raises(TrainingFailed, match=r"actor@1 .*outside the data folder"):
         await trained(world, "lora")
     assert len(trainer.trained) == 1
+
+
+async def test_trainings_take_the_number_type_of_the_settings(
+    world: World, trainer: TrainerOfBoth
+) -> None:
+    world.dtype = "float32"
+    await trained(world, "lora")
+    assert trainer.trained[0].dtype == "float32"
