@@ -18,8 +18,8 @@ from benchmarks.judging import AT_ONCE, Judging, Pass, Response
 from benchmarks.local import started
 from benchmarks.measure import Spread, alternate
 from benchmarks.report import Row, Target
+from worker.prompts.catalog import all_seeds
 from worker.prompts.generator import generate
-from worker.prompts.seeds import all_seeds
 
 WANTED_AGREEMENT = 0.98
 AGREES, CHEAP = Target(WANTED_AGREEMENT), Target(0.4, at_least=False)

@@ -1,16 +1,15 @@
 """Draws prompts for self-play: a seed instruction with constraints that do not conflict."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from random import Random
 
 from app.domain.prompt import Prompt
-from worker.prompts.layout import lay_out
-from worker.prompts.seeds import Seed, SeedSplit, seeds_of
-from worker.prompts.taxonomy import HELD_OUT, TAXONOMY, ConstraintType, conflicts
+from worker.prompts.catalog import ConstraintType, Seed, SeedSplit, constraint_types, seeds_of
 
 _ATTEMPTS = 1000
+_HEADINGS = ("Requirements:", "Please follow these rules:", "Keep to the following:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +32,10 @@ def generate(
 ) -> list[GeneratedPrompt]:
     """`count` prompts of different texts: the first ones of `draw`.
 
-    The same arguments give the same list, and a larger `count` only adds to its end. Raises
-    ValueError as `draw`, and for a negative count.
+    The same arguments give the same list, and a larger `count` only adds to its end.
+
+    Raises:
+        ValueError: As for `draw`, or `count` is negative.
     """
     if count < 0:
         raise ValueError("count must not be negative")
@@ -60,8 +61,11 @@ def draw(
 
     Each has `min_constraints` to `max_constraints` types, of which one at least is not met by
     repeating the prompt. With `held_out`, one type at least is held out; without, none is. Every
-    instruction of `seeds` is used once before any is used again. Raises ValueError for wrong
-    numbers at once, and while drawing when no new text is found any more.
+    instruction of `seeds` is used once before any is used again.
+
+    Raises:
+        ValueError: Not 1 <= `min_constraints` <= `max_constraints` (at once), or no new text is
+            found any more (while drawing).
     """
     if not 1 <= min_constraints <= max_constraints:
         raise ValueError("it must be that 1 <= min_constraints <= max_constraints")
@@ -72,16 +76,12 @@ def draw(
 def _different(drawn: Iterator[GeneratedPrompt | None]) -> Iterator[GeneratedPrompt]:
     seen: set[str] = set()
     while True:
-        for prompt in islice(drawn, _ATTEMPTS):
-            if prompt is None:
-                continue
-            text = prompt.prompt.instruction
-            if text not in seen:
-                seen.add(text)
-                yield prompt
-                break
-        else:
+        fresh = (p for p in islice(drawn, _ATTEMPTS) if p and p.prompt.instruction not in seen)
+        prompt = next(fresh, None)
+        if prompt is None:
             raise ValueError(f"no new prompt in {_ATTEMPTS} attempts, after {len(seen)} prompts")
+        seen.add(prompt.prompt.instruction)
+        yield prompt
 
 
 def _draw_all(
@@ -90,10 +90,10 @@ def _draw_all(
     """One draw after the other, without end; None for a draw that came to nothing."""
     random = Random(seed)
     pool = seeds_of(split)
-    types = [t for t in TAXONOMY.values() if held_out or t.name not in HELD_OUT]
+    types = [t for t in constraint_types().values() if held_out or not t.held_out]
     while True:
         for instruction in random.sample(pool, len(pool)):
-            suitable = [t for t in types if instruction.kind in t.suits]
+            suitable = [t for t in types if instruction.kind in t.seed_kinds]
             chosen = _choose(random, suitable, random.choice(wanted), held_out)
             usable = len(chosen) >= wanted.start and any(t.echo_proof for t in chosen)
             yield _put_together(random, instruction, chosen) if usable else None
@@ -105,9 +105,9 @@ def _choose(
     """Up to `wanted` types; the first is held out if asked, and the last makes it echo-proof."""
     chosen: list[ConstraintType] = []
     for left in range(wanted, 0, -1):
-        fitting = [t for t in suitable if not any(conflicts(t, other) for other in chosen)]
+        fitting = [t for t in suitable if not any(t.conflicts(other) for other in chosen)]
         if held_out and not chosen:
-            fitting = [t for t in fitting if t.name in HELD_OUT]
+            fitting = [t for t in fitting if t.held_out]
         if left == 1 and not any(t.echo_proof for t in chosen):
             fitting = [t for t in fitting if t.echo_proof]
         if not fitting:
@@ -116,14 +116,22 @@ def _choose(
     return chosen
 
 
-def _put_together(
-    random: Random, instruction: Seed, chosen: list[ConstraintType]
-) -> GeneratedPrompt:
-    requirements = [kind.draw(random, instruction) for kind in chosen]
-    text = lay_out(random, instruction, [requirement.sentence for requirement in requirements])
-    constraints = tuple(c for requirement in requirements for c in requirement.constraints)
-    return GeneratedPrompt(
-        Prompt.from_text(text, constraints),
-        tuple(kind.name for kind in chosen),
-        instruction.index,
-    )
+def _put_together(random: Random, seed: Seed, chosen: list[ConstraintType]) -> GeneratedPrompt:
+    drawn = [kind.draw(random, seed) for kind in chosen]
+    text = _lay_out(random, seed, [sentence for sentence, _ in drawn])
+    prompt = Prompt.from_text(text, tuple(c for _, constraints in drawn for c in constraints))
+    return GeneratedPrompt(prompt, tuple(kind.name for kind in chosen), seed.index)
+
+
+def _lay_out(random: Random, seed: Seed, sentences: Sequence[str]) -> str:
+    """The sentences after, below or before the instruction, or as a list; in any order."""
+    ordered = random.sample(sentences, len(sentences))
+    joined = " ".join(ordered)
+    layouts = [f"{seed.text}\n\n{joined}", f"{joined}\n\n{seed.text}"]
+    if seed.kind != "task":  # a given text must not run into the requirements
+        layouts += [f"{seed.text} {joined}"] * 2
+    if len(ordered) > 1:
+        # Not a dash or an asterisk: a copy of the prompt must not pass for bullet points.
+        listed = "\n".join(f"• {sentence}" for sentence in ordered)
+        layouts.append(f"{seed.text}\n\n{random.choice(_HEADINGS)}\n{listed}")
+    return random.choice(layouts)

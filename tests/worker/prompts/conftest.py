@@ -6,7 +6,7 @@ import pytest
 from app.constraints.checker import Checker
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def checker() -> Iterator[Checker]:
     """One pool of one process; a check may take five seconds."""
     made = Checker(processes=1, seconds=5.0)

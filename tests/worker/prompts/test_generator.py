@@ -1,5 +1,7 @@
 """Generated prompts: the same every time, conflict-free, checkable, split, and not for copying."""
 
+import hashlib
+import json
 import re
 from itertools import combinations, repeat
 
@@ -11,9 +13,11 @@ from app.constraints.checker import COPY_ID, Checker
 from app.constraints.validation import validate
 from tests.helpers.properties import calm
 from worker.prompts import generator
+from worker.prompts.catalog import SeedSplit, all_seeds, constraint_types, seeds_of
 from worker.prompts.generator import GeneratedPrompt, draw, generate
-from worker.prompts.seeds import SeedSplit, all_seeds, seeds_of
-from worker.prompts.taxonomy import HELD_OUT, TAXONOMY, conflicts
+
+TYPES = constraint_types()
+HELD_OUT = {name for name, kind in TYPES.items() if kind.held_out}
 
 any_seed = st.integers(0, 2**32)
 any_split = st.sampled_from(["train", "evaluation"])
@@ -31,6 +35,14 @@ def test_the_same_seed_gives_the_same_prompts_and_more_only_adds(
     first = generate(count, seed=seed, held_out=held_out)
     assert len(first) == count
     assert generate(count + more, seed=seed, held_out=held_out)[:count] == first
+
+
+def test_the_prompts_of_a_seed_stay_what_they_were() -> None:
+    """They are what evaluations of different versions are compared on: change them knowingly."""
+    prompts = [g for held_out in (False, True) for g in generate(500, seed=11, held_out=held_out)]
+    constraints = [[(c.id, c.kwargs) for c in g.prompt.constraints] for g in prompts]
+    drawn = json.dumps([*map(text, prompts), constraints], sort_keys=True)
+    assert hashlib.sha256(drawn.encode()).hexdigest()[:16] == "7746444fbb6622d4"
 
 
 def test_another_seed_gives_other_prompts() -> None:
@@ -53,11 +65,11 @@ def test_prompts_are_different_conflict_free_and_checkable(
     )
     assert len({text(generated) for generated in prompts}) == 40
     for generated in prompts:
-        kinds = [TAXONOMY[name] for name in generated.types]
+        kinds = [TYPES[name] for name in generated.types]
         instruction = all_seeds()[generated.seed_index]
         assert least <= len(kinds) <= most
-        assert not any(conflicts(one, other) for one, other in combinations(kinds, 2))
-        assert all(instruction.kind in kind.suits for kind in kinds)
+        assert not any(one.conflicts(other) for one, other in combinations(kinds, 2))
+        assert all(instruction.kind in kind.seed_kinds for kind in kinds)
         assert any(kind.echo_proof for kind in kinds)
         assert bool(HELD_OUT & set(generated.types)) == held_out
         assert instruction.split == split
@@ -68,7 +80,7 @@ def test_prompts_are_different_conflict_free_and_checkable(
 @pytest.mark.parametrize("held_out", [False, True])
 def test_every_type_is_reached(held_out: bool) -> None:
     reached = {name for g in generate(3000, seed=3, held_out=held_out) for name in g.types}
-    assert reached == (set(TAXONOMY) if held_out else set(TAXONOMY) - HELD_OUT)
+    assert reached == (set(TYPES) if held_out else set(TYPES) - HELD_OUT)
 
 
 def test_every_number_of_constraints_occurs_and_one_is_the_limit_when_asked() -> None:
