@@ -1,4 +1,4 @@
-"""The options of `spar eval`; `spar reproduce` shares those of a run and of its server."""
+"""The options of `spar eval`; those of a run and its server are shared with `experiments`."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -114,7 +114,7 @@ async def _finish(one: _Begun, server: Server, where: Where) -> RunReport:
             f"{error.message}; the rows so far are kept: {one.again} goes on"
         ) from error
     except asyncio.CancelledError:
-        err().print(f"Interrupted; {one.again} goes on with it.")
+        err().print(f"Interrupted; {one.again} resumes the run.")
         raise
     finally:
         await checker.close()
