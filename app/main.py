@@ -25,36 +25,34 @@ from app.api import (
     searches,
     tokenize,
 )
+from app.api.access_log import Watch
 from app.api.admin import audit, checkpoints, evaluations, iterations, overview, prompts
-from app.api.admission import Admission
-from app.api.background import Background
+from app.api.authentication import Doorkeeper, Guard
 from app.api.body_limit import BodyLimit
 from app.api.deps import Services
-from app.api.doorkeeper import Doorkeeper
-from app.api.gate import Gate
-from app.api.guard import Guard
 from app.api.problems import RESPONSE, add_handlers
-from app.api.watch import Watch
 from app.checkpoints.registry import Registry, open_registry
-from app.checkpoints.swap import Swapper, SwapTimes
-from app.companion import keep_worker
+from app.config.settings import Settings, advertised, reachable
 from app.constraints.checker import Checker
 from app.db.recorder import Recorder
 from app.db.session import Database
 from app.engine.arguments import EngineConfig, usable_cores
 from app.engine.base import SleepyEngine
 from app.engine.by_role import EnginesByRole, OwnEngine, shared_out
-from app.engine.fleet.fleet import Fleet, FleetConfig
+from app.engine.pool.pool import Fleet, FleetConfig
 from app.engine.vllm import VllmEngine
 from app.errors import ConfigurationError, DatabaseError
-from app.keys.internal import internal_key
-from app.keys.spending import CountingEngine
+from app.keys.limits import CountingEngine
+from app.keys.policy import internal_key
 from app.observe.logs import configure_logs
 from app.observe.observer import Observer, open_observer
-from app.settings import Settings, advertised, reachable
-from app.sleeper import Sleeper
+from app.serving.admission import Admission, Background
+from app.serving.drain import Gate
+from app.serving.roles import make_roles
+from app.serving.sleep import Sleeper
+from app.serving.swap import Swapper, SwapTimes
+from app.serving.worker_supervisor import keep_worker
 from app.web.pages import add_pages
-from app.wiring import make_roles
 
 log = logging.getLogger(__name__)
 

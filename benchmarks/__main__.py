@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from app.config.settings import Settings
 from app.errors import ConfigurationError, SparError
-from app.models import resolve_model
-from app.settings import Settings
+from app.model_files.resolve import resolve_model
 from benchmarks.adapter_files import Choice
 from benchmarks.adapters import CHOICES, Adapters
 from benchmarks.beside import Beside

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from app.checkpoints.adapter import CONFIG, WEIGHTS
-from app.checkpoints.weights import read_model_tensors
+from app.checkpoints.formats import CONFIG, WEIGHTS, read_model_tensors
+from app.config.settings import RANKS
 from app.errors import ConfigurationError
-from app.setting_types import RANKS
 
 _SIZE = 0.01
 """Standard deviation of the numbers."""

@@ -7,12 +7,12 @@ from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from app.config.settings import Settings
 from app.domain.checkpoint import Role, served_name
 from app.domain.prompt import Message
-from app.domain.sampling import Sampling
+from app.domain.search import Sampling
 from app.engine.arguments import on_cpu
 from app.engine.base import Call, Completion
-from app.settings import Settings
 from benchmarks.adapter_files import Choice, write_adapter
 from benchmarks.context import Context
 from benchmarks.instructions import LONG_INSTRUCTIONS

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
-from app.domain.options import FirstLook
+from app.domain.search import FirstLook
 
 CUTS = 40
 """Most thresholds tried on each side."""

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from app.settings import Settings
+from app.config.settings import Settings
 from benchmarks.report import Row
 
 

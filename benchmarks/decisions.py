@@ -9,8 +9,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-from app.domain.options import FirstLook, SearchOptions
 from app.domain.prompt import Prompt
+from app.domain.search import FirstLook, SearchOptions
 from app.roles.judge import JudgeCall
 from benchmarks.calibrate import Judged, calibrate, held_out, outcome
 from benchmarks.context import Context

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import partial
 
-from app.domain.budget import Usage
 from app.domain.prompt import Prompt
+from app.domain.search import Usage
 from app.search.base import SearchResult
 from app.search.run import run_search
 from benchmarks.context import Context

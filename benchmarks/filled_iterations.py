@@ -22,8 +22,7 @@ from app.db.tables import (
 )
 from app.domain.checkpoint import CheckpointKind, CheckpointStatus, PromotionCause, Role, Versions
 from app.domain.evaluation import EvaluationPlan
-from app.domain.iteration import SampleKind, Status
-from app.domain.presets import PRESETS
+from app.domain.iteration import PRESETS, SampleKind, Status
 
 SAMPLES, STEPS = 100, 50
 """Of each role's training in an iteration."""

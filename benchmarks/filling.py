@@ -12,8 +12,8 @@ from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from ulid import ULID
 
-from app.db.engine import open_engine
-from app.db.rows import node_rows, search_row, vote_rows
+from app.db.searches import node_rows, search_row, vote_rows
+from app.db.session import open_engine
 from app.db.tables import (
     AuditRow,
     Base,
@@ -24,12 +24,10 @@ from app.db.tables import (
     VoteRow,
 )
 from app.db.types import UtcDateTime
-from app.domain.budget import Budget, StopReason, Usage
 from app.domain.iteration import Source
 from app.domain.judgment import Judgment, Vote
-from app.domain.options import Mode, SearchOptions
 from app.domain.prompt import Prompt
-from app.domain.sampling import Sampling
+from app.domain.search import Budget, Mode, Sampling, SearchOptions, StopReason, Usage
 from app.domain.tree import Tree
 from app.search.base import SearchRequest, SearchResult
 from benchmarks.filled_iterations import fill_evaluations, fill_iterations

@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 
-from app.engine.around import EngineAround
-from app.engine.base import Call, Completion, Engine, OnDelta, ignore_delta
-from app.roles.verdict import NO
+from app.engine.base import Call, Completion, Engine, EngineAround, OnDelta, ignore_delta
+from app.roles.votes import NO
 
 _IMPOSSIBLE = -1000.0
 

@@ -9,22 +9,17 @@ from sqlalchemy import event, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from ulid import ULID
 
-from app.db.audit import AuditRepository
 from app.db.checkpoints import CheckpointRepository
-from app.db.engine import open_engine
 from app.db.evaluations import EvaluationRepository
-from app.db.feedback import FeedbackRepository
-from app.db.figures import iteration_counts
-from app.db.iterations import IterationRepository
-from app.db.prompts import PromptRepository
-from app.db.samples import SampleRepository
+from app.db.iterations import IterationRepository, SampleRepository, iteration_counts
+from app.db.keys import AuditRepository
+from app.db.prompts import FeedbackRepository, PromptRepository
 from app.db.searches import SearchFilter, SearchRepository
-from app.db.session import Database
+from app.db.session import Database, open_engine
 from app.db.tables import IterationRow, SearchRow
-from app.domain.budget import StopReason
 from app.domain.checkpoint import Role
 from app.domain.iteration import Source
-from app.domain.options import Mode
+from app.domain.search import Mode, StopReason
 from benchmarks.filling import YEAR, made_up
 from benchmarks.measure import Spread
 from benchmarks.report import Row, Target

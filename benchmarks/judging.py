@@ -4,14 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from app.domain.budget import Usage
 from app.domain.judgment import Judgment
 from app.domain.prompt import Prompt
-from app.domain.sampling import Sampling, derive_seed
+from app.domain.search import Sampling, Usage, derive_seed
 from app.engine.base import ignore_delta
 from app.roles.judge import JudgeCall
-from app.search.expand import Roles
-from app.search.meter import WHOLE_CALL, Meter
+from app.search.run import WHOLE_CALL, Meter, Roles
 from benchmarks.context import Context
 from benchmarks.measure import Stopwatch
 

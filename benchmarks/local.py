@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
+from app.config.settings import Settings
 from app.constraints.checker import Checker
 from app.engine.arguments import EngineConfig
 from app.engine.base import Engine
@@ -12,8 +13,7 @@ from app.engine.vllm import VllmEngine
 from app.roles.actor import Actor
 from app.roles.judge import Judge
 from app.roles.refiner import Refiner
-from app.search.expand import Roles
-from app.settings import Settings
+from app.search.run import Roles
 
 if TYPE_CHECKING:
     from vllm.v1.engine.async_llm import AsyncLLM

@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 
 import httpx
 
-from app.models import resolve_model
-from app.settings import Settings
+from app.config.settings import Settings
+from app.model_files.resolve import resolve_model
 from benchmarks.measure import Spread, Stopwatch
 from benchmarks.report import Row, Target
 from benchmarks.servers import our_server, running

@@ -3,12 +3,10 @@
 import time
 from collections.abc import Sequence
 
-from app.domain.budget import Budget
-from app.domain.options import FirstLook, Mode, SearchOptions
+from app.config.settings import Settings
 from app.domain.prompt import Prompt
-from app.domain.sampling import Sampling
+from app.domain.search import Budget, FirstLook, Mode, Sampling, SearchOptions
 from app.search.base import SearchRequest
-from app.settings import Settings
 
 
 def bfs_request(

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import httpx
 
+from app.config.settings import Settings
 from app.engine.arguments import serving_dtype
-from app.settings import Settings
 
 START_SECONDS = 300
 STOP_SECONDS = 30

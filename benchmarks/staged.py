@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.api.background import QUIET_SECONDS
 from app.domain.iteration import Stage
+from app.serving.admission import QUIET_SECONDS
 from benchmarks.context import Context
 from benchmarks.measure import Spread, alternate
 from benchmarks.report import Row, Target

@@ -5,8 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 
-from app.domain.iteration import DataOptions, Stage
-from app.domain.presets import PRESETS
+from app.domain.iteration import PRESETS, DataOptions, Stage
 from app.domain.prompt import Prompt
 from benchmarks.measure import Stopwatch
 from benchmarks.phases import prompts as long_prompts

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
+from app.config.settings import Settings
 from app.constraints.checker import Checker
 from app.db.checkpoints import CheckpointRepository
 from app.db.iterations import IterationRepository, NewIteration, StoredIteration
@@ -14,23 +15,21 @@ from app.db.upgrade import upgrade
 from app.domain.iteration import IterationOptions, Stage, Status
 from app.domain.judgment import Judgment
 from app.domain.prompt import Prompt
-from app.engine.around import EngineAround
-from app.engine.base import Call, Engine, OnDelta, ignore_delta
+from app.engine.base import Call, Engine, EngineAround, OnDelta, ignore_delta
 from app.engine.remote import RemoteEngine
 from app.roles.judge import Judge, JudgeCall
-from app.roles.verdict import NO
-from app.search.expand import Roles
-from app.settings import Settings
-from app.wiring import make_roles
+from app.roles.votes import NO
+from app.search.run import Roles
+from app.serving.roles import make_roles
 from benchmarks.rivals.metered import MeteredServer
 from benchmarks.staged_load import Load, Stages
+from worker.context import Place, Work
 from worker.loop import LEASE
 from worker.main import CALL_SECONDS, CONNECTIONS
-from worker.patience import PatientEngine
+from worker.retry import PatientEngine
 from worker.stages.judge import judge
 from worker.stages.refine import refine
 from worker.stages.respond import respond
-from worker.work import Place, Work
 
 LEASE_SECONDS = 24 * 3600.0
 _IMPOSSIBLE = -1000.0

@@ -15,7 +15,7 @@ from app.db.session import Database
 from app.db.tables import CheckpointRow
 from app.db.upgrade import upgrade
 from app.domain.checkpoint import CheckpointKind, CheckpointStatus, Role, served_name
-from app.domain.options import Mode
+from app.domain.search import Mode
 from benchmarks.adapter_files import Choice, write_adapter
 from benchmarks.context import Context
 from benchmarks.instructions import LONG_INSTRUCTIONS

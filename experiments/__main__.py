@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli import CommandGroup, options, run
-from app.cli.bundles import bundled
 from app.cli.eval.options import DEFAULT_LENGTH, AtOnce, DataDir, Seed, Url
 from app.cli.iterations import Overrides, Preset
-from app.domain.options import Mode, SearchOptions
+from app.cli.options import bundled
+from app.domain.search import Mode, SearchOptions
 
 if TYPE_CHECKING:
     from experiments.context import RunOptions
@@ -274,7 +274,7 @@ def interference(
 
     Needs no server. With the default sizes it takes about ten minutes on two CPU cores.
     """
-    from app.cli.progress import resolve
+    from app.cli.maintain import resolve
     from experiments.context import save
     from experiments.interference import Size, interference_experiment
     from experiments.report import require_matplotlib
@@ -300,7 +300,7 @@ def _search_plan(
 ) -> "SearchPlan":
     """The options of all searches. modes: those to compare where the command names none."""
     from app.domain.checkpoint import Versions
-    from app.evaluation.shape import search_shape
+    from app.evaluation.base import search_shape
     from experiments.searches import SearchPlan
 
     return SearchPlan(
@@ -323,7 +323,7 @@ def _search_plan(
 def _run_options(name: str, to: Path, common: Common) -> "RunOptions":
     """Raises `ConfigurationError` where the settings are invalid."""
     from app.cli.eval.server import Where
-    from app.cli.place import settings_in
+    from app.cli.maintain import settings_in
     from experiments.context import RunOptions
 
     where = Where(settings_in(common.data_dir), common.url, common.at_once)

@@ -8,12 +8,11 @@ from typing import Any
 from app.api.admin.schemas import IterationIn, IterationOut, ServingOut
 from app.cli.admin import Admin
 from app.cli.console import say
-from app.cli.iterating import follow_to_end, parse_overrides
-from app.cli.iterating import request as iteration_request
+from app.cli.following import follow_to_end, parse_overrides
+from app.cli.following import request as iteration_request
 from app.domain.checkpoint import Role, Versions
-from app.domain.iteration import Policy
-from app.domain.options import Mode
-from app.domain.presets import options_for
+from app.domain.iteration import Policy, options_for
+from app.domain.search import Mode
 from app.errors import ConfigurationError
 from experiments.context import Context, Journal
 from experiments.report import Cell, Report, Table

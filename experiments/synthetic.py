@@ -19,7 +19,7 @@ from string import ascii_lowercase
 from typing import Any
 
 from app.evaluation.base import Figure, Score
-from app.evaluation.figures import figure
+from app.evaluation.statistics import figure
 
 REFINED, INTERFERING = "refined", "interfering"
 ARMS = (REFINED, INTERFERING)

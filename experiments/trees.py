@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from app.domain.options import Mode
+from app.domain.search import Mode
 from app.evaluation.base import Figure, Score
-from app.evaluation.figures import figure
-from app.evaluation.paired import compare
+from app.evaluation.statistics import compare, figure
 from experiments.context import Row
 from experiments.report import Cell, Line, Plot, Table, point
 

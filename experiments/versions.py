@@ -12,11 +12,10 @@ from app.cli.eval.plan import Wanted as Run
 from app.cli.eval.store import compare_stored, read_report
 from app.cli.eval.work import evaluate
 from app.domain.checkpoint import Role
-from app.domain.options import Mode, SearchOptions
-from app.evaluation.base import Figure
+from app.domain.search import Mode, SearchOptions
+from app.evaluation.base import Figure, search_shape
 from app.evaluation.data import Data, names_of, read_data
 from app.evaluation.report import RunReport
-from app.evaluation.shape import search_shape
 from app.evaluation.suites import suite_named
 from experiments.context import Context
 from experiments.report import Cell, Facts, Line, Plot, Point, Report, Table, point

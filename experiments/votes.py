@@ -13,12 +13,12 @@ from itertools import combinations
 
 from pydantic import BaseModel
 
-from app.domain.sampling import derive_seed
+from app.domain.search import derive_seed
 from app.evaluation.asking import message_values
 from app.evaluation.base import Figure, Item, Score
-from app.evaluation.figures import figure
 from app.evaluation.http import Server
-from app.evaluation.labelled import score
+from app.evaluation.llmbar import score
+from app.evaluation.statistics import figure
 from experiments.context import Row
 from experiments.report import Cell
 

@@ -7,9 +7,9 @@ import sqlalchemy as sa
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
 
-from app.db.engine import open_engine
+from app.config.settings import Settings
+from app.db.session import open_engine
 from app.db.tables import Base
-from app.settings import Settings
 
 
 def render_plain_type(kind: str, item: Any, _: AutogenContext) -> str | Literal[False]:

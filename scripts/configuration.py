@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from app.settings import Settings
+from app.config.settings import Settings
 
 PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app import companion
-from app.companion import COMMAND, HEALTHY_SECONDS, keep_worker
-from app.settings import Settings
+from app.config.settings import Settings
+from app.serving import worker_supervisor as companion
+from app.serving.worker_supervisor import COMMAND, HEALTHY_SECONDS, keep_worker
 
 SECONDS_UNTIL_STUCK = 60
 NOTE = "import os, sys, time; open(sys.argv[1], 'a').write(f'{os.getpid()}\\n');"
@@ -79,7 +79,9 @@ async def test_the_pause_grows_until_the_worker_has_run_for_a_while(
     clock = clock_of([0.0, HEALTHY_SECONDS - 1, HEALTHY_SECONDS, 0.0])
     async with kept(NOTE + "sys.exit(1)", tmp_path / "notes", clock=clock):
         await noted(tmp_path / "notes", 5)
-    codes_and_pauses = [record.args for record in caplog.records if record.name == "app.companion"]
+    codes_and_pauses = [
+        record.args for record in caplog.records if record.name == "app.serving.worker_supervisor"
+    ]
     assert codes_and_pauses[:4] == [(1, 0.01), (1, 0.02), (1, 0.01), (1, 0.02)]
 
 

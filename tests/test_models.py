@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 
 from app.errors import ConfigurationError
-from app.models import (
+from app.model_files.resolve import (
     build_once,
     check_model_folder,
     convert_apart,
@@ -134,7 +134,7 @@ def in_a_process(folder: Path, *last_lines: str) -> subprocess.Popen[bytes]:
     code = [
         "import sys",
         "from pathlib import Path",
-        "from app.models import build_once",
+        "from app.model_files.resolve import build_once",
         "from tests.test_models import write_model",
         "def build(folder):",
         "    write_model(folder)",
@@ -186,7 +186,7 @@ def test_a_cache_that_cannot_be_written_is_named(
 
 
 def test_a_full_disk_is_said_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.models.NEEDED_BYTES", 10**18)
+    monkeypatch.setattr("app.model_files.resolve.NEEDED_BYTES", 10**18)
     with pytest.raises(ConfigurationError, match="MB are free"):
         build_once(tmp_path / "model", write_model)
 

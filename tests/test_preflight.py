@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from app.config.preflight import check_data_folder, check_port, check_python, check_sleep
 from app.engine.arguments import can_sleep
 from app.errors import ConfigurationError
-from app.preflight import check_data_folder, check_port, check_python, check_sleep
 
 
 @pytest.mark.parametrize("version", [(3, 11), (3, 12)])
@@ -56,7 +56,7 @@ def test_a_data_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
 def test_a_data_folder_without_space_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.preflight.NEEDED_BYTES", 10**18)
+    monkeypatch.setattr("app.config.preflight.NEEDED_BYTES", 10**18)
     with pytest.raises(ConfigurationError, match="MB of free disk"):
         check_data_folder(tmp_path)
 

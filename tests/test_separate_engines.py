@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from app.db.session import Database
 from app.domain.checkpoint import Role, Versions
 from app.domain.prompt import Message
-from app.domain.sampling import Sampling
+from app.domain.search import Sampling
 from app.engine.base import Call
 from app.errors import EngineError
 from tests.helpers.swapping import World, until

@@ -6,9 +6,9 @@ from socket import gethostname
 import pytest
 from pydantic import ValidationError
 
+from app.config.settings import Settings, advertised, reachable
 from app.domain.checkpoint import Role
-from app.domain.options import FirstLook
-from app.settings import Settings, advertised, reachable
+from app.domain.search import FirstLook
 from scripts.configuration import PAGE, page
 
 

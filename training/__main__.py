@@ -6,8 +6,7 @@ import traceback
 import warnings
 from pathlib import Path
 
-from training.config import TrainingConfig
-from training.outcome import Outcome, Refused, failure_line
+from training.config import Outcome, Refused, TrainingConfig, failure_line
 from training.watch import exit_with_worker
 
 QUIET = {
@@ -34,7 +33,7 @@ def main(arguments: list[str]) -> Outcome:
         return _fail(Outcome.REFUSED, str(error))
     except Exception as error:
         # The process's boundary: whatever went wrong becomes its exit status and last line.
-        from training.failures import classify
+        from training.run import classify
 
         traceback.print_exc()
         return _fail(*classify(error))

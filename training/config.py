@@ -1,7 +1,10 @@
 """What a training run is told. Free of torch, so that the worker can write it."""
 
+import json
+import re
 from collections.abc import Mapping
-from enum import StrEnum
+from dataclasses import asdict, dataclass
+from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +12,70 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from app.domain.checkpoint import Role
 from app.domain.dtype import Dtype
-from training.outcome import Refused
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingStep:
+    """What one optimiser step showed.
+
+    `loss` is the mean over the step's samples. `margin` is the mean difference of the chosen's
+    and the rejected's reward, `accuracy` the share of pairs in which the chosen has the higher
+    one; both only of DPO. `elapsed` is in seconds since this process began to train, so it
+    starts again when a run is resumed. `dtype` is the number type that the training computes in.
+    """
+
+    step: int
+    total_steps: int
+    loss: float
+    learning_rate: float
+    elapsed: float
+    margin: float | None = None
+    accuracy: float | None = None
+    dtype: str | None = None
+
+    def to_line(self) -> str:
+        """As one line of JSON, without its end."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_line(cls, line: str) -> "TrainingStep | None":
+        """What `to_line` wrote; None for a line that a killed trainer left unfinished."""
+        try:
+            return cls(**json.loads(line))
+        except (ValueError, TypeError):
+            return None
+
+
+LINE = re.compile(r"^training failed \((\d)\): (.*)$", re.MULTILINE)
+
+
+class Outcome(IntEnum):
+    """Exit status of the trainer."""
+
+    DONE = 0
+    FAILED = 1
+    REFUSED = 2
+    OUT_OF_MEMORY = 3
+    DISK_FULL = 4
+
+
+class Refused(Exception):
+    """The configuration or the data cannot be trained on; the text says why."""
+
+
+class Diverged(Exception):
+    """The loss is no number any more."""
+
+
+def failure_line(outcome: Outcome, reason: str) -> str:
+    """The last line of a failed run; line breaks in the reason become spaces."""
+    return f"training failed ({int(outcome)}): {' '.join(reason.split())}"
+
+
+def parse_failure(stderr: str) -> tuple[Outcome, str] | None:
+    """Outcome and reason of the last such line, or None where the trainer wrote none."""
+    found = LINE.findall(stderr)
+    return (Outcome(int(found[-1][0])), found[-1][1]) if found else None
 
 
 class Method(StrEnum):
@@ -70,7 +136,7 @@ Count = Annotated[int, Field(ge=1)]
 class TrainingConfig(BaseModel):
     """One training run. Defaults that are not SPaR's say so.
 
-    `data` is JSON lines in TRL's formats (`training.rows`). `output` is the folder the result
+    `data` is JSON lines in TRL's formats (`training.datasets`). `output` is the folder the result
     appears at, whole or not at all; work in progress is kept beside it. `progress` is appended
     to, one `TrainingStep` a line.
     """

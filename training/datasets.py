@@ -1,19 +1,155 @@
 """The data files as tokenised datasets, kept in memory."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
 
 from datasets import Dataset
 from jinja2 import TemplateError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from transformers import PreTrainedTokenizerBase
 
-from app.domain.control import control_texts
-from training.config import TrainingConfig
-from training.outcome import Refused
-from training.rows import Dialogue, Pair, read_rows
-from training.spans import Messages, assistant_spans, label
+from app.domain.prompt import ChatRole, control_texts
+from training.config import Refused, TrainingConfig, explain
+
+
+class ChatMessage(BaseModel):
+    """One message; anything else it carries is not trained on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    role: ChatRole
+    content: str
+
+
+def _asks(messages: tuple[ChatMessage, ...]) -> tuple[ChatMessage, ...]:
+    if messages[-1].role != "user":
+        raise ValueError("the last message must be the user's")
+    return messages
+
+
+def _answers(messages: tuple[ChatMessage, ...]) -> tuple[ChatMessage, ...]:
+    if messages[0].role != "assistant":
+        raise ValueError("the message must be the assistant's")
+    return messages
+
+
+def _teaches(messages: tuple[ChatMessage, ...]) -> tuple[ChatMessage, ...]:
+    if messages[0].role == "assistant":
+        raise ValueError("the first message cannot be the assistant's")
+    if all(message.role != "assistant" for message in messages):
+        raise ValueError("no message is the assistant's, so there is nothing to learn")
+    return messages
+
+
+Question = Annotated[tuple[ChatMessage, ...], Field(min_length=1), AfterValidator(_asks)]
+Answer = Annotated[tuple[ChatMessage, ...], Field(min_length=1, max_length=1)]
+
+
+class Pair(BaseModel):
+    """A preference: to this prompt, `chosen` is the better answer. Other fields are ignored."""
+
+    model_config = ConfigDict(frozen=True)
+
+    prompt: Question
+    chosen: Annotated[Answer, AfterValidator(_answers)]
+    rejected: Annotated[Answer, AfterValidator(_answers)]
+
+    def texts(self) -> Iterator[str]:
+        """What is said in it."""
+        return (message.content for message in (*self.prompt, *self.chosen, *self.rejected))
+
+
+class Dialogue(BaseModel):
+    """A conversation whose assistant turns, all of them, are learnt. Other fields are ignored."""
+
+    model_config = ConfigDict(frozen=True)
+
+    messages: Annotated[tuple[ChatMessage, ...], Field(min_length=1), AfterValidator(_teaches)]
+
+    def texts(self) -> Iterator[str]:
+        """What is said in it."""
+        return (message.content for message in self.messages)
+
+
+Row = TypeVar("Row", Pair, Dialogue)
+
+
+def read_rows(file: Path, kind: type[Row]) -> list[Row]:
+    """All rows of a JSON lines file; blank lines are skipped.
+
+    Raises `Refused` naming the line and what is wrong with it, or if there is no row.
+    """
+    rows = [_parse(file, number, line, kind) for number, line in _lines(file)]
+    if not rows:
+        raise Refused(f"{file} holds no samples")
+    return rows
+
+
+def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
+    try:
+        lines = file.read_bytes().split(b"\n")
+    except OSError as error:
+        raise Refused(f"{file} cannot be read: {error.strerror or error}") from error
+    return ((number, line) for number, line in enumerate(lines, 1) if line.strip())
+
+
+def _parse(file: Path, number: int, line: bytes, kind: type[Row]) -> Row:
+    try:
+        return kind.model_validate_json(line)
+    except ValidationError as error:
+        raise Refused(f"{file}, line {number}: {explain(error)}") from error
+
+
+Messages = list[dict[str, str]]
+Render = Callable[[Messages, bool], str]
+"""Renders messages by a chat template; the flag asks for the opening of an assistant's turn."""
+
+IGNORED = -100
+"""The label of a token that is not learnt."""
+
+
+def assistant_spans(messages: Messages, render: Render) -> tuple[str, list[tuple[int, int]]]:
+    """The rendered conversation, and the range of characters of every assistant's turn.
+
+    A turn goes from behind its opening, which a prompt to the model ends with, to the end of its
+    end mark; white space behind the mark is not part of it, as no model is asked for that.
+
+    Works for every template that renders stably: adding a message only adds text at the end.
+    Raises `Refused` for one that does not, because then what is learnt would not be what the
+    model is later prompted with.
+    """
+    whole = render(messages, False)
+    spans = []
+    for index, message in enumerate(messages):
+        if message["role"] != "assistant":
+            continue
+        before = render(messages[:index], True)
+        behind = render(messages[: index + 1], False)
+        if not (behind.startswith(before) and whole.startswith(behind)):
+            raise Refused(
+                "the model's chat template renders a conversation's beginning differently once "
+                f"it goes on (around message {index + 1}), so the assistant's tokens cannot be "
+                "told apart"
+            )
+        spans.append((len(before), len(before) + len(behind[len(before) :].rstrip())))
+    return whole, spans
+
+
+def label(
+    ids: Sequence[int], offsets: Sequence[tuple[int, int]], spans: Sequence[tuple[int, int]]
+) -> list[int]:
+    """The token ids inside the spans, and `IGNORED` for all others.
+
+    `offsets` are the characters of each token. A token counts if it begins inside a span: one
+    that straddles the opening is never generated by the model.
+    """
+    return [
+        token if any(start <= first < end for start, end in spans) else IGNORED
+        for token, (first, _last) in zip(ids, offsets, strict=True)
+    ]
 
 
 def preferences(config: TrainingConfig, tokenizer: PreTrainedTokenizerBase) -> Dataset:

@@ -14,8 +14,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from training.outcome import Diverged
-from training.step import TrainingStep
+from training.config import Diverged, TrainingStep
 
 
 class ProgressFile(TrainerCallback):

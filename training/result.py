@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 from torch import dtype
 from transformers import Trainer
 
-from training.adapter import CONFIG, WEIGHTS
 from training.config import Kind, TrainingConfig
+from training.model import CONFIG, WEIGHTS
 
 MODEL_FILES = {".safetensors", ".json", ".jinja", ".model", ".txt"}
 

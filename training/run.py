@@ -1,22 +1,175 @@
 """One training run from its configuration to its result."""
 
+import errno
 import fcntl
+import json
 import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import PartialState
-from transformers import AutoConfig, PrinterCallback, Trainer, TrainerCallback, set_seed
+from transformers import (
+    AutoConfig,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+    set_seed,
+)
+from trl.trainer.dpo_config import DPOConfig
+from trl.trainer.dpo_trainer import DPOTrainer
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
 
-from training.checkpoints import NoneAtTheEnd, newest_complete
-from training.config import Kind, Method, TrainingConfig
-from training.dpo import dpo_trainer
-from training.model import training_dtype
+from training.arguments import common_arguments
+from training.config import Diverged, Kind, Method, Outcome, Refused, TrainingConfig
+from training.datasets import dialogues, preferences
+from training.model import load_model, load_tokenizer, new_adapter, training_dtype
 from training.progress import ProgressFile
 from training.result import publish
-from training.sft import sft_trainer
+
+FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
+FULL_DISK_TEXTS = ("No space left on device", "Disk quota exceeded", "iostream error")
+"""The last one is all that torch says when it cannot write any more."""
+NO_MEMORY_TEXTS = ("can't allocate memory", "Cannot allocate memory")
+
+
+def classify(error: BaseException) -> tuple[Outcome, str]:
+    """The outcome, and the reason in words for people."""
+    for cause in _causes(error):
+        if _is_disk_full(cause):
+            return Outcome.DISK_FULL, f"disk full: {cause}"
+        if _is_out_of_memory(cause):
+            return Outcome.OUT_OF_MEMORY, f"out of memory: {str(cause) or 'the allocation failed'}"
+    if isinstance(error, Refused):
+        return Outcome.REFUSED, str(error)
+    if isinstance(error, Diverged):
+        return Outcome.FAILED, str(error)
+    return Outcome.FAILED, f"{type(error).__name__}: {error}"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _is_disk_full(error: BaseException) -> bool:
+    # The libraries that write tensors report the system's words and no number.
+    known = isinstance(error, OSError) and error.errno in FULL_DISK
+    return known or any(text in str(error) for text in FULL_DISK_TEXTS)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return known or any(text in str(error) for text in NO_MEMORY_TEXTS)
+
+
+REFERENCE = "ref"
+"""Name of the copy of a continued adapter that TRL keeps as the reference."""
+
+
+def dpo_trainer(config: TrainingConfig, callbacks: list[TrainerCallback]) -> DPOTrainer:
+    """A trainer on pairs, whose loss adds the likelihood of the chosen (SPaR).
+
+    The reference is what the training starts from. TRL sees to it: for a new adapter it is the
+    model with the adapter switched off, for a continued one a frozen copy of the adapter, for
+    full training a second copy of the model. Raises `Refused`.
+    """
+    tokenizer = load_tokenizer(config)
+    dataset = preferences(config, tokenizer)
+    # Before the model: DeepSpeed ZeRO-3 splits a model at loading only if it knows of it by then.
+    args = DPOConfig(
+        **common_arguments(config),
+        beta=config.beta,
+        loss_type=["sigmoid", "sft"],
+        loss_weights=[1.0, config.sft_weight],
+    )
+    return DPOTrainer(
+        model=load_model(config),
+        args=args,
+        train_dataset=dataset,
+        processing_class=tokenizer,
+        peft_config=new_adapter(config),
+        callbacks=callbacks,
+    )
+
+
+def sft_trainer(config: TrainingConfig, callbacks: list[TrainerCallback]) -> SFTTrainer:
+    """A trainer on dialogues that learns every assistant turn and nothing else.
+
+    Raises `Refused`.
+    """
+    tokenizer = load_tokenizer(config)
+    dataset = dialogues(config, tokenizer)
+    # Before the model: DeepSpeed ZeRO-3 splits a model at loading only if it knows of it by then.
+    args = SFTConfig(**common_arguments(config))
+    return SFTTrainer(
+        model=load_model(config),
+        args=args,
+        train_dataset=dataset,
+        processing_class=tokenizer,
+        peft_config=new_adapter(config),
+        callbacks=callbacks,
+    )
+
+
+# ruff: noqa: ARG002  # transformers decides the callback's arguments
+
+
+STATE = "trainer_state.json"
+"""The file that transformers writes last into a checkpoint."""
+
+
+class NoneAtTheEnd(TrainerCallback):
+    """Leaves out the checkpoint after the last step.
+
+    The result is published next. Resuming from such a checkpoint would train one step too many.
+    """
+
+    def on_step_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **kwargs: Any,
+    ) -> None:
+        """Take back what transformers' own callback, which runs before, has decided."""
+        if state.global_step >= state.max_steps:
+            control.should_save = False
+
+
+def newest_complete(work: Path) -> Path | None:
+    """The newest checkpoint that was written to its end; unfinished ones are deleted.
+
+    The returned one is ready to be resumed from.
+    """
+    for checkpoint in sorted(work.glob("checkpoint-*"), key=_step, reverse=True):
+        if _complete(checkpoint):
+            # Where transformers finds adapters in sub-folders it reads only those, and would
+            # leave the trained adapter as it was at the start. The reference is at hand anyway.
+            shutil.rmtree(checkpoint / REFERENCE, ignore_errors=True)
+            return checkpoint
+        shutil.rmtree(checkpoint)
+    return None
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def _complete(checkpoint: Path) -> bool:
+    try:
+        json.loads((checkpoint / STATE).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def train(config: TrainingConfig) -> None:

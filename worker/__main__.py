@@ -3,11 +3,11 @@
 import asyncio
 import sys
 
-from app.configure import settings_from
+from app.config.settings import settings_from
 from app.db.upgrade import upgrade
 from app.engine.orphans import exit_with_server
 from app.errors import SparError
-from app.models import resolve_model
+from app.model_files.resolve import resolve_model
 from worker.main import configure_logging, run_worker
 
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from app.domain.checkpoint import Role
 from app.domain.iteration import Policy
-from app.evaluation.comparison import Comparison, RoleReport
+from app.evaluation.statistics import Comparison, RoleReport
 
 
 @dataclass(frozen=True, slots=True)

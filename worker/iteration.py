@@ -5,6 +5,7 @@ iteration again skips it: that is all there is to resuming one.
 """
 
 from app.domain.iteration import Kind, Stage
+from worker.context import Work
 from worker.stages.build import build, build_from_conversations
 from worker.stages.evaluate import evaluate
 from worker.stages.judge import judge
@@ -13,7 +14,6 @@ from worker.stages.prompts import choose_prompts
 from worker.stages.refine import refine
 from worker.stages.respond import respond
 from worker.stages.train import train
-from worker.work import Work
 
 
 async def run_iteration(work: Work) -> None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from ulid import ULID
 
+from app.config.settings import Settings
 from app.constraints.checker import Checker
 from app.db.iterations import StoredIteration
 from app.db.leases import Lease
@@ -16,15 +17,13 @@ from app.db.session import Database
 from app.domain.checkpoint import Versions
 from app.engine.remote import RemoteEngine
 from app.observe.logs import configure_logs
-from app.settings import Settings
-from app.wiring import make_roles
-from worker.gpu import WhileAsleep
+from app.serving.roles import make_roles
+from worker.context import Place, Work
+from worker.gpu_lease import WhileAsleep
 from worker.iteration import run_iteration
-from worker.loop import Loop
-from worker.patience import PatientEngine
-from worker.schedule import Schedule
+from worker.loop import Loop, Schedule
+from worker.retry import PatientEngine
 from worker.trainer import run_training
-from worker.work import Place, Work
 
 CALL_SECONDS = 600.0
 """How long one model call may take, its wait behind people's calls included."""

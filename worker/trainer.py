@@ -2,21 +2,78 @@
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import training
-from training.config import TrainingConfig
-from training.step import TrainingStep
+from app.errors import SparError
+from training.config import TrainingConfig, TrainingStep, parse_failure
 from training.watch import WORKER_PID
-from worker.ending import Ending, read_ending
-from worker.errors import TrainingFailed
-from worker.tail import Tail
+
+
+class TrainingFailed(SparError):
+    """A training run ended without a result; the text is the reason."""
+
+    type = "training_failed"
+    title = "Training failed"
+
+
+KILLED = re.compile(r"died with <Signals\.(SIG\w+)|Signal \d+ \((SIG\w+)\) received by PID")
+"""How Python's `subprocess` and torch's launcher report a child that a signal ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The signal that killed the trainer, or else why it failed; neither if all went well."""
+
+    signal: str | None = None
+    reason: str | None = None
+
+
+def read_ending(status: int, stderr: str) -> Ending:
+    """How the trainer ended, from the launcher's exit status and what was last on stderr."""
+    if status == 0:
+        return Ending()
+    failure = parse_failure(stderr)
+    if failure is not None:
+        return Ending(reason=failure[1])
+    if status < 0:
+        return Ending(signal=signal.Signals(-status).name)
+    killed = KILLED.findall(stderr)
+    if killed:
+        return Ending(signal="".join(killed[-1]))
+    lines = stderr.strip().splitlines()
+    return Ending(reason=lines[-1].strip() if lines else f"exit status {status}")
+
+
+class Tail:
+    """Follows a file from its present end on, so that what was there before is not read."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._at = file.stat().st_size if file.exists() else 0
+
+    def read(self) -> Iterator[TrainingStep]:
+        """The steps whose lines were finished since the last call."""
+        if not self._file.exists():
+            return
+        with self._file.open("rb") as file:
+            file.seek(self._at)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break  # Still being written.
+                self._at += len(line)
+                step = TrainingStep.from_line(line.decode(errors="replace"))
+                if step is not None:
+                    yield step
+
 
 POLL_SECONDS = 0.2
 GRACE_SECONDS = 5.0

@@ -5,17 +5,16 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from app.api.admission import Admission
-from app.api.background import Background
 from app.checkpoints.registry import Registry
+from app.config.settings import Settings
 from app.constraints.checker import Checker
 from app.db.recorder import Recorder
 from app.db.session import Database
 from app.engine.base import Engine
 from app.observe.observer import Observer
-from app.observe.stored import StoredFigures
-from app.search.expand import Roles
-from app.settings import Settings
+from app.observe.snapshot import StoredFigures
+from app.search.run import Roles
+from app.serving.admission import Admission, Background
 
 
 @dataclass(slots=True)

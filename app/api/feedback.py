@@ -2,9 +2,9 @@
 
 from fastapi import APIRouter
 
+from app.api.admin.schemas import FeedbackIn, FeedbackOut
 from app.api.deps import ServicesDep
-from app.api.feedback_schemas import FeedbackIn, FeedbackOut
-from app.db.feedback import Feedback, FeedbackRepository
+from app.db.prompts import Feedback, FeedbackRepository
 from app.errors import InvalidRequest, NotFound
 
 router = APIRouter(tags=["searches"])

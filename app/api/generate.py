@@ -2,15 +2,14 @@
 
 from fastapi import APIRouter, Request, Response
 
-from app.api.admission import Ticket, settled
 from app.api.deps import Services, ServicesDep
-from app.api.disconnect import while_connected
-from app.api.events import LiveSearch, event_source, search_events
 from app.api.render import generate_out
 from app.api.requests import search_request
 from app.api.schemas import GenerateIn, GenerateOut
+from app.api.streaming import LiveSearch, event_source, search_events, while_connected
 from app.search.base import OnEvent, SearchRequest, SearchResult, ignore_event
 from app.search.run import run_search
+from app.serving.admission import Ticket, settled
 
 router = APIRouter(tags=["answer"])
 

@@ -5,8 +5,8 @@ from pydantic import BaseModel
 
 from app import __version__
 from app.api.deps import ServicesDep
-from app.engine.alive import engine_asleep
 from app.engine.base import is_asleep
+from app.engine.process import engine_asleep
 from app.errors import EngineUnavailable
 
 router = APIRouter(tags=["health"])

@@ -2,20 +2,20 @@
 
 from fastapi import APIRouter, Request
 
-from app.api.admission import settled
 from app.api.deps import Services, ServicesDep
-from app.api.disconnect import while_connected
 from app.api.render import judge_out
 from app.api.requests import pinned, prompt_from
 from app.api.schemas import JudgeIn, JudgeOut
-from app.domain.budget import Usage
+from app.api.streaming import while_connected
 from app.domain.checkpoint import Role
 from app.domain.judgment import Judgment
 from app.domain.prompt import Prompt
+from app.domain.search import Usage
 from app.errors import PromptTooLong
 from app.roles.judge import JudgeCall, judge_messages
-from app.search.meter import Meter
-from app.search.room import SLACK
+from app.search.context_budget import SLACK
+from app.search.run import Meter
+from app.serving.admission import settled
 
 router = APIRouter(tags=["answer"])
 

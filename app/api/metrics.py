@@ -5,9 +5,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from app import __version__
 from app.api.deps import Services, ServicesDep
-from app.db.figures import IterationCounts
+from app.db.iterations import IterationCounts
 from app.engine.base import is_asleep
-from app.engine.figures import Measured
+from app.engine.metrics import Measured
 from app.observe.snapshot import Snapshot
 
 router = APIRouter(tags=["health"])

@@ -8,12 +8,8 @@ from fastapi import APIRouter, Request, Response
 from sse_starlette import ServerSentEvent
 from ulid import ULID
 
-from app.api.admission import Place, settled
 from app.api.deps import Services, ServicesDep
-from app.api.disconnect import while_connected
-from app.api.events import LiveSearch, event_source
 from app.api.generate import answer
-from app.api.live import Live
 from app.api.openai_models import model_names, parse_model, wanted_checkpoint
 from app.api.openai_plain import chat_chunks, chat_out, check_length, complete_all, plain_calls
 from app.api.openai_schemas import ChatChunkOut, ChatIn, ChatOut, Head, ModelOut, ModelsOut
@@ -21,12 +17,14 @@ from app.api.openai_search import chat_search, searched_chat_chunks, searched_ch
 from app.api.problems import problem
 from app.api.requests import pinned
 from app.api.schemas import CheckpointIn
+from app.api.streaming import Live, LiveSearch, event_source, while_connected
 from app.domain.checkpoint import Role, Versions
-from app.domain.options import Mode
+from app.domain.search import Mode
 from app.engine.base import Completion, Delta
 from app.errors import InvalidRequest, SparError
-from app.observe.context import note_background
+from app.observe.logs import note_background
 from app.search.base import SearchEvent, SearchResult, ignore_event
+from app.serving.admission import Place, settled
 
 router = APIRouter(prefix="/v1", tags=["openai"])
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from app.api.schemas import CheckpointIn
 from app.domain.checkpoint import Role, Versions, parse_served_name
-from app.domain.options import Mode
+from app.domain.search import Mode
 from app.errors import InvalidRequest, NotFound
 
 

@@ -5,8 +5,6 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 
-from app.api.admission import Place
-from app.api.live import Live
 from app.api.openai_schemas import (
     ChatChunkOut,
     ChatIn,
@@ -22,7 +20,8 @@ from app.api.openai_schemas import (
     PositionOut,
     messages_from,
 )
-from app.domain.sampling import Sampling, derive_seed
+from app.api.streaming import Live
+from app.domain.search import Sampling, derive_seed
 from app.engine.base import (
     Call,
     Completion,
@@ -33,8 +32,9 @@ from app.engine.base import (
     ignore_delta,
 )
 from app.errors import PromptTooLong, SparError
-from app.keys.spending import counting
-from app.search.meter import WHOLE_CALL
+from app.keys.limits import counting
+from app.search.run import WHOLE_CALL
+from app.serving.admission import Place
 
 IMPOSSIBLE = -9999.0
 """Stands for minus infinity, which JSON has not; OpenAI and vLLM write the same number."""

@@ -18,8 +18,8 @@ from app.api.schemas import (
     Text,
     UsageOut,
 )
-from app.domain.budget import StopReason
 from app.domain.prompt import Message
+from app.domain.search import StopReason
 
 
 class TextPart(Schema):

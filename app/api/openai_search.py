@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from app.api.deps import Services
-from app.api.events import LiveSearch
 from app.api.openai_plain import usage_of
 from app.api.openai_schemas import (
     ChatChunkOut,
@@ -28,7 +27,8 @@ from app.api.schemas import (
     SamplingIn,
     SearchIn,
 )
-from app.domain.options import Mode
+from app.api.streaming import LiveSearch
+from app.domain.search import Mode
 from app.engine.base import FinishReason
 from app.errors import InvalidRequest, SparError
 from app.search.base import SearchRequest, SearchResult, TextDelta

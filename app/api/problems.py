@@ -9,10 +9,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from app.api.access_log import route_of
 from app.api.schemas import Problem
-from app.api.watch import route_of
 from app.errors import EngineUnavailable, SparError
-from app.observe.context import current_request
+from app.observe.logs import current_request
 
 log = logging.getLogger(__name__)
 

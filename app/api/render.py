@@ -15,10 +15,10 @@ from app.api.schemas import (
     UsageOut,
     VoteOut,
 )
-from app.db.stored import StoredSearch, StoredSummary
-from app.domain.budget import Usage
+from app.db.searches import StoredSearch, StoredSummary
 from app.domain.checkpoint import Versions
 from app.domain.judgment import ConstraintResult, Judgment
+from app.domain.search import Usage
 from app.domain.tree import Node, NodeKind
 from app.search.base import SearchResult
 

@@ -6,15 +6,13 @@ from ulid import ULID
 
 from app.api.deps import Services
 from app.api.schemas import BudgetIn, CheckpointIn, GenerateIn, PromptIn, SamplingIn, SearchIn
-from app.domain.budget import Budget
 from app.domain.checkpoint import Versions
-from app.domain.options import Mode, SearchOptions
 from app.domain.prompt import Constraint, Message, Prompt
-from app.domain.sampling import Sampling
+from app.domain.search import Budget, Mode, Sampling, SearchOptions
 from app.domain.tree import PROMPT, given_response
 from app.errors import InvalidRequest
 from app.search.base import SearchRequest
-from app.search.room import response_room
+from app.search.context_budget import response_room
 
 
 def prompt_from(body: PromptIn, services: Services, field: str = "constraints") -> Prompt:

@@ -1,21 +1,52 @@
 """The JSON the server takes and gives. Unknown fields are refused, never ignored."""
 
+import math
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from app.api.storable import storable_json, storable_text
-from app.domain.budget import StopReason
-from app.domain.options import Mode
+from app.domain.search import Mode, StopReason
 from app.domain.tree import NodeKind
+
+
+def storable_text(text: str) -> str:
+    """The text itself. Raises ValueError for NUL and for half a surrogate pair."""
+    if "\x00" in text:
+        raise ValueError("text must not contain the NUL character")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            "text must not contain a lone surrogate, such as \\ud800: it is half a character"
+        ) from error
+    return text
+
+
+def storable_json(values: dict[str, Any]) -> dict[str, Any]:
+    """The JSON object itself. Raises ValueError for such a text in it, NaN and Infinity."""
+    for scalar in _scalars(values):
+        if isinstance(scalar, str):
+            storable_text(scalar)
+        elif isinstance(scalar, float) and not math.isfinite(scalar):
+            raise ValueError("numbers must be finite: NaN and Infinity are not JSON")
+    return values
+
+
+def _scalars(value: Any) -> Iterator[Any]:
+    """Every key and every value that is neither a list nor an object, at any depth."""
+    pending = [value]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, dict):
+            pending.extend(part)
+            pending.extend(part.values())
+        elif isinstance(part, list):
+            pending.extend(part)
+        else:
+            yield part
+
 
 Text = Annotated[str, AfterValidator(storable_text)]
 NonEmptyText = Annotated[

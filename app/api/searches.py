@@ -7,11 +7,9 @@ from pydantic import AfterValidator
 
 from app.api.deps import ServicesDep
 from app.api.render import detail_out, summary_out
-from app.api.schemas import SearchDetailOut, SearchPageOut
-from app.api.storable import storable_text
+from app.api.schemas import SearchDetailOut, SearchPageOut, storable_text
 from app.db.searches import SearchFilter, SearchRepository
-from app.domain.budget import StopReason
-from app.domain.options import Mode
+from app.domain.search import Mode, StopReason
 from app.errors import NotFound
 
 router = APIRouter(tags=["searches"])

@@ -12,9 +12,25 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from app.checkpoints.weights import read_model_tensors
+from app.checkpoints.formats import read_model_tensors
+from app.db.checkpoints import StoredCheckpoint
 from app.domain.checkpoint import CheckpointKind, Role
 from app.errors import CheckpointRefused
+
+
+def place(stored: StoredCheckpoint, data: Path) -> tuple[Path, str]:
+    """A checkpoint's folder, never outside the data folder, and its manifest's hash.
+
+    Raises `CheckpointRefused`.
+    """
+    if stored.path is None or stored.digest is None:
+        raise CheckpointRefused("its training has not finished")
+    data = data.resolve()
+    folder = (data / stored.path).resolve()
+    if not folder.is_relative_to(data):
+        raise CheckpointRefused(f"its folder {stored.path} lies outside the data folder")
+    return folder, stored.digest
+
 
 MANIFEST = "manifest.json"
 UNFINISHED = f"{MANIFEST}.part"

@@ -7,10 +7,8 @@ from urllib.parse import quote
 
 from pydantic import BaseModel
 
-from app.api.admin.prompt_schemas import AddedOut
-from app.api.admin.schemas import IterationOut, StepOut
-from app.cli.client import Client, JsonObject
-from app.cli.sse import ServerEvent
+from app.api.admin.schemas import AddedOut, IterationOut, StepOut
+from app.cli.client import Client, JsonObject, ServerEvent
 from app.domain.checkpoint import Role
 
 Uploaded = Literal["prompts", "conversations"]

@@ -3,8 +3,8 @@
 from dataclasses import asdict
 
 from app.cli import options
-from app.cli.bundles import bundled
-from app.domain.options import Mode
+from app.cli.options import bundled
+from app.domain.search import Mode
 
 
 @bundled()
@@ -35,7 +35,7 @@ def generate(  # noqa: PLR0913 - one parameter per option
     """
     from app.api.schemas import GenerateIn
     from app.cli import ask
-    from app.cli.request import checked, given, parse_constraints, read_prompt
+    from app.cli.options import checked, given, parse_constraints, read_prompt
 
     body = {
         "prompt": read_prompt(prompt),
@@ -68,7 +68,7 @@ def judge(  # noqa: PLR0913 - one parameter per option
     """Judge a response to an instruction, on a running server."""
     from app.api.schemas import JudgeIn
     from app.cli import ask
-    from app.cli.request import checked, given, parse_constraints, read_prompt, read_response
+    from app.cli.options import checked, given, parse_constraints, read_prompt, read_response
 
     body = {
         "prompt": read_prompt(prompt),

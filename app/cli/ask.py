@@ -6,7 +6,7 @@ from app.api.schemas import GenerateIn, GenerateOut, JudgeIn, JudgeOut
 from app.cli.client import Client, JsonObject
 from app.cli.console import clean, err, out, print_json
 from app.cli.draw import draw_constraints, draw_summary, draw_tree, draw_votes, verdict
-from app.cli.watch import Display, Progress, follow
+from app.cli.following import Display, SearchProgress, follow
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Show:
 
 def generate(url: str, request: GenerateIn, show: Show) -> None:
     """Ask for an answer and print it; raises the errors of `Client`."""
-    progress = Progress(request.prompt or "")
+    progress = SearchProgress(request.prompt or "")
     with Client(url) as client:
         raw = _ask(client, request, progress, show)
         if show.json:
@@ -53,7 +53,7 @@ def judge(url: str, request: JudgeIn, *, as_json: bool) -> None:
         console.print(draw_constraints(judgment.constraints))
 
 
-def _ask(client: Client, request: GenerateIn, progress: Progress, show: Show) -> JsonObject:
+def _ask(client: Client, request: GenerateIn, progress: SearchProgress, show: Show) -> JsonObject:
     drawn = show.tree and not show.json
     with Display(progress, tree=drawn) as display:
         if not request.stream:

@@ -19,7 +19,7 @@ def list_checkpoints(as_json: options.Json = False, url: options.Url = options.D
     from app.api.admin.schemas import VersionsOut
     from app.cli.admin import Admin
     from app.cli.console import out, print_json
-    from app.cli.draw_checkpoints import draw_checkpoints
+    from app.cli.draw_admin import draw_checkpoints
 
     with Admin(url) as admin:
         raw = admin.checkpoints()
@@ -68,7 +68,7 @@ def serving(as_json: options.Json = False, url: options.Url = options.DEFAULT_UR
     from app.api.admin.schemas import ServingOut
     from app.cli.admin import Admin
     from app.cli.console import out, print_json, say
-    from app.cli.draw_checkpoints import draw_servers
+    from app.cli.draw_admin import draw_servers
 
     with Admin(url) as admin:
         raw = admin.serving()

@@ -1,7 +1,8 @@
 """Talking to a running server: plain JSON calls, and the event stream of a search."""
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -12,8 +13,52 @@ import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from app.api.schemas import GenerateIn, JudgeIn, NodeOut, Problem
-from app.cli.sse import ServerEvent, read_events
 from app.errors import SparError
+
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerEvent:
+    """One event: its name (`message` where the server gave none) and its data."""
+
+    name: str
+    data: str
+
+
+def read_events(chunks: Iterable[bytes]) -> Iterator[ServerEvent]:
+    """The events in a byte stream, however it is cut into chunks.
+
+    Comments and the fields `id` and `retry` are skipped, and so is an event that the end of
+    the stream cut off.
+    """
+    name, data = "", list[str]()
+    for line in _read_lines(chunks):
+        if not line:
+            if data:
+                yield ServerEvent(name or "message", "\n".join(data))
+            name, data = "", []
+            continue
+        field, _, value = line.partition(":")
+        if field == "event":
+            name = value.removeprefix(" ")
+        elif field == "data":
+            data.append(value.removeprefix(" "))
+
+
+def _read_lines(chunks: Iterable[bytes]) -> Iterator[str]:
+    """Lines ended by LF, CRLF or CR, and by nothing else (`str.splitlines` knows more ends)."""
+    rest, after_cr, first = b"", False, True
+    for chunk in filter(None, chunks):
+        # The CR of a CRLF has already ended its line when the LF comes in the next chunk.
+        fresh = chunk.removeprefix(b"\n") if after_cr else chunk
+        after_cr = fresh.endswith(b"\r")
+        *whole, rest = _LINE_END.split(rest + fresh)
+        for line in whole:
+            text = line.decode(errors="replace")
+            yield text.removeprefix("\ufeff") if first else text
+            first = False
+
 
 _CONNECT_SECONDS = 10.0
 _SILENCE_SECONDS = 120.0

@@ -5,6 +5,14 @@ import re
 from typing import Any
 
 from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from app.errors import SparError
@@ -61,3 +69,16 @@ def print_json(value: Any) -> None:
     """A JSON value on standard output, exact, and with nothing a terminal would act on."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     print(_UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
+
+
+def counting_bar() -> Progress:
+    """A bar on standard error that is gone at its end; nothing where there is no terminal."""
+    console = err()
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

@@ -24,7 +24,7 @@ def doctor(
     from rich.text import Text
 
     from app.cli.console import clean, out, print_json
-    from app.configure import settings_from
+    from app.config.settings import settings_from
     from app.doctor.examine import examine
     from app.doctor.finding import Level
 

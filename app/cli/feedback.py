@@ -23,10 +23,10 @@ def feedback(
     url: options.Url = options.DEFAULT_URL,
 ) -> None:
     """Rate the answer of a search, or give a better one."""
-    from app.api.feedback_schemas import FeedbackIn, FeedbackOut
+    from app.api.admin.schemas import FeedbackIn, FeedbackOut
     from app.cli.admin import Admin
     from app.cli.console import print_json, say
-    from app.cli.request import checked, given, read_file
+    from app.cli.options import checked, given, read_file
 
     if up and down:
         raise typer.BadParameter("give either --up or --down", param_hint="--up")

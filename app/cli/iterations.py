@@ -43,7 +43,7 @@ def iterate(
     The server queues it and a worker does it. Ctrl-C only stops following it.
     """
     from app.cli.admin import Admin
-    from app.cli.iterating import queue, request
+    from app.cli.following import queue, request
 
     body = request(preset=preset, promote=promote, overrides=override, seed=seed)
     with Admin(url) as admin:
@@ -60,7 +60,7 @@ def list_iterations(
     from app.api.admin.schemas import IterationPageOut
     from app.cli.admin import Admin
     from app.cli.console import out, print_json
-    from app.cli.draw_iterations import draw_iterations
+    from app.cli.draw_admin import draw_iterations
 
     with Admin(url) as admin:
         raw = admin.iterations(limit)
@@ -80,7 +80,7 @@ def show(
     from app.api.admin.schemas import IterationOut
     from app.cli.admin import Admin
     from app.cli.console import out, print_json
-    from app.cli.draw_iterations import draw_outcome, draw_stages
+    from app.cli.draw_admin import draw_outcome, draw_stages
 
     with Admin(url) as admin:
         raw = admin.iteration(iteration_id)
@@ -100,7 +100,7 @@ def follow(
 ) -> None:
     """Follow an iteration until it has ended. Ctrl-C only stops following it."""
     from app.cli.admin import Admin
-    from app.cli.iterating import follow_to_end
+    from app.cli.following import follow_to_end
 
     with Admin(url) as admin:
         follow_to_end(admin, iteration_id, as_json=as_json)

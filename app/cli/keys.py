@@ -34,7 +34,7 @@ def create(
     """Make a key and print it, this once: only its hash is kept."""
     from app.cli.console import err
     from app.errors import InvalidRequest
-    from app.keys.secret import digest_of, make_key
+    from app.keys.cache import digest_of, make_key
 
     if not name.strip() or len(name) > 64 or not name.isprintable():
         raise InvalidRequest("a key's name has 1 to 64 printable characters", field="name")
@@ -43,7 +43,7 @@ def create(
     key = Key(made.id, name, frozenset(scope), digest_of(made.secret), limits)
 
     async def add(session: "AsyncSession") -> bool:
-        from app.cli.auditing import record
+        from app.cli.maintain import record
         from app.db.keys import KeyRepository
 
         added = await KeyRepository(session).add(key)
@@ -68,7 +68,7 @@ def list_keys(
 ) -> None:
     """List the keys: names, scopes, limits, last use."""
     from app.cli.console import out
-    from app.cli.draw_keys import draw_keys
+    from app.cli.draw_admin import draw_keys
     from app.db.keys import KeyRepository
 
     async def read(session: "AsyncSession") -> list[Key]:
@@ -89,7 +89,7 @@ def revoke(
     from app.errors import NotFound
 
     async def end(session: "AsyncSession") -> list[str]:
-        from app.cli.auditing import record
+        from app.cli.maintain import record
         from app.db.keys import KeyRepository
 
         revoked = await KeyRepository(session).revoke(name)
@@ -110,8 +110,8 @@ def audit(
 ) -> None:
     """List what admins did: when, who, what, and how it ended."""
     from app.cli.console import out
-    from app.cli.draw_keys import draw_audit
-    from app.db.audit import AuditRepository, StoredAction
+    from app.cli.draw_admin import draw_audit
+    from app.db.keys import AuditRepository, StoredAction
 
     async def read(session: "AsyncSession") -> list[StoredAction]:
         return (await AuditRepository(session).page(limit))[0]
@@ -121,10 +121,10 @@ def audit(
 
 def _do(work: "Callable[[AsyncSession], Awaitable[Result]]", **options: object) -> Result:
     """Do something in one transaction of the configured database, made first if need be."""
-    from app.configure import settings_from
+    from app.config.preflight import check_data_folder
+    from app.config.settings import settings_from
     from app.db.session import Database
     from app.db.upgrade import upgrade
-    from app.preflight import check_data_folder
 
     settings = settings_from(**options)
     check_data_folder(settings.data)

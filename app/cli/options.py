@@ -1,13 +1,69 @@
 """The options that commands share. Their defaults are the server's, shown in the help."""
 
-from dataclasses import dataclass
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
 import typer
+from pydantic import BaseModel, ValidationError
 
-from app.domain.options import Mode, SearchOptions
+from app.domain.search import Mode, SearchOptions
+
+Command = Callable[..., None]
+
+
+def bundled(**defaults: Any) -> Callable[[Command], Command]:
+    """Have a command take the options of every bundle among its parameters.
+
+    A bundle is a parameter whose type is a dataclass. Each field of it is an option, in the
+    bundle's place among the others; the command itself is given the dataclass, filled in.
+
+    defaults: of these options, instead of the dataclass's own. Raises `TypeError` for a default of
+    an option that no bundle has.
+    """
+
+    def decorate(command: Command) -> Command:
+        bundles: dict[str, Any] = {}
+        options: list[Parameter] = []
+        for parameter in signature(command, eval_str=True).parameters.values():
+            if is_dataclass(parameter.annotation):
+                bundles[parameter.name] = parameter.annotation
+                options += [_option(one, defaults) for one in fields(parameter.annotation)]
+            else:
+                options.append(parameter.replace(kind=Parameter.KEYWORD_ONLY))
+        if unknown := defaults.keys() - {one.name for one in options}:
+            raise TypeError(f"no option is called {', '.join(sorted(unknown))}")
+
+        @wraps(command)
+        def taking(**values: Any) -> None:
+            for name, bundle in bundles.items():
+                given = {one.name: values.pop(one.name) for one in fields(bundle)}
+                values[name] = bundle(**given)
+            command(**values)
+
+        # Typer reads both, and must see the options instead of the bundles.
+        taking.__signature__ = Signature(options)  # type: ignore[attr-defined]
+        taking.__annotations__ = {one.name: one.annotation for one in options}
+        return taking
+
+    return decorate
+
+
+def _option(field: "Field[Any]", defaults: dict[str, Any]) -> Parameter:
+    default = defaults.get(field.name, field.default)
+    return Parameter(
+        field.name,
+        Parameter.KEYWORD_ONLY,
+        default=Parameter.empty if default is MISSING else default,
+        annotation=field.type,
+    )
+
 
 _DEFAULT = SearchOptions()
 _SEARCH, _BUDGET, _SAMPLING, _OUTPUT = "Search", "Budget", "Sampling", "Output and server"
@@ -30,7 +86,7 @@ def web_address(url: str) -> str:
     return url
 
 
-def _option(text: str, panel: str) -> Any:
+def _option_options(text: str, panel: str) -> Any:
     return typer.Option(help=text, rich_help_panel=panel)
 
 
@@ -88,19 +144,25 @@ FirstLook = Annotated[
         rich_help_panel=_SEARCH,
     ),
 ]
-MaxNodes = Annotated[int | None, _option("Most nodes of the search.", _BUDGET)]
-MaxTokens = Annotated[int | None, _option("Most tokens generated in the whole search.", _BUDGET)]
+MaxNodes = Annotated[int | None, _option_options("Most nodes of the search.", _BUDGET)]
+MaxTokens = Annotated[
+    int | None, _option_options("Most tokens generated in the whole search.", _BUDGET)
+]
 Deadline = Annotated[
     int | None,
     typer.Option(
         help="Answer within this time, in milliseconds.", metavar="MS", rich_help_panel=_BUDGET
     ),
 ]
-Temperature = Annotated[float | None, _option("Randomness of responses, 0 to 2.", _SAMPLING)]
-TopP = Annotated[float | None, _option("Share of likely tokens to draw from.", _SAMPLING)]
-Length = Annotated[int | None, _option("Most tokens of one response.", _SAMPLING)]
-Seed = Annotated[int | None, _option("Makes the result reproducible.", _SAMPLING)]
-Stop = Annotated[list[str] | None, _option("Text that ends a response. Repeatable.", _SAMPLING)]
+Temperature = Annotated[
+    float | None, _option_options("Randomness of responses, 0 to 2.", _SAMPLING)
+]
+TopP = Annotated[float | None, _option_options("Share of likely tokens to draw from.", _SAMPLING)]
+Length = Annotated[int | None, _option_options("Most tokens of one response.", _SAMPLING)]
+Seed = Annotated[int | None, _option_options("Makes the result reproducible.", _SAMPLING)]
+Stop = Annotated[
+    list[str] | None, _option_options("Text that ends a response. Repeatable.", _SAMPLING)
+]
 ResponseText = Annotated[str | None, typer.Option("--response", help="The response to judge.")]
 ResponseFile = Annotated[
     Path | None,
@@ -124,3 +186,92 @@ class Search:
     gate: Gate = None
     early_stop: EarlyStop = None
     first_look: FirstLook = None
+
+
+_OPTIONS = {
+    ("prompt",): "PROMPT",
+    ("sampling", "max_tokens"): "--length",
+    ("budget", "deadline_ms"): "--deadline",
+    ("constraints",): "--constraint",
+}
+_Schema = TypeVar("_Schema", bound=BaseModel)
+
+
+def given(**options: object) -> dict[str, object]:
+    """The options that were given: whatever is not None."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def checked(schema: type[_Schema], body: dict[str, Any]) -> _Schema:
+    """A valid request; raises `typer.BadParameter` naming the option that is wrong."""
+    try:
+        return schema.model_validate(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "string_unicode":
+            message = "the text is not UTF-8"
+        raise typer.BadParameter(message, param_hint=_option_request(first["loc"])) from error
+
+
+def parse_constraints(texts: list[str] | None) -> list[dict[str, Any]]:
+    """`ID` or `ID=JSON` to the request's form; raises `typer.BadParameter`."""
+    return [_parse_constraint(text) for text in texts or []]
+
+
+def read_prompt(argument: str | None) -> str:
+    """The prompt: the argument, or standard input where that is `-` or something is piped in."""
+    if argument is not None and argument != "-":
+        return argument
+    if argument is None and sys.stdin.isatty():
+        raise typer.BadParameter("give the instruction, or `-` to read it", param_hint="PROMPT")
+    return _decode(sys.stdin.buffer.read(), "PROMPT")
+
+
+def read_response(text: str | None, file: Path | None) -> str:
+    """The response to judge, from exactly one of its two options."""
+    hint = "--response"
+    if (text is None) == (file is None):
+        raise typer.BadParameter("give either --response or --response-file", param_hint=hint)
+    return text or "" if file is None else read_file(file, "--response-file")
+
+
+def read_file(file: Path, option: str) -> str:
+    """A file's text; `-` is standard input. Raises `typer.BadParameter` naming the option."""
+    if file == Path("-"):
+        return _decode(sys.stdin.buffer.read(), option)
+    try:
+        return _decode(file.read_bytes(), option)
+    except OSError as error:
+        reason = f"cannot read {file}: {error.strerror}"
+        raise typer.BadParameter(reason, param_hint=option) from error
+
+
+def _option_request(location: tuple[int | str, ...]) -> str | None:
+    names = tuple(part for part in location if isinstance(part, str))
+    if not names:
+        return None
+    known = _OPTIONS.get(names) or _OPTIONS.get(names[:1])
+    return known or "--" + names[-1].replace("_", "-")
+
+
+def _parse_constraint(text: str) -> dict[str, Any]:
+    name, equals, arguments = text.partition("=")
+    try:
+        kwargs = json.loads(arguments) if equals else {}
+        # What JSON cannot carry (NaN, infinities, half characters) fails here and not when sent.
+        json.dumps(kwargs, allow_nan=False, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        message = f"what follows `{name}=` is not JSON: {error}"
+        raise typer.BadParameter(message, param_hint="--constraint") from error
+    if not isinstance(kwargs, dict):
+        message = f'what follows `{name}=` must be a JSON object, like {{"num_words": 50}}'
+        raise typer.BadParameter(message, param_hint="--constraint")
+    return {"id": name, "kwargs": kwargs}
+
+
+def _decode(content: bytes, hint: str) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise typer.BadParameter("the text is not UTF-8", param_hint=hint) from error

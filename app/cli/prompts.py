@@ -39,7 +39,7 @@ def count(
     url: options.Url = options.DEFAULT_URL,
 ) -> None:
     """Count the prompts of each source."""
-    from app.api.admin.prompt_schemas import PromptPageOut
+    from app.api.admin.schemas import PromptPageOut
     from app.cli.admin import Admin
     from app.cli.console import print_json, say
 
@@ -69,7 +69,7 @@ def bootstrap(
     """
     from app.cli.admin import Admin
     from app.cli.data import send_file
-    from app.cli.iterating import queue, request
+    from app.cli.following import queue, request
 
     body = request(preset=preset, promote=promote, overrides=override, seed=seed, kind="bootstrap")
     with Admin(url) as admin:

@@ -27,12 +27,12 @@ def serve(
 ) -> None:
     """Run the server. Every other setting is an environment variable SPAR_..."""
     from app.cli.console import say
-    from app.cli.progress import resolve
-    from app.configure import settings_from
+    from app.cli.maintain import resolve
+    from app.config.preflight import check_data_folder, check_port, check_python, check_sleep
+    from app.config.settings import settings_from
     from app.db.upgrade import upgrade
     from app.engine.arguments import serving_dtype
     from app.keys.policy import check_keys
-    from app.preflight import check_data_folder, check_port, check_python, check_sleep
 
     settings = settings_from(
         host=host,

@@ -8,10 +8,9 @@ from concurrent.futures.process import BrokenProcessPool
 from pebble import ProcessExpired
 
 from app.constraints import pattern, worker
-from app.constraints.catalogue import KINDS
+from app.constraints.catalogue import KINDS, given, validate
 from app.constraints.copying import copies_prompt
 from app.constraints.kinds import EMPTY_RESPONSE, Verdict
-from app.constraints.validation import given, validate
 from app.constraints.workers import Workers
 from app.domain.judgment import ConstraintResult
 from app.domain.prompt import Constraint, Prompt

@@ -1,44 +1,188 @@
 """The 25 kinds of IFEval."""
 
-from app.constraints import ifeval_kwargs as kwargs
-from app.constraints.kinds import Kind
+import re
+from typing import Annotated, Any, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from app.constraints.kinds import Count, Kind, Kwargs, Language, Phrase, Positive, Relation, Words
+
+WholeWord = Annotated[Phrase, StringConstraints(pattern=r"^\w(.*\w)?$")]
+Letter = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]$")]
+SingleWord = Annotated[str, StringConstraints(pattern=r"^\S+$", max_length=100)]
+
+_LIBRARY_MARKERS = ("P.S.", "P.P.S")
+
+
+def library_bound(relation: Relation, number: int) -> tuple[str, int]:
+    """The bound in the library's two relations."""
+    return ("less than", number + 1) if relation == "at most" else (relation, number)
+
+
+class Existence(Kwargs):
+    keywords: Words
+
+    def for_library(self) -> dict[str, Any]:
+        return {"keywords": [re.escape(word) for word in self.keywords]}
+
+
+class Frequency(Kwargs):
+    keyword: Phrase
+    frequency: Count
+    relation: Relation
+
+    @property
+    def pattern(self) -> str:
+        """What the library searches for, ignoring case."""
+        return re.escape(self.keyword.strip())
+
+    def for_library(self) -> dict[str, Any]:
+        relation, frequency = library_bound(self.relation, self.frequency)
+        return {"keyword": self.pattern, "frequency": frequency, "relation": relation}
+
+
+class ForbiddenWords(Kwargs):
+    forbidden_words: Annotated[list[WholeWord], Field(min_length=1, max_length=1000)]
+
+    def for_library(self) -> dict[str, Any]:
+        return {"forbidden_words": [re.escape(word) for word in self.forbidden_words]}
+
+
+class LetterFrequency(Kwargs):
+    letter: Letter
+    let_frequency: Count
+    let_relation: Relation
+
+    def for_library(self) -> dict[str, Any]:
+        relation, frequency = library_bound(self.let_relation, self.let_frequency)
+        return {"letter": self.letter, "let_frequency": frequency, "let_relation": relation}
+
+
+class ResponseLanguage(Kwargs):
+    language: Language
+
+
+class NumberSentences(Kwargs):
+    num_sentences: Count
+    relation: Relation
+
+    def for_library(self) -> dict[str, Any]:
+        relation, number = library_bound(self.relation, self.num_sentences)
+        return {"num_sentences": number, "relation": relation}
+
+
+class NumberWords(Kwargs):
+    num_words: Count
+    relation: Relation
+
+    def for_library(self) -> dict[str, Any]:
+        relation, number = library_bound(self.relation, self.num_words)
+        return {"num_words": number, "relation": relation}
+
+
+class NumberParagraphs(Kwargs):
+    num_paragraphs: Positive
+
+
+class ParagraphFirstWord(Kwargs):
+    num_paragraphs: Positive
+    nth_paragraph: Positive
+    first_word: SingleWord
+
+    @model_validator(mode="after")
+    def _within(self) -> Self:
+        if self.nth_paragraph > self.num_paragraphs:
+            raise ValueError("nth_paragraph must not be greater than num_paragraphs")
+        return self
+
+
+class NumberPlaceholders(Kwargs):
+    num_placeholders: Count
+
+
+class Postscript(Kwargs):
+    postscript_marker: Phrase
+
+    def for_library(self) -> dict[str, Any]:
+        marker = self.postscript_marker.strip()
+        known = marker in _LIBRARY_MARKERS
+        return {"postscript_marker": marker if known else re.escape(marker)}
+
+
+class NumberBullets(Kwargs):
+    num_bullets: Count
+
+
+class NumberHighlights(Kwargs):
+    num_highlights: Count
+
+
+class MultipleSections(Kwargs):
+    section_spliter: Phrase
+    num_sections: Count
+
+    @property
+    def pattern(self) -> str:
+        """What the library looks for before each section's number."""
+        return re.escape(self.section_spliter.strip())
+
+    def for_library(self) -> dict[str, Any]:
+        return {"section_spliter": self.pattern, "num_sections": self.num_sections}
+
+
+class RepeatPrompt(Kwargs):
+    prompt_to_repeat: Phrase
+
+
+class EndPhrase(Kwargs):
+    end_phrase: Phrase
+
+
+class CapitalWordFrequency(Kwargs):
+    capital_frequency: Count
+    capital_relation: Relation
+
+    def for_library(self) -> dict[str, Any]:
+        relation, frequency = library_bound(self.capital_relation, self.capital_frequency)
+        return {"capital_frequency": frequency, "capital_relation": relation}
+
 
 KINDS = (
-    Kind("keywords:existence", "Every keyword appears.", kwargs.Existence),
-    Kind("keywords:frequency", "A keyword appears so many times.", kwargs.Frequency),
-    Kind("keywords:forbidden_words", "None of the words appears.", kwargs.ForbiddenWords),
-    Kind("keywords:letter_frequency", "A letter appears so many times.", kwargs.LetterFrequency),
+    Kind("keywords:existence", "Every keyword appears.", Existence),
+    Kind("keywords:frequency", "A keyword appears so many times.", Frequency),
+    Kind("keywords:forbidden_words", "None of the words appears.", ForbiddenWords),
+    Kind("keywords:letter_frequency", "A letter appears so many times.", LetterFrequency),
     Kind(
         "language:response_language",
         "The whole response is in one language.",
-        kwargs.ResponseLanguage,
+        ResponseLanguage,
     ),
-    Kind("length_constraints:number_sentences", "So many sentences.", kwargs.NumberSentences),
+    Kind("length_constraints:number_sentences", "So many sentences.", NumberSentences),
     Kind(
         "length_constraints:number_paragraphs",
         "Exactly so many paragraphs, separated by ***.",
-        kwargs.NumberParagraphs,
+        NumberParagraphs,
     ),
-    Kind("length_constraints:number_words", "So many words.", kwargs.NumberWords),
+    Kind("length_constraints:number_words", "So many words.", NumberWords),
     Kind(
         "length_constraints:nth_paragraph_first_word",
         "Exactly so many paragraphs, separated by a blank line; one of them starts with a word.",
-        kwargs.ParagraphFirstWord,
+        ParagraphFirstWord,
     ),
     Kind(
         "detectable_content:number_placeholders",
         "At least so many placeholders in square brackets, like [address].",
-        kwargs.NumberPlaceholders,
+        NumberPlaceholders,
     ),
     Kind(
         "detectable_content:postscript",
         "A postscript that starts with a marker.",
-        kwargs.Postscript,
+        Postscript,
     ),
     Kind(
         "detectable_format:number_bullet_lists",
         "Exactly so many bullet points, each a line that starts with * or -.",
-        kwargs.NumberBullets,
+        NumberBullets,
     ),
     Kind(
         "detectable_format:constrained_response",
@@ -47,12 +191,12 @@ KINDS = (
     Kind(
         "detectable_format:number_highlighted_sections",
         "At least so many highlighted parts, like *this*.",
-        kwargs.NumberHighlights,
+        NumberHighlights,
     ),
     Kind(
         "detectable_format:multiple_sections",
         "At least so many sections, each marked by a word and a number, like Section 1.",
-        kwargs.MultipleSections,
+        MultipleSections,
     ),
     Kind("detectable_format:json_format", "The whole response is JSON."),
     Kind("detectable_format:title", "A title in double angle brackets, like <<title>>."),
@@ -60,13 +204,13 @@ KINDS = (
     Kind(
         "combination:repeat_prompt",
         "The request is repeated word for word, then answered.",
-        kwargs.RepeatPrompt,
+        RepeatPrompt,
     ),
-    Kind("startend:end_checker", "The response ends with a phrase.", kwargs.EndPhrase),
+    Kind("startend:end_checker", "The response ends with a phrase.", EndPhrase),
     Kind(
         "change_case:capital_word_frequency",
         "So many words in all capitals.",
-        kwargs.CapitalWordFrequency,
+        CapitalWordFrequency,
     ),
     Kind("change_case:english_capital", "English, in capital letters only."),
     Kind("change_case:english_lowercase", "English, in lowercase letters only."),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -48,3 +48,25 @@ EMPTY_RESPONSE = Verdict(False, "the response is empty")
 
 Describe = Callable[[Any, str, bool], str]
 """Puts a finding into words, from the kwargs, the response and the verdict."""
+
+
+Language = Literal[
+    "ar", "bg", "bn", "de", "en", "es", "fa", "fi", "fr", "gu", "he", "hi", "it", "ja", "kn",
+    "ko", "ml", "mr", "ne", "pa", "pl", "pt", "ru", "sw", "ta", "te", "th", "uk", "ur", "vi",
+]  # fmt: skip
+
+LANGUAGES: tuple[str, ...] = get_args(Language)
+
+_NAMES = (
+    "Arabic", "Bulgarian", "Bengali", "German", "English", "Spanish", "Persian", "Finnish",
+    "French", "Gujarati", "Hebrew", "Hindi", "Italian", "Japanese", "Kannada", "Korean",
+    "Malayalam", "Marathi", "Nepali", "Punjabi", "Polish", "Portuguese", "Russian", "Swahili",
+    "Tamil", "Telugu", "Thai", "Ukrainian", "Urdu", "Vietnamese",
+)  # fmt: skip
+
+_NAME_OF = dict(zip(LANGUAGES, _NAMES, strict=True))
+
+
+def language_name(code: str) -> str:
+    """The English name of a language code; a code without one is named by itself."""
+    return _NAME_OF.get(code, f'the language "{code}"')

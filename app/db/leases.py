@@ -14,8 +14,7 @@ from sqlalchemy import insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db.dialect import FromNow
-from app.db.session import Database
+from app.db.session import Database, FromNow
 from app.db.tables import LeaseRow
 from app.errors import DatabaseError, LeaseLost
 

@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import ColumnElement, delete, exists, func, select
 from ulid import ULID
 
-from app.db.dialect import lock_rows
-from app.db.session import Database
+from app.db.session import Database, lock_rows
 from app.db.tables import FeedbackRow, SampleRow, SearchRow
 
 BATCH = 500

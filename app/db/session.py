@@ -1,13 +1,224 @@
 """The database of one process: sessions, and the translation of its errors."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy import URL, ColumnElement, Connection, Dialect, Executable, Select, event, make_url
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, InvalidRequestError
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.sql.compiler import SQLCompiler
 
-from app.db.engine import open_engine
-from app.db.trouble import DriverError, explain
-from app.errors import DatabaseError
+from app.db.errors import DriverError, explain
+from app.db.types import UtcDateTime
+from app.errors import ConfigurationError, DatabaseError
+
+DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
+
+
+def complete(url: str) -> URL:
+    """The URL with our driver where it names none (`postgres://` means PostgreSQL as well).
+
+    Raises SQLAlchemy's `ArgumentError` for what is no URL.
+    """
+    scheme, mark, rest = url.partition("://")
+    return make_url(f"{DRIVERS.get(scheme, scheme)}{mark}{rest}")
+
+
+_INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+
+async def insert_new(
+    session: AsyncSession,
+    table: type[Any],
+    rows: Sequence[dict[str, Any]],
+    *,
+    known_by: Sequence[str],
+) -> int:
+    """Insert the rows whose `known_by` columns are new; how many those were.
+
+    Rows that somebody else inserts at the same moment are known ones too.
+    """
+    insert = _INSERTS[session.get_bind().dialect.name]
+    columns = table.__table__.c
+    statement: Executable = (
+        insert(table.__table__)  # the mapped class would take a JSON null for no value at all
+        .on_conflict_do_nothing(index_elements=list(known_by))
+        .returning(*(columns[name] for name in known_by))
+    )
+    return len((await session.execute(statement, list(rows))).all())
+
+
+async def lock_rows(session: AsyncSession, query: Select[Any]) -> None:
+    """Keep everybody from changing these rows, or referring to them, until the transaction ends.
+
+    SQLite lets only one transaction write at a time, so there is nothing to do there.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        await session.execute(query.with_for_update())
+
+
+class FromNow(ColumnElement[Any]):
+    """The moment so many seconds from now, by the database's clock.
+
+    Processes on several machines agree on it even where their own clocks differ.
+    """
+
+    inherit_cache = False
+    type = UtcDateTime()
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+
+
+@compiles(FromNow, "postgresql")
+def _on_postgresql(moment: FromNow, _: SQLCompiler, **__: Any) -> str:
+    # Not now(): that is when the transaction began, which may have waited since.
+    return f"(clock_timestamp() + make_interval(secs => {moment.seconds!r}))"
+
+
+@compiles(FromNow, "sqlite")
+def _on_sqlite(moment: FromNow, _: SQLCompiler, **__: Any) -> str:
+    # The form in which SQLAlchemy stores a time there, to the millisecond.
+    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', '{moment.seconds:+f} seconds')"
+
+
+def open_sqlite(url: URL, *, migrating: bool) -> AsyncEngine:
+    """An engine for a SQLite file; see `open_engine`."""
+    # Errors are logged, and parameters hold prompts.
+    engine = create_async_engine(url, hide_parameters=True)
+    foreign_keys = "OFF" if migrating else "ON"
+    begin = "BEGIN IMMEDIATE" if migrating else "BEGIN"
+    rolling_back: set[asyncio.Future[None]] = set()
+
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def probe(
+        _: Dialect, __: ConnectionPoolEntry, args: list[Any], options: dict[str, Any]
+    ) -> None:
+        # aiosqlite leaves a thread behind that fails noisily when a file cannot be opened; so
+        # meet that error here, where there is no thread yet.
+        sqlite3.connect(*args, **options).close()
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def configure(connection: Any, _: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA foreign_keys={foreign_keys}")
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "invalidate")
+    def roll_back(connection: Any, *_: object) -> None:
+        # A cancelled statement may keep its rows, and SQLite its lock as long as they are kept,
+        # even when the connection is closed. This comes before that, and is not waited for.
+        task = asyncio.ensure_future(_roll_back(connection.driver_connection))
+        rolling_back.add(task)
+        task.add_done_callback(rolling_back.discard)
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin_transaction(connection: Connection) -> None:
+        # Left alone, sqlite3 begins one only at the first INSERT or the like: savepoints, changes
+        # of tables and repeated reads would be outside of it.
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+async def _roll_back(connection: Any) -> None:
+    with suppress(ValueError, sqlite3.Error):  # It may be closed already.
+        await connection.rollback()
+
+
+SESSION = {
+    # As patient as SQLite: whoever waits longer than this for a lock hears of it.
+    "lock_timeout": "5s",
+    # A process that was frozen in the middle of a transaction must not keep its locks for ever.
+    "idle_in_transaction_session_timeout": "60s",
+}
+"""Set on every connection, unless the URL's `options` say otherwise."""
+
+CONNECTION = {
+    "connect_timeout": 5,
+    "application_name": "spar",
+    # A server that vanished without a word is noticed after about 25 seconds, not after hours.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
+"""libpq's parameters, in seconds except the last (milliseconds); the URL's own come first."""
+
+MIGRATIONS_LOCK = 0x73706172
+"""The advisory lock that one upgrade holds while others wait; any number nobody else uses."""
+
+
+def open_postgresql(url: URL, *, migrating: bool) -> AsyncEngine:
+    """An engine for a PostgreSQL database; see `open_engine`."""
+    engine = create_async_engine(
+        url,
+        # Errors are logged, and parameters hold prompts.
+        hide_parameters=True,
+        # A connection that broke while nobody used it is replaced, and nobody notices.
+        pool_pre_ping=True,
+        connect_args={name: value for name, value in CONNECTION.items() if name not in url.query},
+    )
+    if migrating:
+        event.listen(engine.sync_engine, "begin", _wait_for_other_upgrades)
+    elif "options" not in url.query:
+        event.listen(engine.sync_engine, "connect", _set_up)
+    return engine
+
+
+def _set_up(connection: Any, _: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    for name, value in SESSION.items():
+        cursor.execute(f"SET {name} = '{value}'")
+    cursor.close()
+    connection.commit()  # a setting made in a transaction ends with it otherwise
+
+
+def _wait_for_other_upgrades(connection: Connection) -> None:
+    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATIONS_LOCK})")
+
+
+OPENERS = {"sqlite": open_sqlite, "postgresql": open_postgresql}
+
+
+def open_engine(url: str, *, migrating: bool = False) -> AsyncEngine:
+    """An engine for `url`; it connects at first use.
+
+    A SQLite file is used in WAL mode with foreign keys enforced; it waits 5 seconds for a lock
+    unless the URL says otherwise (`?timeout=`, in seconds). `migrating` is for changing tables:
+    SQLite then takes the write lock first, and leaves foreign keys alone, because rebuilding a
+    table would otherwise delete the rows that refer to it; on PostgreSQL one upgrade waits for
+    another. PostgreSQL is waited for as long (`?options=-c lock_timeout=`).
+
+    Raises `ConfigurationError` for a URL that no installed driver understands.
+    """
+    try:
+        parsed = complete(url)
+        opener = OPENERS.get(parsed.get_backend_name())
+        if opener is None:
+            raise ArgumentError(f"{parsed.get_backend_name()} is neither SQLite nor PostgreSQL")
+        return opener(parsed, migrating=migrating)
+    except (ArgumentError, InvalidRequestError, ImportError) as error:
+        raise ConfigurationError(
+            f"The database URL cannot be used ({str(error).rstrip('.')}). A SQLite file is written"
+            " sqlite+aiosqlite:////absolute/path/to/file.db, a PostgreSQL database"
+            " postgresql://user:password@host:5432/name",
+            field="database_url",
+        ) from error
+
 
 RETRY_AFTER_SECONDS = 1
 

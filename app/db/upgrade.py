@@ -9,8 +9,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
-from app.db.engine import open_engine
-from app.db.trouble import DriverError, explain
+from app.db.errors import DriverError, explain
+from app.db.session import open_engine
 from app.errors import ConfigurationError
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "migrations"

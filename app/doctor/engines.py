@@ -13,7 +13,7 @@ from app.doctor.finding import Finding, fail, ok, warn
 from app.domain.checkpoint import Role
 from app.errors import ConfigurationError
 from app.keys.policy import is_loopback
-from app.models import default_model_folder, resolve_model
+from app.model_files.resolve import default_model_folder, resolve_model
 
 PATIENCE_SECONDS = 1.5
 _NO_SUCH_DOOR = (httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED)

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from app.config.settings import Settings, reachable
 from app.doctor import machine, setup, storage
 from app.doctor.engines import engines
 from app.doctor.finding import Finding, ok
 from app.domain.checkpoint import Role
 from app.domain.dtype import BYTES, Dtype, DtypeChoice, choose_dtype, read_cpuinfo
 from app.errors import CheckpointRefused, ConfigurationError
-from app.settings import Settings, reachable
 
 EMBEDDED_NUMBERS = 134_515_008
 """Parameters of the embedded model, SmolLM2-135M-Instruct, which may not be prepared yet."""

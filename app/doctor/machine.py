@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from app.config.preflight import check_python
 from app.doctor.finding import Finding, fail, ok, tried, warn
 from app.domain.dtype import Dtype, bfloat16_flag, choose_dtype
-from app.preflight import check_python
 
 VLLM = "0.32.0"
 TORCH = (2, 13)

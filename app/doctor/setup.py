@@ -11,14 +11,14 @@ from urllib.parse import urlsplit
 import httpx
 
 from app import __version__
-from app.checkpoints.weights import read_model_tensors
+from app.checkpoints.formats import read_model_tensors
+from app.config.preflight import check_port
+from app.config.settings import Settings
 from app.doctor.finding import Finding, fail, ok, tried, warn
 from app.domain.dtype import BYTES, Dtype
 from app.errors import ConfigurationError
 from app.keys.policy import check_keys, is_loopback, keys_needed
-from app.models import check_model_folder, default_model_folder, resolve_model
-from app.preflight import check_port
-from app.settings import Settings
+from app.model_files.resolve import check_model_folder, default_model_folder, resolve_model
 
 PATIENCE_SECONDS = 0.7
 

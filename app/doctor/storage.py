@@ -12,12 +12,12 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, func, make_url, select
 from sqlalchemy.exc import ArgumentError
 
-from app.db.engine import open_engine
-from app.db.trouble import DriverError, explain
+from app.config.preflight import NEEDED_BYTES
+from app.db.errors import DriverError, explain
+from app.db.session import open_engine
 from app.db.upgrade import alembic_config
 from app.doctor.finding import Finding, fail, ok, warn
 from app.errors import ConfigurationError
-from app.preflight import NEEDED_BYTES
 
 COMFORTABLE_BYTES = 5_000_000_000
 """Room for some iterations: adapters, samples, trainer checkpoints."""

@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Any
 
 from app.domain.checkpoint import Versions
-from app.domain.options import Mode
+from app.domain.search import Mode
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.domain.checkpoint import parse_served_name
-from app.engine.alive import while_alive
+from app.engine.process import while_alive
 from app.errors import CheckpointRefused, EngineError, EngineUnavailable
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ CPU_TARGETS = ("o_proj", "down_proj")
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """What the engine is started with; the names are `app.settings`' own.
+    """What the engine is started with; the names are `app.config.settings`' own.
 
     cores: the CPU cores its threads are bound to; None leaves it to the environment, else all.
     sleeps: whether it is to be able to sleep, which a CPU's cannot.

@@ -1,12 +1,14 @@
 """The engine as its callers see it: complete a conversation, or score what comes next."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 from app.domain.prompt import Message
-from app.domain.sampling import Sampling
+from app.domain.search import Sampling
 
 FinishReason = Literal["stop", "length"]
 
@@ -224,3 +226,78 @@ class SleepyEngine(Engine, Protocol):
 def is_asleep(engine: Engine) -> bool:
     """Whether an engine sleeps; one that cannot never does."""
     return isinstance(engine, SleepyEngine) and engine.asleep
+
+
+class EngineAround:
+    """Passes every call on as it is; a subclass replaces what it changes."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def complete(self, call: Call, on_delta: OnDelta = ignore_delta) -> Completion:
+        """See `Engine.complete`."""
+        return await self._engine.complete(call, on_delta)
+
+    async def score(
+        self, call: Call, options: Sequence[str], on_delta: OnDelta = ignore_delta
+    ) -> Mapping[str, float]:
+        """See `Engine.score`."""
+        return await self._engine.score(call, options, on_delta)
+
+    async def count_tokens(self, messages: Sequence[Message]) -> int:
+        """See `Engine.count_tokens`."""
+        return await self._engine.count_tokens(messages)
+
+    async def tokenize(
+        self, content: str | Sequence[Message], *, special_tokens: bool = False
+    ) -> list[int]:
+        """See `Engine.tokenize`."""
+        return await self._engine.tokenize(content, special_tokens=special_tokens)
+
+    @property
+    def context_tokens(self) -> int:
+        """See `Engine.context_tokens`."""
+        return self._engine.context_tokens
+
+    @property
+    def ready(self) -> bool:
+        """See `Engine.ready`."""
+        return self._engine.ready
+
+    @property
+    def unfinished(self) -> int:
+        """See `Engine.unfinished`."""
+        return self._engine.unfinished
+
+    @property
+    def restarts(self) -> int:
+        """See `Engine.restarts`."""
+        return self._engine.restarts
+
+
+_key: ContextVar[str | None] = ContextVar("affinity", default=None)
+
+
+@contextmanager
+def one_place_for(messages: Sequence[Message]) -> Iterator[None]:
+    """Calls that this block makes, in tasks it starts too, belong to this conversation."""
+    token = _key.set(opening(messages))
+    try:
+        yield
+    finally:
+        _key.reset(token)
+
+
+def affinity_of(messages: Sequence[Message]) -> str:
+    """What calls that belong together have in common: the block's conversation, else their own."""
+    return _key.get() or opening(messages)
+
+
+def opening(messages: Sequence[Message]) -> str:
+    """A conversation up to what the user said first, which its later turns repeat."""
+    said: list[str] = []
+    for message in messages:
+        said.append(f"{message.role}:{message.content}")
+        if message.role == "user":
+            break
+    return "\n".join(said)

@@ -18,7 +18,7 @@ from app.engine.base import (
     ignore_delta,
     is_asleep,
 )
-from app.engine.figures import EngineFigures, Measured
+from app.engine.metrics import EngineFigures, Measured
 from app.errors import EngineError
 
 

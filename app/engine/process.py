@@ -6,23 +6,54 @@ import logging
 import multiprocessing
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from app.engine.alive import engine_asleep
-from app.engine.arguments import (
-    EngineConfig,
-    checked_arguments,
-    our_arguments,
-    prepare_environment,
-)
-from app.engine.figures import EngineFigures, stat_logger
+from app.engine.arguments import EngineConfig, checked_arguments, our_arguments, prepare_environment
+from app.engine.metrics import EngineFigures, stat_logger
 from app.errors import ConfigurationError, EngineUnavailable
 
 if TYPE_CHECKING:
     from vllm.v1.engine.async_llm import AsyncLLM
+
+LOOK_SECONDS = 0.2
+
+Result = TypeVar("Result")
+
+
+async def while_alive(llm: "AsyncLLM", work: Coroutine[Any, Any, Result]) -> Result:
+    """The result of what the engine was asked to do beside its calls, such as loading an adapter.
+
+    vLLM itself waits for ever for the answer of an engine that has died. Raises
+    `EngineUnavailable` then, and what `work` raises.
+    """
+    from vllm.v1.engine.exceptions import EngineDeadError
+
+    task = asyncio.create_task(work)
+    try:
+        while not (await asyncio.wait({task}, timeout=LOOK_SECONDS))[0]:
+            if llm.errored:
+                raise engine_died()
+        return task.result()
+    except EngineDeadError as error:
+        raise engine_died() from error
+    finally:
+        task.cancel()
+
+
+def engine_died() -> EngineUnavailable:
+    """The error for whoever needs an engine that has died."""
+    return EngineUnavailable("the engine died; it is being restarted", retry_after=30)
+
+
+def engine_asleep() -> EngineUnavailable:
+    """The error for whoever needs an engine that sleeps."""
+    return EngineUnavailable(
+        "the engine sleeps while a training has the GPU; try again later", retry_after=30
+    )
+
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +68,7 @@ class EngineProcess:
 
     `on_start` is called with every new engine, the first one and each restarted one. `weights`
     is the folder (or hub name) of the weights that the next one starts with. `asleep` is kept by
-    `app.engine.sleep`; an engine that is started is awake.
+    `app.engine.process`; an engine that is started is awake.
     """
 
     def __init__(self, config: EngineConfig, on_start: Callable[["AsyncLLM"], None]) -> None:
@@ -180,3 +211,38 @@ def _start(config: EngineConfig, weights: str, figures: EngineFigures) -> "Async
     return AsyncLLM.from_engine_args(
         AsyncEngineArgs(**arguments), stat_loggers=[stat_logger(figures)]
     )
+
+
+LEVEL = 1
+"""Weights and adapters move to the machine's memory and come back; the KV cache is dropped."""
+
+
+class Sleep:
+    """The sleep of one engine. While it lasts, `EngineProcess` takes no calls."""
+
+    def __init__(self, process: EngineProcess) -> None:
+        self._process = process
+        self._llm: AsyncLLM | None = None
+
+    async def begin(self) -> None:
+        """See `SleepyEngine.sleep`. vLLM forgets the prompts in its prefix cache meanwhile."""
+        self._llm = self._process.llm
+        self._process.asleep = True
+        await self._do(self._llm, self._llm.sleep(LEVEL, mode="wait"), "fall asleep")
+
+    async def end(self) -> None:
+        """See `SleepyEngine.wake_up`."""
+        if self._llm is None or not self._process.asleep:
+            return  # it died meanwhile, and another one was started, which is awake
+        await self._do(self._llm, self._llm.wake_up(), "wake up")
+        self._llm, self._process.asleep = None, False
+
+    async def _do(self, llm: "AsyncLLM", work: Coroutine[Any, Any, Any], words: str) -> None:
+        try:
+            await while_alive(llm, work)
+        except EngineUnavailable:
+            raise
+        except Exception as error:  # what fails in the engine's process arrives as bare Exception
+            log.error("the engine cannot %s, and is restarted: %s", words, error)
+            self._process.spoil()
+            raise engine_died() from error

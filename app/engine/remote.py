@@ -10,10 +10,10 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from app.domain.prompt import Message
-from app.domain.sampling import Sampling
+from app.domain.search import Sampling
 from app.engine.base import Call, Completion, Delta, OnDelta, ignore_delta
-from app.engine.remote_errors import RETRY_SECONDS, error_of
-from app.engine.remote_shapes import (
+from app.engine.remote_protocol import (
+    RETRY_SECONDS,
     ChatReply,
     HealthReply,
     ModelsReply,
@@ -21,6 +21,7 @@ from app.engine.remote_shapes import (
     TokenizeReply,
     chat_body,
     chat_fields,
+    error_of,
 )
 from app.errors import ConfigurationError, EngineError, EngineUnavailable
 

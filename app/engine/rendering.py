@@ -11,8 +11,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, cast
 
-from app.domain.control import control_texts
-from app.domain.prompt import Message
+from app.domain.prompt import Message, control_texts
 from app.errors import PromptTooLong
 
 LONG_TEXT = 16_384

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from app.domain.checkpoint import Role, parse_served_name
 from app.domain.prompt import Message
-from app.engine.alive import engine_asleep
 from app.engine.base import (
     Call,
     Completion,
@@ -16,6 +15,7 @@ from app.engine.base import (
     TokenLogprob,
     ignore_delta,
 )
+from app.engine.process import engine_asleep
 from app.errors import EngineError
 
 Script = Callable[[Call], Awaitable[str]]

@@ -18,11 +18,10 @@ from app.engine.base import (
     TokenLogprob,
     ignore_delta,
 )
-from app.engine.figures import EngineFigures
-from app.engine.process import EngineProcess
+from app.engine.full_weights import Weights
+from app.engine.metrics import EngineFigures
+from app.engine.process import EngineProcess, Sleep
 from app.engine.rendering import Renderer
-from app.engine.sleep import Sleep
-from app.engine.weights import Weights
 from app.errors import EngineError, EngineUnavailable, InvalidRequest
 
 if TYPE_CHECKING:

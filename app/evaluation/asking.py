@@ -11,10 +11,10 @@ from pydantic import BaseModel
 from app.domain.checkpoint import Role
 from app.domain.evaluation import EvaluationPlan
 from app.domain.prompt import Message, Prompt
-from app.domain.sampling import derive_seed
+from app.domain.search import derive_seed
 from app.evaluation.base import Item, Outcome, Task, Verdicts
 from app.evaluation.http import Server
-from app.evaluation.preference import comparison_messages, read_preference
+from app.evaluation.llmbar import comparison_messages, read_preference
 
 BACKGROUND = 1
 """Behind people's requests, and never kept as a prompt to practise on: it is the exam."""

@@ -1,13 +1,30 @@
 """What every evaluation suite has in common: items, outcomes, scores and figures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
+from pydantic import TypeAdapter
+
 from app.constraints.checker import Checker
 from app.domain.prompt import Prompt
+from app.domain.search import SearchOptions
+from app.errors import ConfigurationError
+
+SHAPE = ("n", "branch", "beam", "depth", "votes", "gate", "early_stop")
+"""Everything that always has a value; the first look is left out where nobody asks for it."""
+
+
+def search_shape(*names: str, **given: Any) -> dict[str, Any]:
+    """The named parts by default, and what is given (not None) in their place or besides.
+
+    A record of a run must say what the run was, also when the defaults are others one day.
+    """
+    defaults = SearchOptions()
+    shape = {name: getattr(defaults, name) for name in names}
+    return shape | {name: value for name, value in given.items() if value is not None}
 
 
 class Task(StrEnum):
@@ -121,3 +138,28 @@ class Suite(Protocol):
     ) -> Mapping[str, Sequence[Figure]]:
         """The same figures for answers that need no model ("empty", "echo"), by name."""
         ...
+
+
+def unique(placed: Iterable[tuple[str, Item]]) -> list[Item]:
+    """The items, given with their places. Raises `ConfigurationError` for a key met again."""
+    items: dict[str, Item] = {}
+    for place, item in placed:
+        if item.key in items:
+            raise ConfigurationError(f'{place}: the key "{item.key}" was there before')
+        items[item.key] = item
+    return list(items.values())
+
+
+_OUTCOME = TypeAdapter(Outcome)
+
+NO_ANSWER = Outcome(response="", accepted=False, value=0.0)
+"""What a row counts as that could not be answered: nothing said, nothing judged.
+
+Leaving such rows out would flatter whoever fails on the difficult ones.
+"""
+
+
+def outcome_values(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as JSON-able values."""
+    values: dict[str, Any] = _OUTCOME.dump_python(outcome, mode="json")
+    return values

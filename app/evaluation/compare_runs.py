@@ -8,8 +8,7 @@ import numpy as np
 
 from app.domain.evaluation import EvaluatedRow, EvaluationPlan
 from app.errors import InvalidRequest
-from app.evaluation.comparison import Comparison
-from app.evaluation.paired import RESAMPLES, Floats, compare, draws
+from app.evaluation.statistics import RESAMPLES, Comparison, Floats, compare, draws
 
 Units = tuple[float, int]
 """A row's sum over its units, and how many it has."""

@@ -9,23 +9,42 @@ What is ours is `copies`, the share of responses that only repeat the prompt. Re
 many instructions by accident, so a high figure means little beside many copies.
 """
 
+import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.constraints.catalogue import KINDS
+from app.constraints.catalogue import KINDS, given, validate
 from app.constraints.checker import COPY_ID, Checker
-from app.constraints.validation import given, validate
 from app.domain.prompt import Constraint, Prompt
 from app.errors import ConfigurationError, InvalidRequest
-from app.evaluation.base import Figure, Item, Outcome, Score, Task
-from app.evaluation.figures import average, summary
-from app.evaluation.floors import answer_floors
-from app.evaluation.keys import unique
-from app.evaluation.rows import read_rows
+from app.evaluation.base import Figure, Item, Outcome, Score, Suite, Task, unique
+from app.evaluation.data import read_rows
+from app.evaluation.statistics import average, summary
+
+CONSTANT = "Thank you for your question; I will do my best to give a helpful answer."
+ANSWERS: Mapping[str, Callable[[Item], str]] = {
+    "empty": lambda _: "",
+    "constant": lambda _: CONSTANT,
+    "echo": lambda item: item.prompt.instruction,
+}
+"""Nothing, one sentence whatever was asked, and the prompt itself."""
+
+
+async def answer_floors(
+    suite: Suite, items: Sequence[Item], checker: Checker
+) -> Mapping[str, Sequence[Figure]]:
+    """The suite's figures for each of `ANSWERS`, by name."""
+    floors = {}
+    for name, answer in ANSWERS.items():
+        outcomes = [(item, Outcome(response=answer(item))) for item in items]
+        scores = await asyncio.gather(*(suite.score(*both, checker) for both in outcomes))
+        floors[name] = suite.figures(items, scores)
+    return floors
+
 
 PROMPTS = "prompts_{}"
 INSTRUCTIONS = "instructions_{}"

@@ -8,16 +8,87 @@ one, `agreement` how often both orders prefer the same. A reply nobody can read 
 `unreadable` counts it.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from app.constraints.checker import Checker
-from app.domain.prompt import Prompt
-from app.evaluation.base import Figure, Item, Outcome, Score, Task, Verdicts
-from app.evaluation.figures import summary
-from app.evaluation.keys import unique
-from app.evaluation.labelled import LabelledRow, score
-from app.evaluation.rows import read_rows
+from app.domain.prompt import Message, Prompt
+from app.evaluation.base import Figure, Item, Outcome, Score, Task, Verdicts, unique
+from app.evaluation.data import read_rows
+from app.evaluation.statistics import summary
+
+_FIELD = re.compile(r"\{(\w+)\}")
+_MARKED = re.compile(r"\bbetter\W*(?:is\W+)?(?:response\W*)?([12])(?![\w.]*\d)", re.IGNORECASE)
+_BARE = re.compile(r"\W*(?:response\W*)?([12])\W*", re.IGNORECASE)
+
+
+def comparison_messages(instruction: str, first: str, second: str) -> tuple[Message, ...]:
+    """The question, as a conversation of one message."""
+    values = {"instruction": instruction, "first": first, "second": second}
+    # In one pass, so that braces in the texts stay as they are.
+    return (Message("user", _FIELD.sub(lambda match: values[match[1]], _template())),)
+
+
+def read_preference(reply: str) -> int | None:
+    """The response a reply prefers, 0 or 1 in the order shown; None if it does not say.
+
+    The last "Better: N" counts. A reply that is nothing but the number is read as well.
+    """
+    found = _MARKED.findall(reply)
+    if found:
+        return int(found[-1]) - 1
+    bare = _BARE.fullmatch(reply)
+    return int(bare[1]) - 1 if bare else None
+
+
+@cache
+def _template() -> str:
+    return (files("app.evaluation") / "prompts" / "compare.txt").read_text(encoding="utf-8").strip()
+
+
+class LabelledRow(BaseModel):
+    """One row as it is written; `id` and `subset` may be left out."""
+
+    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+
+    instruction: str = Field(validation_alias=AliasChoices("instruction", "input"))
+    output_1: str
+    output_2: str
+    label: Literal[1, 2]
+    id: str | int | None = None
+    subset: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPair:
+    """An instruction with a better and a worse response to it."""
+
+    instruction: str
+    better: str
+    worse: str
+
+
+def read_pairs(file: Path, limit: int) -> list[LabelledPair]:
+    """The first `limit` pairs of a file. Raises `ConfigurationError` naming what is wrong."""
+    return [_pair(row) for _, row in read_rows(file, LabelledRow, limit)]
+
+
+def _pair(row: LabelledRow) -> LabelledPair:
+    outputs = (row.output_1, row.output_2)
+    return LabelledPair(row.instruction, outputs[row.label - 1], outputs[2 - row.label])
+
+
+def score(better: float, worse: float) -> float:
+    """1 when the better response has the higher value, half for equal values, else 0."""
+    return 0.5 if better == worse else float(better > worse)
+
 
 METRICS = ("accuracy", "f1", "pairwise", "agreement", "unreadable")
 _PUBLISHED_NAME = "dataset"

@@ -1,16 +1,47 @@
 """Runs an evaluation: asks about every row that has no result yet, scores it, and hands it on."""
 
+import asyncio
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from app.constraints.checker import Checker
 from app.domain.evaluation import EvaluatedRow
-from app.evaluation.base import Item, Outcome, Suite, Task
+from app.evaluation.base import NO_ANSWER, Item, Outcome, Suite, Task, outcome_values
 from app.evaluation.http import RowRefused
-from app.evaluation.records import NO_ANSWER, outcome_values
-from app.evaluation.together import first_error, together
+
+Thing = TypeVar("Thing")
+
+
+async def together(
+    things: Iterable[Thing], work: Callable[[Thing], Awaitable[None]], at_once: int
+) -> None:
+    """Do the work of every thing, begun in their order.
+
+    The first error ends it, and raises: work under way is given up.
+    """
+    waiting = iter(things)
+
+    async def take(some: Iterator[Thing]) -> None:
+        for thing in some:
+            await work(thing)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(at_once):
+                group.create_task(take(waiting))
+    except BaseExceptionGroup as errors:
+        # They have one cause, mostly: the server is gone for all of them.
+        raise first_error(errors) from None
+
+
+def first_error(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first error of a group that is not a group itself."""
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 class Ask(Protocol):

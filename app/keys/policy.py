@@ -2,10 +2,12 @@
 
 from ipaddress import ip_address
 
+from app.config.settings import Settings
 from app.db.keys import KeyRepository
 from app.db.session import Database
+from app.domain.key import Key, Scope
 from app.errors import ConfigurationError
-from app.settings import Settings
+from app.keys.cache import digest_of, make_key
 
 
 def is_loopback(host: str) -> bool:
@@ -40,3 +42,19 @@ async def check_keys(settings: Settings) -> None:
         " SPAR_KEYS=off if everybody who can reach the server may use it.",
         field="keys",
     )
+
+
+NAME = "the worker beside the server"
+
+
+def internal_key(settings: Settings) -> tuple[Settings, Key | None]:
+    """The worker's settings, with a key if it needs one, and that key as the server knows it.
+
+    A worker that is sent to another server shows that one the configured key.
+    """
+    if settings.worker_url is not None or not keys_needed(settings):
+        return settings, None
+    made = make_key()
+    scopes = frozenset({Scope.GENERATE, Scope.JUDGE})
+    key = Key(made.id, NAME, scopes, digest_of(made.secret))
+    return settings.model_copy(update={"api_key": made.text}), key

@@ -15,8 +15,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-from app.domain.budget import Usage
-from app.domain.options import Mode
+from app.domain.search import Mode, Usage
 from app.engine.base import Completion
 from app.search.base import SearchResult
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from app.errors import ConfigurationError
-from app.observe.context import note_search
+from app.observe.logs import note_search
 from app.observe.metrics import Metrics
 from app.search.base import (
     OnEvent,

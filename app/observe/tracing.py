@@ -17,7 +17,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from app import __version__
 from app.domain.judgment import Judgment
 from app.domain.tree import Node
-from app.observe.context import current_request
+from app.observe.logs import current_request
 from app.search.base import (
     NodeCreated,
     NodeJudged,

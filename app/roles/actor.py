@@ -1,7 +1,7 @@
 """The actor: answers the prompt."""
 
 from app.domain.prompt import Prompt
-from app.domain.sampling import Sampling
+from app.domain.search import Sampling
 from app.engine.base import Call, Completion, Engine, OnDelta
 
 

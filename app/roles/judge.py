@@ -6,16 +6,33 @@ from functools import partial
 from typing import Any, Protocol
 
 from app.domain.judgment import ConstraintResult, Judgment, Look, Vote
-from app.domain.options import FirstLook
 from app.domain.prompt import Message, Prompt
-from app.domain.sampling import Sampling, derive_seed
+from app.domain.search import FirstLook, Sampling, derive_seed
 from app.engine.base import Call, Engine, OnDelta, ignore_delta
 from app.errors import EngineError
-from app.roles.first_look import lacks_critique
-from app.roles.parroting import NOT_THE_REQUEST, repeats_request
+from app.roles.prompt_leak import NOT_THE_REQUEST, repeats_request
 from app.roles.templates import fill, transcript
-from app.roles.verdict import NO, YES, is_tie, sample_verdict, yes_probability
-from app.roles.voting import collect_until_decided, collect_votes
+from app.roles.votes import (
+    NO,
+    YES,
+    collect_until_decided,
+    collect_votes,
+    is_tie,
+    sample_verdict,
+    yes_probability,
+)
+
+
+def lacks_critique(judgment: Judgment, first_look: FirstLook) -> bool:
+    """Whether a critique has to be written before the rewrite.
+
+    Votes bring critiques, and what a program found is one, unless `first_look.critiques` asks for
+    more.
+    """
+    if judgment.votes or judgment.late_critique is not None:
+        return False
+    return not judgment.failures or first_look.critiques
+
 
 VERDICT_LINE = "\n\nVerdict:"
 ONE_TOKEN = Sampling(temperature=0.0, top_p=1.0, max_tokens=1)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from app.domain.judgment import Judgment
 from app.domain.prompt import Message, Prompt
-from app.domain.sampling import Sampling
+from app.domain.search import Sampling
 from app.engine.base import Call, Completion, Engine, OnDelta
 from app.roles.templates import fill, transcript
 

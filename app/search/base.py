@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from app.domain.budget import Budget, StopReason, Usage
 from app.domain.checkpoint import Versions
 from app.domain.judgment import Judgment
-from app.domain.options import Mode, SearchOptions
 from app.domain.prompt import Prompt
-from app.domain.sampling import Sampling
+from app.domain.search import Budget, Mode, Sampling, SearchOptions, StopReason, Usage
 from app.domain.tree import PROMPT, Node, Tree
 
 

@@ -4,20 +4,76 @@ A page is the same for everybody and holds no data: its scripts ask the API for 
 reader's own key where keys are asked for. So pages need no key, and no database to be shown.
 """
 
+import mimetypes
+from collections.abc import Mapping
 from dataclasses import dataclass
+from os import PathLike, stat_result
 from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi import Path as PathParameter
 from fastapi.templating import Jinja2Templates
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from app import __version__
-from app.web.files import PageFiles
-from app.web.forms import options_form
-from app.web.headers import PAGE_HEADERS
+from app.web.forms import (
+    KINDS,
+    MODES,
+    POLICIES,
+    PRESET_HINTS,
+    STAGES,
+    STATUSES,
+    STOP_REASONS,
+    options_form,
+)
 from app.web.reference import reference_of
-from app.web.words import KINDS, MODES, POLICIES, PRESET_HINTS, STAGES, STATUSES, STOP_REASONS
+
+# Some systems do not know these, and browsers run no module that is not called JavaScript.
+mimetypes.add_type("text/javascript", ".js")
+mimetypes.add_type("text/javascript", ".mjs")
+
+
+class PageFiles(StaticFiles):
+    """Files that a browser keeps but asks about again, so that an upgrade shows at once."""
+
+    def file_response(
+        self,
+        full_path: str | PathLike[str],
+        stat_result: stat_result,
+        scope: Scope,
+        status_code: int = 200,
+    ) -> Response:
+        """The file, or 304 when the browser has it."""
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        response.headers["Cache-Control"] = "no-cache"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+
+_POLICY = (
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self'",
+    "connect-src 'self'",
+    "form-action 'self'",
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
+    # Text can become markup nowhere but in the templates of lit-html, which are constant.
+    "require-trusted-types-for 'script'",
+    "trusted-types lit-html",
+)
+
+PAGE_HEADERS: Mapping[str, str] = {
+    "Content-Security-Policy": "; ".join(_POLICY),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+}
+"""The headers of every page."""
+
 
 HERE = Path(__file__).parent
 

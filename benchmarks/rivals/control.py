@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from app.domain.checkpoint import Role, served_name
 from app.domain.prompt import Message
-from app.domain.sampling import Sampling
+from app.domain.search import Sampling
 from app.engine.base import Call, Completion
 from benchmarks.measure import Stopwatch
 from benchmarks.rivals.metering import TEMPERATURE, Meter, Tally

@@ -5,7 +5,7 @@ import sys
 from hashlib import blake2b
 from pathlib import Path
 
-from app.models import _user_cache
+from app.model_files.resolve import _user_cache
 from benchmarks.rivals.children import run_to_end
 
 REQUIREMENTS = Path(__file__).parents[1] / "rivals_requirements"

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from app.domain.sampling import derive_seed
+from app.domain.search import derive_seed
 from app.engine.base import Call, Completion, Delta, OnDelta
-from app.roles.verdict import NO
+from app.roles.votes import NO
 
 SEED = 20241211
 TEMPERATURE = 1.0

@@ -13,12 +13,12 @@ import typer
 import uvicorn
 
 import app.main as server_module
+from app.config.settings import Settings
 from app.db.upgrade import upgrade
 from app.engine.arguments import EngineConfig
 from app.engine.base import Call, Completion, OnDelta, ignore_delta
 from app.engine.vllm import VllmEngine
 from app.errors import ConfigurationError
-from app.settings import Settings
 from benchmarks.rivals import control
 from benchmarks.rivals.metering import Meter
 

@@ -8,13 +8,12 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from app.db.checkpoints import CheckpointRepository
+from app.db.checkpoints import CheckpointRepository, ServerRepository, ServerState
 from app.db.iterations import IterationRepository, NewIteration
-from app.db.servers import ServerRepository, ServerState
 from app.db.session import Database
 from app.db.tables import PromotionRow
 from app.domain.checkpoint import CheckpointKind, PromotionCause, Role, Versions
-from app.domain.presets import PRESETS
+from app.domain.iteration import PRESETS
 
 
 async def train(database: Database, role: Role, *, complete: bool = True) -> int:

@@ -11,14 +11,12 @@ import pytest
 from sse_starlette import ServerSentEvent
 
 from app.api.admin.events import iteration_events
-from app.cli.sse import read_events
+from app.cli.client import read_events
 from app.db.checkpoints import CheckpointRepository
-from app.db.iterations import IterationRepository
-from app.db.samples import Sample, SampleRepository
+from app.db.iterations import IterationRepository, Sample, SampleRepository
 from app.db.session import Database
 from app.domain.checkpoint import CheckpointKind, Role, Versions
-from app.domain.iteration import STAGES, Kind, SampleKind, Stage, Status
-from app.domain.presets import PRESETS
+from app.domain.iteration import PRESETS, STAGES, Kind, SampleKind, Stage, Status
 
 NOBODY = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 KEY = {"Idempotency-Key": "monday"}

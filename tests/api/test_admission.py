@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from app.api.admission import Admission
 from app.errors import Overloaded
+from app.serving.admission import Admission
 
 
 def test_a_full_queue_refuses_and_says_when_to_come_back() -> None:

@@ -5,9 +5,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from app.api.admission import Admission
-from app.api.background import Background
 from app.errors import Overloaded
+from app.serving.admission import Admission, Background
 
 TIME_TO_TRY = 0.1
 

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.db.feedback import FeedbackRepository
+from app.db.prompts import FeedbackRepository
 from app.db.recorder import Recorder
 from app.db.session import Database
 from tests.db.building import search_id, searched

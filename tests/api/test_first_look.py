@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from app.api import judge
 from app.api.requests import search_request
 from app.api.schemas import GenerateIn, SearchIn
-from app.domain.options import FirstLook
+from app.domain.search import FirstLook
 from tests.helpers.scripts import looking
 from tests.helpers.serving import door
 

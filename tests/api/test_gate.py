@@ -5,10 +5,9 @@ from contextlib import suppress
 
 import pytest
 
-from app.api.admission import Admission, Place, settled
-from app.api.background import Background
-from app.api.gate import Gate
 from app.errors import EngineUnavailable, InvalidRequest
+from app.serving.admission import Admission, Background, Place, settled
+from app.serving.drain import Gate
 
 LONG = 20.0
 

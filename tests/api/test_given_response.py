@@ -11,7 +11,7 @@ from app.api.deps import Services
 from app.api.requests import search_request
 from app.api.schemas import GenerateIn
 from app.db.recorder import Recorder
-from app.domain.options import Mode
+from app.domain.search import Mode
 from tests.helpers.scripts import never, only, playing
 from tests.helpers.serving import door
 

@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
-from app.api.live import Live
+from app.api.streaming import Live
 from app.errors import EngineError
 
 

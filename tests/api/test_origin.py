@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.api.origin import check_origin
+from app.api.authentication import check_origin
 from app.errors import Forbidden
 
 HOST = {"host": "127.0.0.1:8000"}

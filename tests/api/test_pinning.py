@@ -10,17 +10,16 @@ import pytest
 from fastapi import FastAPI
 
 from app.api import generate, health, judge, openai
-from app.api.admission import Admission
-from app.api.background import Background
 from app.api.deps import Services
 from app.api.problems import add_handlers
 from app.checkpoints.registry import Registry
+from app.config.settings import Settings
 from app.constraints.checker import Checker
 from app.db.recorder import Recorder
 from app.db.session import Database
 from app.domain.checkpoint import Role, Versions
-from app.domain.options import Mode
-from app.settings import Settings
+from app.domain.search import Mode
+from app.serving.admission import Admission, Background
 from tests.helpers.checkpoint_files import make_base
 from tests.helpers.scripts import Play
 from tests.helpers.searching import roles

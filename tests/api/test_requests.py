@@ -5,8 +5,8 @@ import pytest
 from app.api.deps import Services
 from app.api.requests import search_request
 from app.api.schemas import GenerateIn
+from app.config.settings import Settings
 from app.errors import InvalidRequest
-from app.settings import Settings
 from tests.helpers.scripts import never, playing
 from tests.helpers.serving import door
 

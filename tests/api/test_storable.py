@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.api.storable import storable_json, storable_text
+from app.api.schemas import storable_json, storable_text
 from tests.helpers.properties import calm
 
 any_text = st.text(st.characters(codec=None))

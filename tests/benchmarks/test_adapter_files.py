@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from app.checkpoints.adapter import check_adapter
-from app.checkpoints.weights import read_tensors
+from app.checkpoints.formats import check_adapter, read_tensors
+from app.config.settings import RANKS
 from app.errors import ConfigurationError
-from app.setting_types import RANKS
 from benchmarks.adapter_files import Choice, write_adapter
 from tests.helpers.properties import calm
 

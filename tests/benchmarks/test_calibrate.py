@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.options import FirstLook
+from app.domain.search import FirstLook
 from benchmarks.calibrate import Judged, calibrate, held_out, outcome
 from tests.helpers.properties import calm
 

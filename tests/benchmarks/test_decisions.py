@@ -4,10 +4,10 @@ import math
 
 import pytest
 
+from app.config.settings import Settings
 from app.domain.prompt import Prompt
 from app.engine.base import Call
 from app.engine.scripted import ScriptedEngine
-from app.settings import Settings
 from benchmarks.context import Context
 from benchmarks.decisions import compare, default_prompts, spread
 from benchmarks.judging import Judging, Response

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from app.domain.options import Mode, SearchOptions
+from app.domain.search import Mode, SearchOptions
 from app.search.run import run_search
 from benchmarks.forcing import ForcingEngine, Recorded
 from tests.helpers.scripts import Play, always

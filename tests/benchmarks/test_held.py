@@ -9,9 +9,8 @@ import httpx
 import pytest
 
 from app.db.checkpoints import CheckpointRepository
-from app.db.iterations import IterationRepository
+from app.db.iterations import IterationRepository, SampleRepository
 from app.db.recorder import Recorder
-from app.db.samples import SampleRepository
 from app.db.session import Database
 from app.db.upgrade import upgrade
 from app.domain.checkpoint import Versions

@@ -2,10 +2,8 @@
 
 import pytest
 
-from app.api.admin.prompt_schemas import ConversationsIn, PromptsIn
-from app.api.admin.schemas import IterationIn
-from app.domain.iteration import STAGES, IterationOptions, Policy, Source
-from app.domain.presets import PRESETS, options_for
+from app.api.admin.schemas import ConversationsIn, IterationIn, PromptsIn
+from app.domain.iteration import PRESETS, STAGES, IterationOptions, Policy, Source, options_for
 from benchmarks.phases import CONVERSATIONS, PROMPTS, TRAINED, Phase, conversations, prompts
 
 CALLING = (Phase.RESPOND, Phase.JUDGE, Phase.REFINE)

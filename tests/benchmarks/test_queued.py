@@ -2,8 +2,8 @@
 
 import pytest
 
+from app.config.settings import Settings
 from app.errors import ConfigurationError
-from app.settings import Settings
 from benchmarks.context import Context
 from benchmarks.memory import Sample
 from benchmarks.queued import AT_ONCE, TOKENS, Queued, Reply, rows_of

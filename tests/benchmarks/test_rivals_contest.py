@@ -5,7 +5,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.settings import Settings
+from app.config.settings import Settings
 from benchmarks.context import Context
 from benchmarks.rivals.contenders import OUR_SMALL_TREE, SEQUENTIAL, Contender
 from benchmarks.rivals.contest import RESPONSE_TOKENS, opened

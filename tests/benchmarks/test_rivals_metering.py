@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from app.domain.prompt import Message
-from app.domain.sampling import Sampling
+from app.domain.search import Sampling
 from app.engine.base import Call, Completion, Delta, OnDelta, ignore_delta
-from app.roles.verdict import NO, YES
+from app.roles.votes import NO, YES
 from benchmarks.rivals.metering import Meter, Tally
 
 CALL = Call(

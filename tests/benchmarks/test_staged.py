@@ -6,8 +6,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.config.settings import Settings
 from app.domain.iteration import Stage
-from app.settings import Settings
 from benchmarks import staged
 from benchmarks.context import Context
 from benchmarks.measure import Spread

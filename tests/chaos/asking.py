@@ -6,7 +6,7 @@ from enum import StrEnum
 from random import Random
 from typing import Any
 
-from app.domain.options import Mode
+from app.domain.search import Mode
 
 LEAVING = 0.15
 """The share of clients that do not wait for their answer."""

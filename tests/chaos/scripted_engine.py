@@ -10,7 +10,7 @@ from zlib import crc32
 
 from app.engine.base import Call, Completion, OnDelta, ignore_delta
 from app.errors import EngineUnavailable
-from app.roles.verdict import NO, YES
+from app.roles.votes import NO, YES
 from tests.helpers.scripts import FINE, SHORT, Part, judged_text, part_of
 from tests.helpers.whole import OwnScriptedEngine
 

@@ -14,10 +14,10 @@ import time_machine
 from fastapi import FastAPI
 
 from app import main as wiring
-from app.checkpoints.swap import SwapTimes
-from app.configure import settings_from
+from app.config.settings import settings_from
 from app.db.upgrade import upgrade
 from app.errors import SparError
+from app.serving.swap import SwapTimes
 from tests.chaos.scripted_engine import ChaosEngine, Pace
 from tests.helpers.whole import NoChecks
 

@@ -6,8 +6,7 @@ import time
 from pathlib import Path
 
 from tests.helpers.checkpoint_files import make_adapter
-from training.config import TrainingConfig
-from training.step import TrainingStep
+from training.config import TrainingConfig, TrainingStep
 from training.watch import exit_with_worker
 
 STEPS = 8

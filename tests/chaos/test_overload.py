@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from app.settings import Settings
+from app.config.settings import Settings
 from benchmarks.overload import Overloaded, Reply, overload
 from tests.chaos.scripted_engine import Pace
 from tests.chaos.system import SETTINGS, system

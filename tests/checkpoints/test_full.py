@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from app.api.gate import Gate
 from app.checkpoints.registry import Registry
 from app.domain.checkpoint import Role, Versions
 from app.domain.prompt import Message
-from app.domain.sampling import Sampling
+from app.domain.search import Sampling
 from app.engine.base import Call
 from app.errors import CheckpointRefused, Conflict, EngineError, EngineUnavailable
+from app.serving.drain import Gate
 from tests.helpers.swapping import (
     LoadingEngine,
     World,

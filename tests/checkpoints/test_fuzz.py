@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.checkpoints.manifest import fingerprint, seal
-from app.checkpoints.verify import verify, verify_full
+from app.checkpoints.store import verify, verify_full
 from app.domain.checkpoint import CheckpointKind, Role
 from app.errors import CheckpointRefused
 from tests.helpers.checkpoint_files import CONFIG, WEIGHTS, make_adapter, make_base, make_checkpoint

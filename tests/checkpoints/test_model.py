@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from app.checkpoints.manifest import fingerprint, seal
-from app.checkpoints.verify import verify_full
+from app.checkpoints.store import verify_full
 from app.domain.checkpoint import CheckpointKind, Role
 from app.errors import CheckpointRefused
 from tests.helpers.checkpoint_files import (

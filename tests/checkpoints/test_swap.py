@@ -7,8 +7,7 @@ import shutil
 import pytest
 from sqlalchemy import text
 
-from app.db.checkpoints import CheckpointRepository
-from app.db.servers import ServerState
+from app.db.checkpoints import CheckpointRepository, ServerState
 from app.db.session import Database
 from app.domain.checkpoint import Role, Versions
 from app.errors import CheckpointRefused, EngineUnavailable
@@ -261,7 +260,7 @@ async def test_a_server_serves_on_while_promotions_cannot_be_read(
     world: World, engine: LoadingEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
     await add_all(world, 1)
-    caplog.set_level(logging.WARNING, "app.checkpoints.swap")
+    caplog.set_level(logging.WARNING, "app.serving.swap")
     async with world.server(engine) as (registry, _):
         await world.promote(1, 1)
         await until_served(registry, 1, 1)

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.checkpoints.manifest import fingerprint, seal
-from app.checkpoints.verify import verify
+from app.checkpoints.store import verify
 from app.domain.checkpoint import CheckpointKind, Role
 from app.errors import CheckpointRefused
 from tests.helpers.checkpoint_files import (

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.domain.presets import PRESETS
+from app.domain.iteration import PRESETS
 from tests.cli.replay import Json
 
 ITERATION = "01HZ00000000000000ITERATED"

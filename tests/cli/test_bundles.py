@@ -7,7 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from app.cli.bundles import Command, bundled
+from app.cli.options import Command, bundled
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db.checkpoints import CheckpointRepository
-from app.db.feedback import BetterAnswer, FeedbackRepository
+from app.db.checkpoints import CheckpointRepository, ServerRepository, ServerState
 from app.db.iterations import IterationRepository, NewIteration
+from app.db.prompts import BetterAnswer, FeedbackRepository
 from app.db.searches import SearchRepository
-from app.db.servers import ServerRepository, ServerState
 from app.domain.checkpoint import CheckpointKind, Role, Versions
-from app.domain.presets import PRESETS
+from app.domain.iteration import PRESETS
 from tests.cli.doors import Door
 from tests.cli.replay import Run
 from tests.db.building import search_id, searched

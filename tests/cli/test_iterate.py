@@ -125,7 +125,7 @@ def test_a_refusal_shows_the_servers_message_and_field(spar: Run, server: Server
 def test_a_lost_connection_is_taken_up_again(
     spar: Run, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.cli.iterating.RECONNECT_SECONDS", 0)
+    monkeypatch.setattr("app.cli.following.RECONNECT_SECONDS", 0)
     server.events, server.later = [("iteration", iteration())], [("iteration", SUCCEEDED)]
     server.routes, follow = {SHOW: SUCCEEDED}, f"{SHOW}/events"
     result = spar("iterations", "follow", ITERATION, "--url", server.url)
@@ -199,7 +199,7 @@ def test_cancelling_and_resuming(spar: Run, server: Server) -> None:
     ],
 )
 def test_overrides_are_nested_json(texts: list[str], values: dict[str, Any]) -> None:
-    from app.cli.iterating import parse_overrides
+    from app.cli.following import parse_overrides
 
     assert parse_overrides(texts) == values
 

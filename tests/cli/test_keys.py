@@ -11,7 +11,7 @@ from typer.testing import Result
 from app.cli.client import Client
 from app.db.session import Database
 from app.domain.key import Scope
-from app.keys.ring import KeyRing
+from app.keys.cache import KeyRing
 from tests.cli.conftest import served
 from tests.cli.replay import Run
 
@@ -106,7 +106,7 @@ def test_the_audit_says_who_made_which_key(keys: Run) -> None:
 def test_a_public_server_without_keys_does_not_start(
     spar: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.cli.progress.resolve", lambda model: "no model is needed")
+    monkeypatch.setattr("app.cli.maintain.resolve", lambda model: "no model is needed")
     refused = spar("serve", "--host", "0.0.0.0", "--port", "0", "--data", str(tmp_path))
     assert refused.exit_code == 1
     assert "spar keys create NAME" in " ".join(refused.stderr.split())

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app import __version__
-from app.db.feedback import Feedback, FeedbackRepository
+from app.db.prompts import Feedback, FeedbackRepository
 from app.db.searches import SearchRepository
 from app.db.session import Database
 from app.db.upgrade import upgrade

@@ -7,12 +7,10 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db.iterations import IterationRepository, NewIteration
+from app.db.iterations import IterationRepository, NewIteration, Sample, SampleRepository
 from app.db.prompts import PromptRepository
-from app.db.samples import Sample, SampleRepository
 from app.domain.checkpoint import Role, Versions
-from app.domain.iteration import Kind, SampleKind
-from app.domain.presets import PRESETS
+from app.domain.iteration import PRESETS, Kind, SampleKind
 from tests.cli.doors import Door
 from tests.cli.replay import Run
 

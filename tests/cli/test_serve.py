@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from app.settings import Settings
+from app.config.settings import Settings
 from tests.cli.replay import Run
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.cli.sse import ServerEvent, read_events
+from app.cli.client import ServerEvent, read_events
 
 
 def parse(*chunks: bytes) -> list[ServerEvent]:

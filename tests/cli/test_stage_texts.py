@@ -14,7 +14,7 @@ import pytest
     ],
 )
 def test_durations(seconds: float, text: str) -> None:
-    from app.cli.draw_iterations import duration
+    from app.cli.draw_admin import duration
 
     assert duration(seconds) == text
 
@@ -33,7 +33,7 @@ def test_durations(seconds: float, text: str) -> None:
 )
 def test_steps(metrics: dict[str, object], text: str) -> None:
     from app.api.admin.schemas import StepOut
-    from app.cli.stages import step_text
+    from app.cli.following import step_text
     from app.domain.checkpoint import Role
 
     assert step_text(StepOut(role=Role.ACTOR, step=3, metrics=metrics)) == text

@@ -3,7 +3,7 @@ import subprocess
 import sys
 
 from app.constraints.catalogue import KINDS, catalogue
-from app.constraints.languages import LANGUAGES, language_name
+from app.constraints.kinds import LANGUAGES, language_name
 
 ASK_THE_LIBRARY = """
 import inspect, json

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.constraints.validation import validate
+from app.constraints.catalogue import validate
 from app.domain.prompt import Constraint
 from app.errors import InvalidRequest
 

@@ -1,11 +1,9 @@
 """Finished searches, built by hand."""
 
-from app.domain.budget import Budget, StopReason, Usage
 from app.domain.checkpoint import Versions
 from app.domain.judgment import ConstraintResult, Judgment, Look, Vote
-from app.domain.options import FirstLook, Mode, SearchOptions
 from app.domain.prompt import Constraint, Message, Prompt
-from app.domain.sampling import Sampling
+from app.domain.search import Budget, FirstLook, Mode, Sampling, SearchOptions, StopReason, Usage
 from app.domain.tree import Tree
 from app.search.base import SearchRequest, SearchResult
 

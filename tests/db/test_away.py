@@ -8,16 +8,14 @@ import pytest
 from sqlalchemy import func, select
 
 from app.db import leases
-from app.db.iterations import IterationRepository, NewIteration
+from app.db.iterations import IterationRepository, NewIteration, SampleRepository
 from app.db.leases import acquire
 from app.db.recorder import Recorder
-from app.db.samples import SampleRepository
 from app.db.searches import SearchRepository
 from app.db.session import Database
 from app.db.tables import NodeRow, SearchRow
 from app.db.upgrade import upgrade
-from app.domain.iteration import Stage
-from app.domain.presets import PRESETS
+from app.domain.iteration import PRESETS, Stage
 from app.errors import DatabaseError
 from tests.db.building import search_id, searched
 from tests.helpers.door import admin_door

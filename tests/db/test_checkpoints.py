@@ -16,7 +16,7 @@ from app.domain.checkpoint import (
     Role,
     Versions,
 )
-from app.domain.presets import PRESETS
+from app.domain.iteration import PRESETS
 
 
 async def ensure(database: Database, model: str) -> None:

@@ -9,7 +9,7 @@ from app.db.evaluations import EvaluationRepository, NewEvaluation, StoredEvalua
 from app.db.session import Database
 from app.domain.checkpoint import Versions
 from app.domain.evaluation import EvaluatedRow, EvaluationPlan
-from app.domain.options import Mode
+from app.domain.search import Mode
 from tests.helpers.evaluating import plan_of, row_of
 
 FAILED = row_of("2", 1, outcome=None, score={"prompts": (0.0, 1)}, error="too long")

@@ -2,12 +2,12 @@
 
 import pytest
 
-from app.db.feedback import Feedback, FeedbackRepository
 from app.db.iterations import IterationRepository, NewIteration
+from app.db.prompts import Feedback, FeedbackRepository
 from app.db.searches import SearchRepository
 from app.db.session import Database
 from app.domain.checkpoint import Versions
-from app.domain.presets import PRESETS
+from app.domain.iteration import PRESETS
 from tests.db.building import searched
 
 SEARCH = "a" * 26

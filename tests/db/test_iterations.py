@@ -7,8 +7,7 @@ import pytest
 from app.db.iterations import IterationRepository, NewIteration, StoredIteration
 from app.db.session import Database
 from app.domain.checkpoint import Versions
-from app.domain.iteration import STAGES, Kind, Policy, Stage, Status
-from app.domain.presets import PRESETS, options_for
+from app.domain.iteration import PRESETS, STAGES, Kind, Policy, Stage, Status, options_for
 
 MICRO = NewIteration("micro", PRESETS["micro"])
 SERVING = Versions(2, 3)

@@ -6,12 +6,11 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy import update
 
-from app.db.dialect import FromNow
 from app.db.iterations import IterationRepository, NewIteration
 from app.db.leases import Lease, acquire, holder
-from app.db.session import Database
+from app.db.session import Database, FromNow
 from app.db.tables import LeaseRow
-from app.domain.presets import PRESETS
+from app.domain.iteration import PRESETS
 from app.errors import DatabaseError, LeaseLost
 
 NAME = "work"

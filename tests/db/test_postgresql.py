@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app.db.postgresql import SESSION
-from app.db.session import Database
+from app.db.session import SESSION, Database
 from app.db.tables import Base
 from app.db.upgrade import upgrade
 from app.errors import ConfigurationError, DatabaseError

@@ -8,16 +8,14 @@ import pytest
 from sqlalchemy import func, select
 from ulid import ULID
 
-from app.db.feedback import Feedback, FeedbackRepository
-from app.db.iterations import IterationRepository, NewIteration
+from app.db.iterations import IterationRepository, NewIteration, Sample, SampleRepository
+from app.db.prompts import Feedback, FeedbackRepository
 from app.db.prune import Old, count, prune
-from app.db.samples import Sample, SampleRepository
 from app.db.searches import SearchRepository
 from app.db.session import Database
 from app.db.tables import FeedbackRow, NodeRow, SearchRow, VoteRow
 from app.domain.checkpoint import Role, Versions
-from app.domain.iteration import SampleKind
-from app.domain.presets import PRESETS
+from app.domain.iteration import PRESETS, SampleKind
 from tests.db.building import fruitless, searched
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

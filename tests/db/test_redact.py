@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from app.db.feedback import Feedback, FeedbackRepository
+from app.db.prompts import Feedback, FeedbackRepository
 from app.db.recorder import Recorder
 from app.db.redact import NOT_KEPT, redacted
-from app.db.rows import node_rows, search_row, vote_rows
-from app.db.searches import SearchRepository, began_at
+from app.db.searches import SearchRepository, began_at, node_rows, search_row, vote_rows
 from app.db.session import Database
 from app.search.base import SearchResult
 from tests.db.building import fruitless, greedy, looked, search_id, searched

@@ -2,12 +2,10 @@
 
 import pytest
 
-from app.db.iterations import IterationRepository, NewIteration
-from app.db.samples import Sample, SampleRepository
+from app.db.iterations import IterationRepository, NewIteration, Sample, SampleRepository
 from app.db.session import Database
 from app.domain.checkpoint import Role, Versions
-from app.domain.iteration import SampleKind, Stage
-from app.domain.presets import PRESETS
+from app.domain.iteration import PRESETS, SampleKind, Stage
 
 
 @pytest.fixture

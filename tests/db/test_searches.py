@@ -9,14 +9,18 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, func, select
 from ulid import ULID
 
-from app.db.searches import ALL_SEARCHES, SearchFilter, SearchRepository
+from app.db.searches import (
+    ALL_SEARCHES,
+    SearchFilter,
+    SearchRepository,
+    StoredSearch,
+    StoredSummary,
+)
 from app.db.session import Database
-from app.db.stored import StoredSearch, StoredSummary
 from app.db.tables import NodeRow, SearchRow, VoteRow
 from app.db.types import storable_text
-from app.domain.budget import StopReason, Usage
 from app.domain.checkpoint import Versions
-from app.domain.options import Mode
+from app.domain.search import Mode, StopReason, Usage
 from app.search.base import SearchResult
 from tests.db.building import fruitless, greedy, looked, search_id, searched
 

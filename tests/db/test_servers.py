@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from app.db.servers import FORGOTTEN_AFTER, ServerRepository, ServerState
+from app.db.checkpoints import FORGOTTEN_AFTER, ServerRepository, ServerState
 from app.db.session import Database
 from app.domain.checkpoint import Versions
 

@@ -12,7 +12,7 @@ import typer
 import yaml
 
 from app.cli import cli
-from app.settings import Settings
+from app.config.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())

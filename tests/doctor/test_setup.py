@@ -11,12 +11,12 @@ import pytest
 from safetensors.numpy import save_file
 
 from app import __version__
+from app.config.settings import Settings
 from app.db.keys import KeyRepository
 from app.db.session import Database
 from app.doctor import setup
 from app.doctor.finding import Level
 from app.domain.key import Key
-from app.settings import Settings
 
 HEALTHY: dict[str, Any] = {"engine_ready": True, "version": __version__}
 

@@ -2,8 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from app.domain.checkpoint import Role
-from app.domain.iteration import STAGES, Kind, Stage, Status
-from app.domain.presets import PRESETS, UnknownOption, options_for
+from app.domain.iteration import PRESETS, STAGES, Kind, Stage, Status, UnknownOption, options_for
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.sampling import derive_seed
+from app.domain.search import derive_seed
 from tests.helpers.properties import calm
 
 seeds = st.integers()

@@ -3,7 +3,7 @@
 import asyncio
 
 from app.domain.prompt import Message
-from app.engine.affinity import affinity_of, one_place_for
+from app.engine.base import affinity_of, one_place_for
 
 PROMPT = (Message("system", "Be brief."), Message("user", "Name three rivers."))
 OTHER = (Message("user", "Does it name three rivers?"), Message("assistant", "Verdict:"))

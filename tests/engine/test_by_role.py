@@ -6,7 +6,7 @@ import pytest
 
 from app.domain.checkpoint import Role
 from app.domain.prompt import Message
-from app.domain.sampling import Sampling
+from app.domain.search import Sampling
 from app.engine.arguments import EngineConfig
 from app.engine.base import Call
 from app.engine.by_role import EnginesByRole, shared_out

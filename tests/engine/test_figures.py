@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.engine.figures import EngineFigures, stat_logger
+from app.engine.metrics import EngineFigures, stat_logger
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from app.domain.prompt import Message
-from app.domain.sampling import Sampling
+from app.domain.search import Sampling
 from app.engine.arguments import EngineConfig
 from app.engine.base import Call
 from app.engine.vllm import VllmEngine
 from app.errors import CheckpointRefused, EngineError
-from app.models import resolve_model
+from app.model_files.resolve import resolve_model
 from tests.helpers.adapters import random_adapter
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="module")]

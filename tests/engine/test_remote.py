@@ -13,10 +13,10 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
 from app.domain.prompt import Message
-from app.domain.sampling import Sampling
+from app.domain.search import Sampling
 from app.engine.base import Call, Delta
 from app.engine.remote import CONTEXT_TOKENS, RemoteEngine
-from app.engine.remote_errors import CallRefused, ServerBusy
+from app.engine.remote_protocol import CallRefused, ServerBusy
 from app.engine.scripted import ScriptedEngine
 from app.errors import ConfigurationError, EngineError, EngineUnavailable, PromptTooLong
 from tests.helpers.serving import door, served

@@ -10,7 +10,7 @@ from transformers import AutoTokenizer
 
 from app.domain.prompt import Message
 from app.engine.rendering import Renderer
-from app.models import resolve_model
+from app.model_files.resolve import resolve_model
 
 SPECIAL = ("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<repo_name>")
 pieces = st.lists(st.sampled_from([*SPECIAL, "<|im_", "start|>", "system", "\n", " ", "a"]))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.domain.prompt import Message
-from app.domain.sampling import Sampling
+from app.domain.search import Sampling
 from app.engine.base import Call, Delta
 from app.engine.scripted import ScriptedEngine
 from app.errors import EngineError

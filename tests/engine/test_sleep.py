@@ -8,12 +8,12 @@ import pytest_asyncio
 import torch
 
 from app.domain.prompt import Message
-from app.domain.sampling import Sampling
+from app.domain.search import Sampling
 from app.engine.arguments import EngineConfig, can_sleep
 from app.engine.base import Call, Completion
 from app.engine.vllm import VllmEngine
 from app.errors import EngineUnavailable
-from app.models import resolve_model
+from app.model_files.resolve import resolve_model
 from tests.helpers.adapters import random_adapter
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="module")]

@@ -7,17 +7,15 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from app.domain.budget import StopReason
-from app.domain.options import Mode, SearchOptions
 from app.domain.prompt import Message
-from app.domain.sampling import Sampling
+from app.domain.search import Mode, Sampling, SearchOptions, StopReason
 from app.domain.tree import Tree
 from app.engine.arguments import EngineConfig
 from app.engine.base import Call, Delta
 from app.engine.vllm import VllmEngine
 from app.errors import PromptTooLong
-from app.models import resolve_model
-from app.roles.verdict import NO, YES
+from app.model_files.resolve import resolve_model
+from app.roles.votes import NO, YES
 from app.search.run import run_search
 from tests.helpers.searching import request_for, roles
 

@@ -10,8 +10,8 @@ from fastapi import FastAPI
 from app.db.upgrade import upgrade
 from app.domain.checkpoint import Versions
 from app.domain.evaluation import EvaluationPlan
-from app.domain.options import Mode
 from app.domain.prompt import Constraint, Message, Prompt
+from app.domain.search import Mode
 from app.engine.base import Call
 from app.engine.scripted import ScriptedEngine
 from app.evaluation.asking import Asker

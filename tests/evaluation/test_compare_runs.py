@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.domain.checkpoint import Versions
-from app.domain.options import Mode
+from app.domain.search import Mode
 from app.errors import InvalidRequest
 from app.evaluation.compare_runs import Run, compare_ratios, compare_runs
-from app.evaluation.paired import compare, mcnemar
+from app.evaluation.statistics import compare, mcnemar
 from tests.helpers.evaluating import plan_of, row_of
 
 

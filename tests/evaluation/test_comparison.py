@@ -4,8 +4,7 @@ import json
 from dataclasses import asdict
 
 from app.domain.checkpoint import Role
-from app.evaluation.comparison import RoleReport
-from app.evaluation.paired import compare
+from app.evaluation.statistics import RoleReport, compare
 
 REPORT = RoleReport(
     Role.ACTOR,

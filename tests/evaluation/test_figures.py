@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.evaluation.base import Figure, Score
-from app.evaluation.figures import average, figure, summary
-from app.evaluation.paired import wilson
+from app.evaluation.statistics import average, figure, summary, wilson
 from tests.helpers.properties import calm
 
 CELLS = st.integers(1, 4).flatmap(lambda units: st.tuples(st.integers(0, units), st.just(units)))

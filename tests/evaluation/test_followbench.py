@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from app.constraints.checker import Checker
 from app.errors import ConfigurationError
 from app.evaluation.base import Item, Outcome
-from app.evaluation.followbench import FollowBench
-from app.evaluation.followbench_rules import judged, satisfied
+from app.evaluation.followbench import FollowBench, judged, satisfied
 from tests.helpers.properties import calm
 
 SUITE = FollowBench()

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import ConfigurationError
-from app.evaluation.labelled import LabelledPair, read_pairs, score
+from app.evaluation.llmbar import LabelledPair, read_pairs, score
 
 ROW = {"instruction": "Say yes.", "output_1": "yes", "output_2": "no", "label": 1}
 

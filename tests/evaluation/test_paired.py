@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.evaluation.paired import compare, mcnemar, wilson
+from app.evaluation.statistics import compare, mcnemar, wilson
 from tests.helpers.properties import calm
 
 BINARY = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=12)

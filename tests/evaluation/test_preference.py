@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.evaluation.preference import comparison_messages, read_preference
+from app.evaluation.llmbar import comparison_messages, read_preference
 from tests.helpers.properties import calm
 
 

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from app.domain.options import Mode
+from app.domain.search import Mode
 from app.evaluation.base import Figure
 from app.evaluation.report import Findings, RunReport, facts, figure_table, markdown
 from tests.helpers.evaluating import plan_of, row_of

@@ -7,9 +7,8 @@ from pydantic import BaseModel
 
 from app.domain.prompt import Prompt
 from app.errors import ConfigurationError
-from app.evaluation.base import Item
-from app.evaluation.keys import unique
-from app.evaluation.rows import read_rows
+from app.evaluation.base import Item, unique
+from app.evaluation.data import read_rows
 
 
 class Row(BaseModel):

@@ -10,9 +10,8 @@ import pytest
 from app.constraints.checker import Checker
 from app.domain.evaluation import EvaluatedRow
 from app.domain.prompt import Prompt
-from app.evaluation.base import Figure, Item, Outcome, Score, Task
+from app.evaluation.base import Figure, Item, Outcome, Score, Task, outcome_values
 from app.evaluation.http import RowRefused, ServerGone
-from app.evaluation.records import outcome_values
 from app.evaluation.runner import Ask, Work, run
 
 ITEMS = [Item(str(number), Prompt.from_text(f"prompt {number}"), "even") for number in range(6)]

@@ -1,7 +1,7 @@
 """The shape of a search is written down whole."""
 
-from app.domain.options import SearchOptions
-from app.evaluation.shape import SHAPE, search_shape
+from app.domain.search import SearchOptions
+from app.evaluation.base import SHAPE, search_shape
 
 
 def test_what_is_not_given_has_its_default() -> None:

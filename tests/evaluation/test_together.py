@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.evaluation.together import together
+from app.evaluation.runner import together
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 20])

@@ -8,7 +8,7 @@ import pytest
 
 from app.cli.admin import Admin
 from app.domain.checkpoint import Role, Versions
-from app.domain.presets import options_for
+from app.domain.iteration import options_for
 from app.errors import ConfigurationError
 from app.evaluation.base import Figure
 from app.evaluation.data import Data

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.cli.eval.server import Where
-from app.settings import Settings
+from app.config.settings import Settings
 from experiments import interference as experiment
 from experiments.context import Journal, RunOptions
 from experiments.interference import Size, TaskRun, interference_experiment, training_config

@@ -16,7 +16,7 @@ from experiments.synthetic import (
     examples,
     measured,
 )
-from training.rows import Pair
+from training.datasets import Pair
 
 TASKS = pytest.mark.parametrize("task", [CHARACTERS, STORIES], ids=lambda task: task.name)
 SEEDS = st.integers(0, 10_000)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.options import Mode
+from app.domain.search import Mode
 from app.evaluation.base import Figure
 from experiments.context import Row
 from experiments.trees import (

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from app.domain.options import SearchOptions
+from app.domain.search import SearchOptions
 from app.evaluation.base import Figure
 from app.evaluation.report import Findings, RunReport
 from experiments.versions import (

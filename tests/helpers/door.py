@@ -10,10 +10,10 @@ from app.api.admin import checkpoints, evaluations, iterations, prompts
 from app.api.body_limit import BodyLimit
 from app.api.deps import Services
 from app.api.problems import add_handlers
+from app.config.settings import Settings
 from app.constraints.checker import Checker
 from app.db.recorder import Recorder
 from app.db.session import Database
-from app.settings import Settings
 
 
 def admin_door(database: Database, recorder: Recorder) -> FastAPI:

@@ -14,7 +14,7 @@ from app.db.recorder import Recorder
 from app.db.session import Database
 from app.domain.checkpoint import Versions
 from app.domain.evaluation import EvaluatedRow, EvaluationPlan
-from app.domain.options import Mode
+from app.domain.search import Mode
 from app.engine.base import AdapterEngine
 from tests.helpers.serving import door
 

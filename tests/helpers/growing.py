@@ -6,8 +6,8 @@ from typing import Literal
 
 from hypothesis import strategies as st
 
-from app.domain.budget import Budget
 from app.domain.judgment import Judgment
+from app.domain.search import Budget
 from app.domain.tree import Node, Tree
 from app.search.base import Algorithm
 from tests.helpers.judgments import judgments

@@ -5,10 +5,15 @@ from pathlib import Path
 from zlib import crc32
 
 from app.db.checkpoints import CheckpointRepository
-from app.db.iterations import IterationRepository, NewIteration, StoredIteration
+from app.db.iterations import (
+    IterationRepository,
+    NewIteration,
+    Sample,
+    SampleRepository,
+    StoredIteration,
+)
 from app.db.leases import Lease, acquire
 from app.db.prompts import PromptRepository
-from app.db.samples import Sample, SampleRepository
 from app.db.session import Database
 from app.domain.checkpoint import Role
 from app.domain.dtype import Dtype
@@ -29,11 +34,10 @@ from app.engine.scripted import ScriptedEngine
 from tests.helpers.checkpoint_files import make_adapter
 from tests.helpers.scripts import FINE, SHORT, Part, judged_text, part_of, verdict_of_critique
 from tests.helpers.searching import Checks, roles
-from training.config import TrainingConfig
-from training.step import TrainingStep
+from training.config import TrainingConfig, TrainingStep
+from worker.context import Place, StageRun, Work
 from worker.iteration import run_iteration
 from worker.trainer import OnProgress
-from worker.work import Place, StageRun, Work
 
 STEPS = 2
 HOUR = 3600.0

@@ -4,18 +4,15 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from app.domain.budget import Budget
 from app.domain.judgment import ConstraintResult
-from app.domain.options import Mode, SearchOptions
 from app.domain.prompt import Constraint, Prompt
-from app.domain.sampling import Sampling
+from app.domain.search import Budget, Mode, Sampling, SearchOptions
 from app.engine.base import Engine
 from app.roles.actor import Actor
 from app.roles.judge import Judge
 from app.roles.refiner import Refiner
 from app.search.base import OnEvent, SearchRequest, SearchResult, ignore_event
-from app.search.expand import Roles
-from app.search.run import run_search
+from app.search.run import Roles, run_search
 
 SECONDS_UNTIL_STUCK = 10
 

@@ -11,17 +11,16 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.api import openai, tokenize
-from app.api.admission import Admission
-from app.api.background import Background
 from app.api.deps import Services
 from app.api.problems import add_handlers
 from app.checkpoints.registry import Registry
+from app.config.settings import Settings
 from app.constraints.checker import Checker
 from app.db.recorder import Recorder
 from app.db.session import Database
 from app.domain.checkpoint import Versions
 from app.engine.base import AdapterEngine
-from app.settings import Settings
+from app.serving.admission import Admission, Background
 from tests.helpers.searching import roles
 
 

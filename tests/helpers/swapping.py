@@ -7,11 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from app.api.gate import Gate
 from app.checkpoints.registry import Registry, open_registry
-from app.checkpoints.swap import OnSwap, Swapper, SwapTimes, ignore_swap
-from app.db.checkpoints import CheckpointRepository, StoredCheckpoint
-from app.db.servers import ServerRepository, ServerState
+from app.db.checkpoints import CheckpointRepository, ServerRepository, ServerState, StoredCheckpoint
 from app.db.session import Database
 from app.db.tables import CheckpointRow
 from app.domain.checkpoint import (
@@ -25,6 +22,8 @@ from app.domain.checkpoint import (
 from app.engine.base import Call
 from app.engine.scripted import Script, ScriptedEngine
 from app.errors import SparError
+from app.serving.drain import Gate
+from app.serving.swap import OnSwap, Swapper, SwapTimes, ignore_swap
 from tests.helpers.checkpoint_files import make_checkpoint, make_full
 from tests.helpers.scripts import verdict_of_critique
 

@@ -6,7 +6,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, set_seed
 
-from app.models import prepare_default_model
+from app.model_files.resolve import prepare_default_model
 
 RANK = 8
 

@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from app import main
-from app.settings import Settings
+from app.config.settings import Settings
 from tests.helpers.checkpoint_files import make_base
 from tests.helpers.scripts import Play
 from tests.helpers.searching import Checks

@@ -20,13 +20,13 @@ import pytest
 
 from app import main
 from app.checkpoints.manifest import fingerprint, seal
+from app.config.settings import Settings
 from app.db.session import Database
 from app.doctor import engines as doctor
 from app.doctor.finding import Finding, Level
 from app.domain.checkpoint import CheckpointKind, Role
 from app.engine.arguments import CORES, usable_cores
-from app.engine.fleet.fleet import Fleet
-from app.settings import Settings
+from app.engine.pool.pool import Fleet
 from tests.helpers.swapping import World, until
 from tests.helpers.tiny_model import RANK, make_tiny_adapter, make_tiny_model
 from tests.helpers.whole import NoChecks, client_of

@@ -10,7 +10,7 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from app.domain.options import Mode
+from app.domain.search import Mode
 from tests.integration.server import Server
 
 pytestmark = pytest.mark.engine

@@ -16,8 +16,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from app.config.settings import Settings
 from app.main import create_app
-from app.settings import Settings
 from tests.integration.server import Server
 
 pytestmark = pytest.mark.engine

@@ -18,8 +18,8 @@ from app.db.checkpoints import CheckpointRepository
 from app.db.session import Database
 from app.db.tables import CheckpointRow
 from app.domain.checkpoint import CheckpointKind, CheckpointStatus, Role
-from app.domain.options import Mode
-from app.models import resolve_model
+from app.domain.search import Mode
+from app.model_files.resolve import resolve_model
 from tests.helpers.adapters import random_adapter
 from tests.integration.server import Server, wait_until
 from tests.integration.worker import Worker, start_iteration, wait_for_end

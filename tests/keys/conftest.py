@@ -14,7 +14,7 @@ from app.db.keys import KeyRepository
 from app.db.session import Database
 from app.db.upgrade import upgrade
 from app.domain.key import Key, KeyLimits, Scope
-from app.keys.secret import digest_of, make_key
+from app.keys.cache import digest_of, make_key
 from tests.helpers.whole import client_of, whole_server
 
 BODIES: dict[str, dict[str, str]] = {

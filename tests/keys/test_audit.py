@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.api.admin import iterations
-from app.db.audit import Action, AuditRepository
+from app.db.keys import Action, AuditRepository
 from app.domain.key import Scope
 from app.errors import DatabaseError
 from tests.keys.conftest import Open, Serve

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from fastapi.routing import APIRoute
 
-from app.api.scopes import ADMIN, NOBODY_ASKED, wanted_scopes
+from app.api.authentication import ADMIN, NOBODY_ASKED, wanted_scopes
 from app.domain.key import Scope
 from tests.keys.conftest import Serve
 

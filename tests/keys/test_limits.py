@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from app.api.guard import Guard, Request
+from app.api.authentication import Guard, Request
 from app.domain.key import Key, KeyLimits, Scope
 from app.errors import RateLimited
-from app.keys.limiter import Limiter
+from app.keys.limits import Limiter
 from tests.keys.conftest import Serve
 
 
@@ -24,7 +24,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in ("limits.aio.storage.memory", "limits.aio.strategies", "app.keys.limiter"):
+    for module in ("limits.aio.storage.memory", "limits.aio.strategies", "app.keys.limits"):
         monkeypatch.setattr(f"{module}.time", clock)
     return clock
 

@@ -4,14 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from app.config.settings import Settings
 from app.db.keys import KeyRepository
 from app.db.session import Database
 from app.domain.key import Key
 from app.errors import ConfigurationError
-from app.keys.internal import internal_key
-from app.keys.policy import check_keys, is_loopback, keys_needed
-from app.keys.secret import proves, read_key
-from app.settings import Settings
+from app.keys.cache import proves, read_key
+from app.keys.policy import check_keys, internal_key, is_loopback, keys_needed
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "[::1]", "localhost"])

@@ -10,8 +10,7 @@ from app.db.keys import KeyRepository
 from app.db.session import Database
 from app.domain.key import Key, Scope
 from app.errors import DatabaseError
-from app.keys.ring import KeyRing
-from app.keys.secret import digest_of, make_key
+from app.keys.cache import KeyRing, digest_of, make_key
 
 
 async def new_key(database: Database, name: str = "ann") -> str:

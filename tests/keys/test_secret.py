@@ -5,7 +5,7 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.keys.secret import LONGEST, Presented, digest_of, make_key, proves, read_key
+from app.keys.cache import LONGEST, Presented, digest_of, make_key, proves, read_key
 
 
 def test_a_key_is_read_as_it_was_made() -> None:

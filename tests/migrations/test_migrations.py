@@ -14,10 +14,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
 
-from app.db.engine import open_engine
-from app.db.searches import SearchRepository
-from app.db.session import Database
-from app.db.stored import StoredSearch
+from app.db.searches import SearchRepository, StoredSearch
+from app.db.session import Database, open_engine
 from app.db.tables import Base
 from app.db.upgrade import SCRIPTS, alembic_config, upgrade
 from app.domain.judgment import ConstraintResult, Judgment, Vote

@@ -10,8 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.observe import logs
-from app.observe.context import begin_request, note_search
-from app.observe.logs import configure_logs
+from app.observe.logs import begin_request, configure_logs, note_search
 
 Written = Callable[[], str]
 SECRET = "the prompt that nobody may read"

@@ -1,5 +1,5 @@
 from app.domain.prompt import Message, Prompt
-from app.domain.sampling import Sampling
+from app.domain.search import Sampling
 from app.engine.base import Call, Delta
 from app.roles.actor import Actor
 from tests.helpers.scripts import playing

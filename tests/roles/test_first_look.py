@@ -4,15 +4,13 @@ import math
 
 import pytest
 
-from app.domain.budget import Usage
 from app.domain.judgment import Judgment, Look
-from app.domain.options import FirstLook
 from app.domain.prompt import Prompt
+from app.domain.search import FirstLook, Usage
 from app.engine.base import Call
 from app.engine.scripted import ScriptedEngine
-from app.roles.first_look import lacks_critique
-from app.roles.judge import Judge, JudgeCall, judge_messages
-from app.search.meter import Meter
+from app.roles.judge import Judge, JudgeCall, judge_messages, lacks_critique
+from app.search.run import Meter
 from tests.helpers.judgments import result, vote
 from tests.helpers.scripts import FINE, SHORT, Decide, always, looking, never
 from tests.helpers.searching import Checks

@@ -3,14 +3,14 @@ import math
 
 import pytest
 
-from app.domain.budget import Usage
 from app.domain.prompt import Constraint, Message, Prompt
+from app.domain.search import Usage
 from app.engine.base import Call
 from app.engine.scripted import ScriptedEngine
 from app.errors import EngineError, EngineUnavailable
 from app.roles.judge import Judge, JudgeCall, judge_messages
-from app.roles.parroting import NOT_THE_REQUEST
-from app.search.meter import Meter
+from app.roles.prompt_leak import NOT_THE_REQUEST
+from app.search.run import Meter
 from tests.helpers.judgments import result
 from tests.helpers.scripts import FINE, SHORT, Play, always, never, playing, verdict_of_critique
 from tests.helpers.searching import Checks

@@ -1,6 +1,6 @@
 import pytest
 
-from app.roles.parroting import repeats_request
+from app.roles.prompt_leak import repeats_request
 from app.roles.templates import fill
 
 INSTRUCTION = "Describe the harbour of a small town in the early morning."

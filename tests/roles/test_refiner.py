@@ -2,7 +2,7 @@ import pytest
 
 from app.domain.judgment import Judgment
 from app.domain.prompt import Message, Prompt
-from app.domain.sampling import Sampling
+from app.domain.search import Sampling
 from app.engine.base import Call, Completion, ignore_delta
 from app.engine.scripted import ScriptedEngine
 from app.roles.refiner import NO_REVIEW, OPENING, Refiner, refine_messages

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from app.roles.verdict import (
+from app.roles.votes import (
     NO,
     YES,
     fewest_to_decide,

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from app.domain.judgment import Judgment, Vote
 from app.errors import EngineError
-from app.roles.verdict import fewest_to_decide, is_tie
-from app.roles.voting import collect_until_decided, collect_votes
+from app.roles.votes import collect_until_decided, collect_votes, fewest_to_decide, is_tie
 from tests.helpers.judgments import vote
 from tests.helpers.properties import calm
 

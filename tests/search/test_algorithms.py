@@ -4,16 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.budget import Budget
-from app.domain.options import Mode, SearchOptions
+from app.domain.search import Budget, Mode, SearchOptions
 from app.domain.tree import NodeKind, Tree
-from app.search.algorithms import algorithm_for
+from app.search.algorithms import (
+    BestOfN,
+    BreadthFirst,
+    DepthFirst,
+    Greedy,
+    Iterative,
+    algorithm_for,
+)
 from app.search.base import within
-from app.search.best_of_n import BestOfN
-from app.search.bfs import BreadthFirst
-from app.search.dfs import DepthFirst
-from app.search.greedy import Greedy
-from app.search.iterative import Iterative
 from tests.helpers.growing import Growth, fates, grow
 from tests.helpers.judgments import judged
 from tests.helpers.properties import calm

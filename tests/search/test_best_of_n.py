@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.budget import Budget
-from app.search.best_of_n import BestOfN
+from app.domain.search import Budget
+from app.search.algorithms import BestOfN
 from tests.helpers.growing import Fate, grow
 from tests.helpers.judgments import judged
 from tests.helpers.properties import calm

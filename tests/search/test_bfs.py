@@ -3,9 +3,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.budget import Budget
+from app.domain.search import Budget
 from app.domain.tree import Node, Tree
-from app.search.bfs import BreadthFirst
+from app.search.algorithms import BreadthFirst
 from tests.helpers.growing import grow
 from tests.helpers.judgments import judged, judgments
 from tests.helpers.properties import calm

@@ -1,5 +1,5 @@
-from app.domain.budget import Budget
-from app.search.greedy import Greedy
+from app.domain.search import Budget
+from app.search.algorithms import Greedy
 from tests.helpers.growing import grow
 from tests.helpers.judgments import judged
 

@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.budget import Budget
-from app.search.iterative import Iterative
+from app.domain.search import Budget
+from app.search.algorithms import Iterative
 from tests.helpers.growing import grow
 from tests.helpers.judgments import judgments
 from tests.helpers.properties import calm

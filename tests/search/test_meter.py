@@ -1,9 +1,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.budget import Usage
+from app.domain.search import Usage
 from app.engine.base import Delta
-from app.search.meter import Meter
+from app.search.run import Meter
 from tests.helpers.properties import calm
 
 deltas = st.builds(

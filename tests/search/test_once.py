@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from app.errors import EngineError
-from app.search.once import Once
+from app.search.run import Once
 
 
 class Work:

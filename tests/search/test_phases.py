@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from app.domain.options import Mode
+from app.domain.search import Mode
 from app.errors import EngineError
 from app.search.base import Phase, ignore_event
 from app.search.run import run_search

@@ -4,10 +4,9 @@ import asyncio
 
 import pytest
 
-from app.domain.budget import Budget, StopReason
 from app.domain.judgment import ConstraintResult
-from app.domain.options import Mode, SearchOptions
 from app.domain.prompt import Constraint
+from app.domain.search import Budget, Mode, SearchOptions, StopReason
 from tests.helpers.judgments import result
 from tests.helpers.scripts import (
     Part,

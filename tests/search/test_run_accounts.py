@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.budget import StopReason
 from app.domain.checkpoint import Versions
-from app.domain.options import Mode, SearchOptions
+from app.domain.search import Mode, SearchOptions, StopReason
 from app.domain.tree import Node
 from app.engine.base import Call
 from app.engine.scripted import ScriptedEngine

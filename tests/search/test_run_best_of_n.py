@@ -4,8 +4,7 @@ import asyncio
 
 import pytest
 
-from app.domain.budget import StopReason
-from app.domain.options import Mode, SearchOptions
+from app.domain.search import Mode, SearchOptions, StopReason
 from tests.helpers.scripts import Decide, Part, always, only, parts, playing
 from tests.helpers.searching import request_for, search
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from app.domain.budget import StopReason
-from app.domain.options import FirstLook, Mode, SearchOptions
+from app.domain.search import FirstLook, Mode, SearchOptions, StopReason
 from tests.helpers.judgments import result
 from tests.helpers.scripts import Part, always, looking, part_of, parts
 from tests.helpers.searching import Checks, request_for, search

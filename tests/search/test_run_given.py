@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.domain.budget import Budget, StopReason
-from app.domain.options import Mode, SearchOptions
+from app.domain.search import Budget, Mode, SearchOptions, StopReason
 from app.domain.tree import NodeKind, given_response
 from app.engine.base import Call
 from app.engine.scripted import ScriptedEngine

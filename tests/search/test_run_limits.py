@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.budget import Budget, StopReason
-from app.domain.options import Mode, SearchOptions
+from app.domain.search import Budget, Mode, SearchOptions, StopReason
 from app.engine.base import Call
 from app.search.base import NodeCreated, SearchEvent
 from tests.helpers.properties import calm

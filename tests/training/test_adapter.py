@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.training.conftest import MakeConfig
-from training.adapter import check_adapter
-from training.outcome import Refused
+from training.config import Refused
+from training.model import check_adapter
 
 FITTING = {
     "peft_type": "LORA",

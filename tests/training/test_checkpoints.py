@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from training.checkpoints import newest_complete
+from training.run import newest_complete
 
 
 def checkpoint(work: Path, step: int, state: str | None = "{}") -> Path:

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from training.config import Kind, Method, Schedule, TrainingConfig
-from training.outcome import Refused
+from training.config import Kind, Method, Refused, Schedule, TrainingConfig
 
 PLACES = {"model": "/models/base", "data": "d.jsonl", "output": "/out/actor", "progress": "p"}
 

@@ -3,12 +3,10 @@
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from app.models import prepare_default_model
+from app.model_files.resolve import prepare_default_model
 from tests.training.conftest import DIALOGUES, PAIRS, MakeConfig
-from training.config import Method
-from training.datasets import dialogues, encode, preferences
-from training.outcome import Refused
-from training.spans import IGNORED, Messages
+from training.config import Method, Refused
+from training.datasets import IGNORED, Messages, dialogues, encode, preferences
 
 REPAIR: Messages = [
     {"role": "user", "content": "Judge: is « été » a season?"},

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 import training
-from training.failures import classify
-from training.outcome import Outcome, Refused, failure_line, parse_failure
+from training.config import Outcome, Refused, failure_line, parse_failure
+from training.run import classify
 
 ROOT = Path(training.__file__).parent.parent
 FULL_DISK = """
 import subprocess, torch
 from safetensors.torch import save_file
-from training.failures import classify
+from training.run import classify
 subprocess.run("mount -t tmpfs -o size=64k none {folder}".split(), check=True)
 try:
     {line}

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
-from training.outcome import Diverged
+from training.config import Diverged, TrainingStep
 from training.progress import ProgressFile
-from training.step import TrainingStep
 
 
 @pytest.fixture

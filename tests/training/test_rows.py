@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from training.outcome import Refused
-from training.rows import Dialogue, Pair, read_rows
+from training.config import Refused
+from training.datasets import Dialogue, Pair, read_rows
 
 ASK = {"role": "user", "content": "Hello?"}
 ANSWER = {"role": "assistant", "content": "Hello."}

@@ -17,10 +17,8 @@ from transformers import (
 )
 
 from tests.training.conftest import MakeConfig
-from training.config import Kind, Method, TrainingConfig
-from training.outcome import Refused
+from training.config import Kind, Method, Refused, TrainingConfig, TrainingStep
 from training.run import make_trainer, train
-from training.step import TrainingStep
 
 
 class Killed(Exception):

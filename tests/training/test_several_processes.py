@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import load_file
 
 from tests.training.conftest import MakeConfig
+from training.config import TrainingStep
 from training.run import train
-from training.step import TrainingStep
 from worker.trainer import run_training
 
 TWO = Path(__file__).parents[2] / "deploy" / "accelerate" / "two-cpus.yaml"

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.outcome import Refused
-from training.spans import IGNORED, Messages, Render, assistant_spans, label
+from training.config import Refused
+from training.datasets import IGNORED, Messages, Render, assistant_spans, label
 
 TEXTS = st.text(max_size=12)
 TURNS = st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=4)

@@ -9,9 +9,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright
 
+from app.config.settings import Settings
 from app.constraints.checker import Checker
 from app.engine.base import AdapterEngine
-from app.settings import Settings
 from tests.web.serving import DEFAULTS, Serve, Site, site
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

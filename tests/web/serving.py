@@ -12,14 +12,11 @@ from fastapi import FastAPI
 
 from app.api import constraints, feedback, generate, health, searches
 from app.api.admin import checkpoints, evaluations, iterations, overview, prompts
-from app.api.admission import Admission
-from app.api.background import Background
+from app.api.authentication import Doorkeeper, Guard
 from app.api.deps import Services
-from app.api.doorkeeper import Doorkeeper
-from app.api.guard import Guard
 from app.api.problems import add_handlers
 from app.checkpoints.registry import open_registry
-from app.checkpoints.swap import Swapper, SwapTimes
+from app.config.settings import Settings
 from app.constraints.checker import Checker
 from app.db.recorder import Recorder
 from app.db.session import Database
@@ -28,8 +25,9 @@ from app.engine.base import AdapterEngine
 from app.roles.actor import Actor
 from app.roles.judge import Judge
 from app.roles.refiner import Refiner
-from app.search.expand import Roles
-from app.settings import Settings
+from app.search.run import Roles
+from app.serving.admission import Admission, Background
+from app.serving.swap import Swapper, SwapTimes
 from app.web.pages import add_pages
 from tests.helpers.checkpoint_files import make_base
 from tests.helpers.iterating import World

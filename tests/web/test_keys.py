@@ -3,10 +3,10 @@
 import pytest
 from playwright.async_api import Page, expect
 
+from app.config.settings import Settings
 from app.db.keys import KeyRepository
 from app.domain.key import Key, KeyLimits, Scope
-from app.keys.secret import digest_of, make_key
-from app.settings import Settings
+from app.keys.cache import digest_of, make_key
 from tests.web.serving import Serve, Site
 from tests.web.test_playground import improving_engine
 

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from training.outcome import Outcome, failure_line
-from worker.ending import Ending, read_ending
+from training.config import Outcome, failure_line
+from worker.trainer import Ending, read_ending
 
 TORCHRUN = """
 E1123 12:00:00 failed (exitcode: -9) local_rank: 0 (pid: 17) of binary: python

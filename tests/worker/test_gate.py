@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from app.domain.checkpoint import Role
 from app.domain.iteration import Policy
-from app.evaluation.comparison import Comparison, RoleReport
-from app.evaluation.paired import compare
+from app.evaluation.statistics import Comparison, RoleReport, compare
 from tests.helpers.properties import calm
 from worker.gate import Decision, GateRule, decide
 

@@ -17,11 +17,9 @@ from tests.helpers.iterating import HOUR, Trainer
 from tests.helpers.serving import served
 from tests.helpers.swapping import SECONDS_UNTIL_STUCK, until
 from tests.helpers.whole import whole_server
-from training.config import Method, TrainingConfig
-from training.step import TrainingStep
-from worker.errors import TrainingFailed
-from worker.gpu import WhileAsleep
-from worker.trainer import OnProgress, Train
+from training.config import Method, TrainingConfig, TrainingStep
+from worker.gpu_lease import WhileAsleep
+from worker.trainer import OnProgress, Train, TrainingFailed
 
 
 @pytest.fixture

@@ -8,14 +8,12 @@ from contextlib import asynccontextmanager
 import pytest
 from sqlalchemy import update
 
-from app.db.iterations import IterationRepository, NewIteration, StoredIteration
+from app.db.iterations import IterationRepository, NewIteration, SampleRepository, StoredIteration
 from app.db.leases import Lease, acquire
-from app.db.samples import SampleRepository
 from app.db.session import Database
 from app.db.tables import LeaseRow
 from app.domain.checkpoint import Versions
-from app.domain.iteration import Stage, Status
-from app.domain.presets import PRESETS
+from app.domain.iteration import PRESETS, Stage, Status
 from app.errors import DatabaseError, EngineError, LeaseLost
 from tests.helpers.databases import on_both
 from worker import loop

@@ -6,13 +6,13 @@ import math
 import pytest
 
 from app.domain.prompt import Message
-from app.domain.sampling import Sampling
+from app.domain.search import Sampling
 from app.engine.base import Call
 from app.engine.scripted import ScriptedEngine
 from app.errors import EngineError, EngineUnavailable
 from tests.helpers.scripts import verdict_of_critique
-from worker import patience
-from worker.patience import PatientEngine
+from worker import retry as patience
+from worker.retry import PatientEngine
 
 CALL = Call((Message("user", "Hello?"),), "actor@0", Sampling(0.0, 1.0, 10))
 GONE = EngineUnavailable("the server is gone")

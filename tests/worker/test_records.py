@@ -8,7 +8,7 @@ from app.domain.judgment import Judgment
 from app.domain.prompt import Constraint, Message, Prompt
 from tests.helpers.judgments import judgments
 from tests.helpers.properties import calm
-from worker.records import judgment_record, prompt_record, read_judgment, read_prompt
+from worker.context import judgment_record, prompt_record, read_judgment, read_prompt
 
 
 @calm

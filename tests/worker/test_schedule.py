@@ -7,7 +7,7 @@ import pytest
 from app.db.iterations import IterationRepository, StoredIteration
 from app.db.session import Database
 from app.errors import DatabaseError
-from worker.schedule import Schedule
+from worker.loop import Schedule
 
 HOURLY = "0 * * * *"
 

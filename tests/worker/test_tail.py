@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.step import TrainingStep
-from worker.tail import Tail
+from training.config import TrainingStep
+from worker.trainer import Tail
 
 
 def line(number: int) -> bytes:

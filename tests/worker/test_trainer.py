@@ -10,11 +10,9 @@ import psutil
 import pytest
 
 from tests.training.conftest import MakeConfig, make_config, model
-from training.config import TrainingConfig
+from training.config import TrainingConfig, TrainingStep
 from training.run import train
-from training.step import TrainingStep
-from worker.errors import TrainingFailed
-from worker.trainer import launch_command, run_training, step_back
+from worker.trainer import TrainingFailed, launch_command, run_training, step_back
 
 __all__ = ["make_config", "model"]
 

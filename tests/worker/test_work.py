@@ -7,7 +7,7 @@ import pytest
 from app.domain.iteration import Stage, Status
 from app.errors import LeaseLost
 from tests.helpers.iterating import OPTIONS, World
-from worker.work import ItemResult, StageRun, together
+from worker.context import ItemResult, StageRun, together
 
 KEYS = [str(number) for number in range(9)]
 IN_FLIGHT = OPTIONS.data.in_flight

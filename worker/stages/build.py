@@ -12,20 +12,18 @@ from random import Random
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db.feedback import BetterAnswer, FeedbackRepository
-from app.db.prompts import PromptRepository
-from app.db.samples import Sample, SampleRepository
+from app.db.iterations import Sample, SampleRepository
+from app.db.prompts import BetterAnswer, FeedbackRepository, PromptRepository
 from app.domain.checkpoint import Role, Versions
 from app.domain.iteration import DataOptions, SampleKind
 from app.domain.judgment import Judgment
 from app.domain.prompt import Message, Prompt
-from app.domain.sampling import derive_seed
+from app.domain.search import derive_seed
 from app.roles.judge import VERDICT_LINE, judge_messages
 from app.roles.refiner import OPENING, refine_messages
-from worker.records import message_records
+from worker.context import ItemResult, StageRun, message_records
 from worker.stages.judge import Judged
 from worker.stages.refine import Repair
-from worker.work import ItemResult, StageRun
 
 Data = Mapping[Role, Sequence[Sample]]
 """The training samples of each role."""

@@ -13,17 +13,15 @@ from typing import Any
 from app.constraints.checker import COPY_ID
 from app.domain.checkpoint import Role, served_name
 from app.domain.prompt import Prompt
-from app.domain.sampling import Sampling, derive_seed
+from app.domain.search import Sampling, derive_seed
 from app.engine.base import ignore_delta
-from app.evaluation.comparison import Comparison, RoleReport
-from app.evaluation.labelled import LabelledPair, read_pairs, score
-from app.evaluation.paired import compare
+from app.evaluation.llmbar import LabelledPair, read_pairs, score
+from app.evaluation.statistics import Comparison, RoleReport, compare
 from app.roles.judge import JudgeCall
-from app.search.meter import WHOLE_CALL
-from worker.records import Record
+from app.search.run import WHOLE_CALL
+from worker.context import BACKGROUND_PRIORITY, ItemResult, Record, StageRun, Work, together
 from worker.stages.prompts import HeldOutPrompt
 from worker.stages.train import Candidates
-from worker.work import BACKGROUND_PRIORITY, ItemResult, StageRun, Work, together
 
 PAIRS = "pairs"
 

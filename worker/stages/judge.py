@@ -6,11 +6,17 @@ from dataclasses import dataclass
 from app.domain.checkpoint import Role
 from app.domain.judgment import Judgment
 from app.domain.prompt import Prompt
-from app.domain.sampling import derive_seed
+from app.domain.search import derive_seed
 from app.roles.judge import JudgeCall
-from worker.records import judgment_record, read_judgment
+from worker.context import (
+    BACKGROUND_PRIORITY,
+    ItemResult,
+    StageRun,
+    judgment_record,
+    read_judgment,
+    together,
+)
 from worker.stages.respond import Responses
-from worker.work import BACKGROUND_PRIORITY, ItemResult, StageRun, together
 
 
 @dataclass(frozen=True, slots=True)

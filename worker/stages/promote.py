@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from app.db.checkpoints import CheckpointRepository
 from app.db.iterations import IterationRepository
 from app.domain.checkpoint import CheckpointStatus, PromotionCause, Role, Versions, served_name
-from app.evaluation.comparison import RoleReport
+from app.evaluation.statistics import RoleReport
+from worker.context import StageRun
 from worker.gate import Decision, GateRule, decide
 from worker.stages.train import Candidates
-from worker.work import StageRun
 
 
 async def promote(

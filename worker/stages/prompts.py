@@ -9,9 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db.prompts import PromptRepository
 from app.domain.iteration import IterationOptions, Kind, Source
 from app.domain.prompt import Prompt
+from worker.context import ItemResult, Record, StageRun, prompt_record, read_prompt
 from worker.prompts.generator import draw, generate
-from worker.records import Record, prompt_record, read_prompt
-from worker.work import ItemResult, StageRun
 
 TRAINING, EVALUATION = "training", "evaluation"
 

@@ -9,16 +9,21 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ulid import ULID
 
 from app.db.searches import SearchRepository
-from app.domain.budget import Budget
 from app.domain.judgment import Judgment
 from app.domain.prompt import Prompt
-from app.domain.sampling import Sampling, derive_seed
+from app.domain.search import Budget, Sampling, derive_seed
 from app.domain.tree import Node, given_response
 from app.search.base import SearchRequest
 from app.search.run import run_search
-from worker.records import Record, judgment_record, read_judgment
+from worker.context import (
+    BACKGROUND_PRIORITY,
+    ItemResult,
+    Record,
+    StageRun,
+    judgment_record,
+    read_judgment,
+)
 from worker.stages.judge import Judged, JudgedResponse
-from worker.work import BACKGROUND_PRIORITY, ItemResult, StageRun
 
 ROOT = 0
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from app.domain.checkpoint import Role
 from app.domain.prompt import Prompt
-from app.domain.sampling import Sampling, derive_seed
+from app.domain.search import Sampling, derive_seed
 from app.engine.base import ignore_delta
-from app.search.meter import WHOLE_CALL
-from worker.work import BACKGROUND_PRIORITY, ItemResult, StageRun, together
+from app.search.run import WHOLE_CALL
+from worker.context import BACKGROUND_PRIORITY, ItemResult, StageRun, together
 
 Responses = tuple[tuple[str, ...], ...]
 """The responses to each prompt, in the order of the prompts."""

@@ -12,20 +12,18 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.checkpoints.manifest import fingerprint, seal
-from app.checkpoints.place import place
-from app.checkpoints.verify import verify_files
+from app.checkpoints.manifest import fingerprint, place, seal
+from app.checkpoints.store import verify_files
 from app.db.checkpoints import CheckpointRepository, StoredCheckpoint
-from app.db.samples import Sample, SampleRepository
+from app.db.iterations import Sample, SampleRepository
 from app.domain.checkpoint import CheckpointKind, Role, served_name
 from app.domain.iteration import Kind, TrainOptions
 from app.errors import CheckpointRefused
 from training.config import Kind as TrainingKind
-from training.config import Method, TrainingConfig
-from training.step import TrainingStep
-from worker.errors import TrainingFailed
+from training.config import Method, TrainingConfig, TrainingStep
+from worker.context import StageRun, Work
 from worker.stages.build import Data
-from worker.work import StageRun, Work
+from worker.trainer import TrainingFailed
 
 log = logging.getLogger(__name__)
 

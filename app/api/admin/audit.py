@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from app.api.admin.schemas import Cursor
 from app.api.deps import ServicesDep
-from app.db.audit import AuditRepository
+from app.db.keys import AuditRepository
 
 router = APIRouter(prefix="/admin", tags=["audit"])
 

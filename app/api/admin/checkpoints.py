@@ -10,8 +10,7 @@ from app.api.admin.schemas import PromotionPageOut, ServingOut, VersionsOut
 from app.api.deps import ServicesDep
 from app.api.render import checkpoint_out
 from app.api.schemas import CheckpointOut
-from app.db.checkpoints import CheckpointRepository, StoredCheckpoint
-from app.db.servers import ServerRepository
+from app.db.checkpoints import CheckpointRepository, ServerRepository, StoredCheckpoint
 from app.domain.checkpoint import (
     CheckpointStatus,
     PromotionCause,

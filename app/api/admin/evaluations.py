@@ -11,7 +11,7 @@ from app.api.deps import ServicesDep
 from app.api.render import checkpoint_out
 from app.api.schemas import CheckpointOut
 from app.db.evaluations import EvaluationRepository, StoredEvaluation
-from app.domain.options import Mode
+from app.domain.search import Mode
 
 router = APIRouter(prefix="/admin", tags=["checkpoints"])
 

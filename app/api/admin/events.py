@@ -7,11 +7,10 @@ from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 from sse_starlette import ServerSentEvent
 
-from app.api.admin.reading import find_iteration, whole_iteration
-from app.api.admin.render import step_out
+from app.api.admin.render import find_iteration, step_out, whole_iteration
 from app.api.admin.schemas import IterationOut, StepOut
 from app.api.problems import problem
-from app.db.samples import SampleRepository
+from app.db.iterations import SampleRepository
 from app.db.session import Database
 from app.domain.checkpoint import Role
 from app.errors import DatabaseError, NotFound

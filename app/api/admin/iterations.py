@@ -9,8 +9,13 @@ from pydantic import ValidationError
 from sse_starlette import EventSourceResponse
 
 from app.api.admin.events import iteration_events
-from app.api.admin.reading import find_iteration, whole_iteration
-from app.api.admin.render import iteration_out, sample_out, step_out
+from app.api.admin.render import (
+    find_iteration,
+    iteration_out,
+    sample_out,
+    step_out,
+    whole_iteration,
+)
 from app.api.admin.schemas import (
     Cursor,
     IterationIn,
@@ -22,11 +27,9 @@ from app.api.admin.schemas import (
 )
 from app.api.deps import ServicesDep
 from app.db.checkpoints import CheckpointRepository
-from app.db.iterations import IterationRepository, NewIteration, StoredIteration
-from app.db.samples import SampleRepository
+from app.db.iterations import IterationRepository, NewIteration, SampleRepository, StoredIteration
 from app.domain.checkpoint import Role
-from app.domain.iteration import IterationOptions
-from app.domain.presets import UnknownOption, options_for
+from app.domain.iteration import IterationOptions, UnknownOption, options_for
 from app.errors import Conflict, InvalidRequest
 
 router = APIRouter(prefix="/admin/iterations", tags=["iterations"])

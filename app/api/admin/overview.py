@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from app import __version__
 from app.api.deps import Services, ServicesDep
 from app.db.searches import SearchRepository
-from app.engine.figures import Measured
+from app.engine.metrics import Measured
 
 router = APIRouter(prefix="/admin", tags=["health"])
 

@@ -4,14 +4,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from app.api.admin.prompt_schemas import (
+from app.api.admin.schemas import (
     AddedOut,
     ConversationsIn,
+    Cursor,
     PooledPromptOut,
     PromptPageOut,
     PromptsIn,
 )
-from app.api.admin.schemas import Cursor
 from app.api.deps import ServicesDep
 from app.api.requests import prompt_from
 from app.api.schemas import ConstraintIn, MessageIn

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from app.api.admin.schemas import (
     IterationOut,
     PromotionOut,
@@ -15,11 +17,10 @@ from app.api.admin.schemas import (
     VersionOut,
 )
 from app.api.render import checkpoint_out
-from app.db.checkpoints import PromotionRecord, StoredCheckpoint
-from app.db.iterations import StoredIteration
-from app.db.samples import Sample
-from app.db.servers import ServerState
+from app.db.checkpoints import CheckpointRepository, PromotionRecord, ServerState, StoredCheckpoint
+from app.db.iterations import IterationRepository, Sample, StoredIteration
 from app.domain.checkpoint import Role, Versions
+from app.errors import NotFound
 
 
 def iteration_out(stored: StoredIteration, trained: Iterable[StoredCheckpoint]) -> IterationOut:
@@ -104,3 +105,16 @@ def server_out(state: ServerState) -> ServerOut:
         started_at=state.started_at,
         seen_at=state.seen_at,
     )
+
+
+async def find_iteration(session: AsyncSession, iteration_id: str) -> StoredIteration:
+    """The iteration of that id. Raises `NotFound`."""
+    stored = await IterationRepository(session).get(iteration_id)
+    if stored is None:
+        raise NotFound(f"there is no iteration {iteration_id}")
+    return stored
+
+
+async def whole_iteration(session: AsyncSession, stored: StoredIteration) -> IterationOut:
+    """The iteration with the checkpoints it made."""
+    return iteration_out(stored, await CheckpointRepository(session).of_iteration(stored.id))

@@ -1,14 +1,74 @@
 """The JSON of iterations, checkpoints and what is served."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
 from fastapi import Query
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints, field_validator, model_validator
 
-from app.api.schemas import CheckpointOut, JsonObject, Schema, Text
+from app.api.schemas import (
+    CheckpointOut,
+    ConstraintIn,
+    JsonObject,
+    MessageIn,
+    NonEmptyText,
+    PromptIn,
+    Schema,
+    Text,
+)
 from app.domain.checkpoint import CheckpointKind, CheckpointStatus, PromotionCause, Role
-from app.domain.iteration import IterationOptions, Kind, Policy, SampleKind, Stage, Status
+from app.domain.iteration import IterationOptions, Kind, Policy, SampleKind, Source, Stage, Status
+
+MOST_AT_ONCE = 1000
+
+
+class PromptsIn(Schema):
+    """Prompts to play on; a text that is known already is left out."""
+
+    prompts: Annotated[list[PromptIn], Field(min_length=1, max_length=MOST_AT_ONCE)]
+
+
+class ConversationIn(Schema):
+    """What one role should have said: the assistant's messages are learned."""
+
+    role: Role
+    messages: Annotated[list[MessageIn], Field(min_length=1, max_length=1000)]
+
+    @field_validator("messages")
+    @classmethod
+    def _something_to_learn(cls, messages: list[MessageIn]) -> list[MessageIn]:
+        if messages[-1].role != "assistant" or not messages[-1].content.strip():
+            raise ValueError("the last of `messages` must be an assistant message with text")
+        return messages
+
+
+class ConversationsIn(Schema):
+    """Conversations for a bootstrap; one that is known already is left out."""
+
+    conversations: Annotated[list[ConversationIn], Field(min_length=1, max_length=MOST_AT_ONCE)]
+
+
+class AddedOut(BaseModel):
+    """How many were new, and how many were there already."""
+
+    added: int
+    known: int
+
+
+class PooledPromptOut(BaseModel):
+    id: str
+    source: Source
+    messages: list[MessageIn]
+    constraints: list[ConstraintIn]
+
+
+class PromptPageOut(BaseModel):
+    """How many prompts there are of each source, and one page of them, newest first."""
+
+    counts: dict[Source, int]
+    prompts: list[PooledPromptOut]
+    next_cursor: str | None
+
 
 UlidText = Annotated[str, StringConstraints(pattern=r"^[0-9A-HJKMNP-TV-Z]{26}$")]
 Cursor = Annotated[UlidText | None, Query(description="`next_cursor` of the page before.")]
@@ -171,3 +231,35 @@ class ServingOut(BaseModel):
 
     promoted: CheckpointOut
     servers: list[ServerOut]
+
+
+class FeedbackIn(Schema):
+    """A rating, a better answer, or both; a comment is for people only."""
+
+    search_id: UlidText
+    rating: Literal[-1, 1] | None = Field(None, description="1 is good, -1 is bad.")
+    better: NonEmptyText | None = Field(None, description="What the answer should have been.")
+    comment: NonEmptyText | None = None
+
+    @field_validator("better")
+    @classmethod
+    def _not_blank(cls, better: str | None) -> str | None:
+        if better is not None and not better.strip():
+            raise ValueError("`better` is empty")
+        return better
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.rating is None and self.better is None:
+            raise ValueError("give `rating`, `better` or both")
+        return self
+
+
+class FeedbackOut(BaseModel):
+    """Feedback as it is stored."""
+
+    id: str
+    search_id: str
+    rating: int | None
+    better: str | None
+    comment: str | None

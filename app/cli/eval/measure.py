@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli import options
-from app.cli.bundles import bundled
 from app.cli.eval.options import (
     AtOnce,
     DataFile,
@@ -21,11 +20,12 @@ from app.cli.eval.options import (
     WithConstraints,
     Writing,
 )
+from app.cli.options import bundled
 from app.domain.checkpoint import Role, parse_served_name
-from app.domain.options import Mode
+from app.domain.search import Mode
 
 if TYPE_CHECKING:
-    from app.settings import Settings
+    from app.config.settings import Settings
 
 Options = Mapping[str, Mapping[str, Any]]
 
@@ -45,8 +45,8 @@ def answering(suite: str, title: str) -> Callable[..., None]:
         output: Output,
         place: Place,
     ) -> None:
-        from app.cli.request import given
-        from app.evaluation.shape import SHAPE, search_shape
+        from app.cli.options import given
+        from app.evaluation.base import SHAPE, search_shape
 
         asked = {
             "search": search_shape(*SHAPE, **asdict(search)),
@@ -75,7 +75,7 @@ def judging(suite: str, title: str) -> Callable[..., None]:
         output: Output,
         place: Place,
     ) -> None:
-        from app.evaluation.shape import search_shape
+        from app.evaluation.base import search_shape
 
         search = search_shape("votes", "gate", votes=votes, gate=gate)
         asked: Options = {"search": search, "budget": {}, "sampling": {}}
@@ -102,7 +102,7 @@ def resume(
     from app.cli.eval.server import Where
     from app.cli.eval.show import show_report
     from app.cli.eval.store import within
-    from app.cli.place import settings_in
+    from app.cli.maintain import settings_in
 
     where = Where(settings_in(place.data_dir), place.url, at_once)
     report = within(
@@ -121,7 +121,7 @@ def _measure(
     from app.cli.eval.show import show_report
     from app.cli.eval.store import within
     from app.cli.eval.work import evaluate
-    from app.cli.place import settings_in
+    from app.cli.maintain import settings_in
 
     settings = settings_in(place.data_dir)
     wanted = Wanted(

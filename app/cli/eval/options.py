@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from app.cli import options
-from app.domain.options import Mode
+from app.domain.search import Mode
 
 DEFAULT_LENGTH = 512
 _ROWS, _RUN, _OUTPUT = "Rows", "Run", "Output and server"

@@ -17,7 +17,7 @@ from app.db.evaluations import EvaluationRepository, NewEvaluation, StoredEvalua
 from app.db.session import Database
 from app.domain.checkpoint import Role, Versions, parse_served_name
 from app.domain.evaluation import EvaluationPlan
-from app.domain.options import Mode
+from app.domain.search import Mode
 from app.errors import ConfigurationError
 from app.evaluation.data import Data
 from app.evaluation.http import Server

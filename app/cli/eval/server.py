@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from app.cli.console import err
 from app.cli.options import DEFAULT_URL
+from app.config.settings import Settings
 from app.evaluation.http import Patience, Server, ServerGone
 from app.evaluation.own_server import free_port, own_server
-from app.settings import Settings
 
 PATIENCE = Patience()
 

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from app.cli.bundles import bundled
 from app.cli.eval.options import DataDir, Json, Output, RunName
+from app.cli.options import bundled
 
 _LISTED = 20
 
@@ -19,7 +19,7 @@ def list_runs(
     from app.cli.console import out, print_json
     from app.cli.eval.show import draw_list, run_values
     from app.cli.eval.store import newest_runs, within
-    from app.cli.place import settings_in
+    from app.cli.maintain import settings_in
 
     runs = within(settings_in(data_dir).url, lambda database: newest_runs(database, limit))
     if as_json:
@@ -40,7 +40,7 @@ def show(
     """Show what a run found."""
     from app.cli.eval.show import show_report
     from app.cli.eval.store import read_report, within
-    from app.cli.place import settings_in
+    from app.cli.maintain import settings_in
 
     report = within(settings_in(data_dir).url, lambda database: read_report(database, run))
     show_report(report, as_json=output.as_json, file=output.markdown, rows=rows)
@@ -59,7 +59,7 @@ def compare(
     from app.cli.console import print_json
     from app.cli.eval.show import show_comparison
     from app.cli.eval.store import compare_stored, within
-    from app.cli.place import settings_in
+    from app.cli.maintain import settings_in
 
     found = within(
         settings_in(data_dir).url,

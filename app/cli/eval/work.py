@@ -5,8 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from app.cli.bars import counting_bar
-from app.cli.console import count, err, say
+from app.cli.console import count, counting_bar, err, say
 from app.cli.eval.plan import Wanted, base_model, begun, plan_of
 from app.cli.eval.server import Where, asked_server
 from app.cli.eval.store import Keeper, read_report, stored_run

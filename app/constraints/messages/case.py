@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable
 
-from app.constraints.ifeval_kwargs import CapitalWordFrequency
-from app.constraints.kinds import Describe, NoKwargs
-from app.constraints.languages import language_name
+from app.constraints.ifeval import CapitalWordFrequency
+from app.constraints.kinds import Describe, NoKwargs, language_name
 from app.constraints.library import count_capital_words, detect_language
 from app.constraints.wording import bound, plural, quoted
 

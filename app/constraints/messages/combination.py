@@ -1,6 +1,6 @@
 """Messages of the families `combination` and `startend`."""
 
-from app.constraints.ifeval_kwargs import EndPhrase, RepeatPrompt
+from app.constraints.ifeval import EndPhrase, RepeatPrompt
 from app.constraints.kinds import Describe, NoKwargs
 from app.constraints.wording import plural, quoted
 

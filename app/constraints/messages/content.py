@@ -2,9 +2,8 @@
 
 import re
 
-from app.constraints.ifeval_kwargs import NumberPlaceholders, Postscript, ResponseLanguage
-from app.constraints.kinds import Describe
-from app.constraints.languages import language_name
+from app.constraints.ifeval import NumberPlaceholders, Postscript, ResponseLanguage
+from app.constraints.kinds import Describe, language_name
 from app.constraints.library import LANGUAGE_UNKNOWN, detect_language
 from app.constraints.wording import plural, quoted
 

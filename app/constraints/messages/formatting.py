@@ -3,7 +3,7 @@
 import json
 import re
 
-from app.constraints.ifeval_kwargs import MultipleSections, NumberBullets, NumberHighlights
+from app.constraints.ifeval import MultipleSections, NumberBullets, NumberHighlights
 from app.constraints.kinds import Describe, NoKwargs
 from app.constraints.wording import plural, quoted
 

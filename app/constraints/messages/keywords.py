@@ -2,7 +2,7 @@
 
 import re
 
-from app.constraints.ifeval_kwargs import Existence, ForbiddenWords, Frequency, LetterFrequency
+from app.constraints.ifeval import Existence, ForbiddenWords, Frequency, LetterFrequency
 from app.constraints.kinds import Describe
 from app.constraints.wording import bound, plural, quoted
 

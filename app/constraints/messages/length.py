@@ -2,7 +2,7 @@
 
 import re
 
-from app.constraints.ifeval_kwargs import (
+from app.constraints.ifeval import (
     NumberParagraphs,
     NumberSentences,
     NumberWords,

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from app.cli.eval import server
+from app.config.settings import Settings
 from app.engine.base import Call
 from app.errors import EngineUnavailable
 from app.evaluation.http import Patience
 from app.evaluation.own_server import free_port
-from app.settings import Settings
 from tests.cli.conftest import evaluated
 from tests.cli.replay import Run
 from tests.helpers.evaluating import ifeval_file

@@ -6,7 +6,7 @@ from random import Random
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from app.engine.fleet.choice import AFFINITY_CALLS, Load, choose
+from app.engine.pool.replica import AFFINITY_CALLS, Load, choose
 from tests.helpers.properties import calm
 
 urls = st.lists(st.integers(0, 99).map("http://server-{}".format), min_size=1, unique=True)

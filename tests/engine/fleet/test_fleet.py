@@ -10,11 +10,10 @@ import pytest
 
 from app.domain.checkpoint import Role
 from app.domain.prompt import Message
-from app.domain.sampling import Sampling
-from app.engine.affinity import one_place_for
-from app.engine.base import Call, Delta
-from app.engine.fleet.fleet import Fleet, FleetConfig
-from app.engine.fleet.health import Pauses
+from app.domain.search import Sampling
+from app.engine.base import Call, Delta, one_place_for
+from app.engine.pool.health import Pauses
+from app.engine.pool.pool import Fleet, FleetConfig
 from app.errors import CheckpointRefused, ConfigurationError, EngineError, EngineUnavailable
 from tests.helpers.serving import served
 from tests.helpers.swapping import until

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.engine.fleet.health import (
+from app.engine.pool.health import (
     FAILURES,
     Health,
     Pauses,

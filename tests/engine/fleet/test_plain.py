@@ -5,16 +5,16 @@ import math
 import pytest
 
 from app.domain.prompt import Message
-from app.domain.sampling import Sampling
+from app.domain.search import Sampling
 from app.engine.base import Call, Completion, PositionLogprobs, TokenLogprob
-from app.engine.fleet.plain import (
+from app.engine.pool.admin_client import (
     FLOOR,
     estimated_tokens,
     question,
     read_scores,
     without_prefill,
 )
-from app.roles.verdict import NO, YES, yes_probability
+from app.roles.votes import NO, YES, yes_probability
 
 ASKED = Message("user", "Is it good?")
 OPENED = Message("assistant", "It is. Verdict:")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app import main
-from app.settings import Settings
+from app.config.settings import Settings
 from tests.helpers.checkpoint_files import make_base
 from tests.helpers.serving import served
 from tests.helpers.swapping import until

@@ -7,8 +7,8 @@ from random import Random
 import pytest
 from pydantic import ValidationError
 
+from app.constraints.catalogue import validate
 from app.constraints.checker import Checker
-from app.constraints.validation import validate
 from app.domain.prompt import Constraint, Prompt
 from tests.worker.prompts.responses import MEETING, MISSING, Build, Said
 from worker.prompts.catalog import ConstraintType, all_seeds, constraint_types, seeds_of

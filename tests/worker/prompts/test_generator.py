@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.constraints.catalogue import validate
 from app.constraints.checker import COPY_ID, Checker
-from app.constraints.validation import validate
 from tests.helpers.properties import calm
 from worker.prompts import generator
 from worker.prompts.catalog import SeedSplit, all_seeds, constraint_types, seeds_of

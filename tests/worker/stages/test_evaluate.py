@@ -3,7 +3,7 @@
 import pytest
 
 from app.domain.prompt import Prompt
-from worker.records import Record
+from worker.context import Record
 from worker.stages.evaluate import actor_report, refiner_report
 from worker.stages.prompts import HeldOutPrompt
 

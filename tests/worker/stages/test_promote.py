@@ -3,11 +3,10 @@
 from app.db.checkpoints import CheckpointRepository
 from app.domain.checkpoint import CheckpointKind, CheckpointStatus, PromotionCause, Role, Versions
 from app.domain.iteration import Policy, Stage
-from app.evaluation.comparison import RoleReport
-from app.evaluation.paired import compare
+from app.evaluation.statistics import RoleReport, compare
 from tests.helpers.iterating import World
+from worker.context import StageRun
 from worker.stages.promote import promote
-from worker.work import StageRun
 
 CANDIDATES = {Role.ACTOR: 1, Role.REFINER: 1}
 REPORTS = {

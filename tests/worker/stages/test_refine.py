@@ -4,7 +4,7 @@ import pytest
 
 from app.domain.checkpoint import Role
 from app.domain.iteration import IterationOptions, Stage
-from app.domain.options import Mode
+from app.domain.search import Mode
 from tests.helpers.iterating import OPTIONS, World
 
 

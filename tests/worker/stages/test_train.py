@@ -9,16 +9,15 @@ from sqlalchemy import update
 
 from app.checkpoints.manifest import MANIFEST, fingerprint, read_manifest
 from app.db.checkpoints import CheckpointRepository, StoredCheckpoint
-from app.db.samples import Sample
+from app.db.iterations import Sample
 from app.db.tables import CheckpointRow
 from app.domain.checkpoint import PromotionCause, Role, Versions
 from app.domain.iteration import SampleKind, Stage, TrainOptions
 from tests.helpers.checkpoint_files import make_base
 from tests.helpers.iterating import OPTIONS, Trainer, World
 from training.config import Kind, TrainingConfig
-from worker.errors import TrainingFailed
 from worker.stages.train import train
-from worker.trainer import OnProgress
+from worker.trainer import OnProgress, TrainingFailed
 
 PAIR: dict[str, list[str]] = {"prompt": [], "chosen": [], "rejected": []}
 DATA = {

@@ -1,0 +1,24 @@
+"""What the server and the worker wire alike."""
+
+from app.config.settings import Settings
+from app.constraints.checker import Checker
+from app.engine.base import Engine
+from app.roles.actor import Actor
+from app.roles.judge import Judge
+from app.roles.refiner import Refiner
+from app.search.run import Roles
+
+
+def make_roles(settings: Settings, engine: Engine, checker: Checker) -> Roles:
+    """The roles as the settings want them, all on one engine."""
+    return Roles(
+        actor=Actor(engine),
+        judge=Judge(
+            engine,
+            checker,
+            temperature=settings.vote_temperature,
+            critique_tokens=settings.critique_tokens,
+        ),
+        refiner=Refiner(engine),
+        refine_temperature=settings.refine_temperature,
+    )

@@ -1,0 +1,77 @@
+"""The worker beside the server: started with it, started again when it dies, ended with it."""
+
+import asyncio
+import logging
+import os
+import sys
+import time
+from asyncio.subprocess import Process
+from collections.abc import Callable, Sequence
+
+from app.config.settings import Settings
+from app.engine.orphans import SERVER_PID
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 60.0
+HEALTHY_SECONDS = 60.0
+"""A worker that ran so long had started well: its end has nothing to do with those before."""
+GRACE_SECONDS = 10.0
+
+COMMAND = (sys.executable, "-m", "worker")
+
+
+async def keep_worker(
+    settings: Settings,
+    command: Sequence[str] = COMMAND,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Run the worker with these settings until cancelled; then end it.
+
+    The pauses before it is started again grow twofold, until it has run for a while.
+    """
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        started = clock()
+        process = await _start(settings, command)
+        try:
+            code = await process.wait()
+        finally:
+            await _end(process)
+        if clock() - started >= HEALTHY_SECONDS:
+            pause = FIRST_PAUSE_SECONDS
+        log.error("the worker ended (exit code %d); starting it again in %.0f s", code, pause)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+
+async def _start(settings: Settings, command: Sequence[str]) -> Process:
+    """The worker gets the settings by its environment, as every process of ours."""
+    values = settings.model_dump(mode="json", exclude_none=True)
+    environment = {f"SPAR_{name.upper()}": _text(value) for name, value in values.items()}
+    return await asyncio.create_subprocess_exec(
+        *command,
+        # Ctrl-C in a terminal is for the server, which ends the worker in its own time.
+        start_new_session=True,
+        env=os.environ | environment | {SERVER_PID: str(os.getpid())},
+    )
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    from pydantic_core import to_json
+
+    return to_json(value).decode()
+
+
+async def _end(process: Process) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), GRACE_SECONDS)
+    except TimeoutError:
+        process.kill()
+        await process.wait()

@@ -1,0 +1,64 @@
+"""An engine that waits for its server: one that restarts costs an iteration time, nothing else."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
+
+from app.domain.prompt import Message
+from app.engine.base import Call, Completion, Engine, EngineAround, OnDelta, ignore_delta
+from app.errors import EngineUnavailable
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 10.0
+
+
+class PatientEngine(EngineAround):
+    """Makes each call again while the engine is not there, for up to `seconds`.
+
+    A call that is made again reports its progress again.
+    """
+
+    def __init__(self, engine: Engine, seconds: float) -> None:
+        super().__init__(engine)
+        self._seconds = seconds
+
+    async def complete(self, call: Call, on_delta: OnDelta = ignore_delta) -> Completion:
+        """See `Engine.complete`."""
+        return await self._patiently(lambda: self._engine.complete(call, on_delta))
+
+    async def score(
+        self, call: Call, options: Sequence[str], on_delta: OnDelta = ignore_delta
+    ) -> Mapping[str, float]:
+        """See `Engine.score`."""
+        return await self._patiently(lambda: self._engine.score(call, options, on_delta))
+
+    async def count_tokens(self, messages: Sequence[Message]) -> int:
+        """See `Engine.count_tokens`."""
+        return await self._patiently(lambda: self._engine.count_tokens(messages))
+
+    async def tokenize(
+        self, content: str | Sequence[Message], *, special_tokens: bool = False
+    ) -> list[int]:
+        """See `Engine.tokenize`."""
+        return await self._patiently(
+            lambda: self._engine.tokenize(content, special_tokens=special_tokens)
+        )
+
+    async def _patiently(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
+        end = time.monotonic() + self._seconds
+        pause = PAUSE_SECONDS
+        while True:
+            try:
+                return await attempt()
+            except EngineUnavailable as error:
+                if time.monotonic() + pause > end:
+                    raise
+                log.info("waiting for the server: %s", error.message)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
