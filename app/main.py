@@ -25,9 +25,9 @@ from app.api import (
     searches,
     tokenize,
 )
-from app.api.access_log import Watch
+from app.api.access_log import AccessLogMiddleware
 from app.api.admin import audit, checkpoints, evaluations, iterations, overview, prompts
-from app.api.authentication import Doorkeeper, Guard
+from app.api.authentication import AuthMiddleware, Authorizer
 from app.api.body_limit import BodyLimit
 from app.api.deps import Services
 from app.api.problems import RESPONSE, add_handlers
@@ -39,7 +39,7 @@ from app.db.session import Database
 from app.engine.arguments import EngineConfig, usable_cores
 from app.engine.base import SleepyEngine
 from app.engine.by_role import EnginesByRole, OwnEngine, shared_out
-from app.engine.pool.pool import Fleet, FleetConfig
+from app.engine.pool.pool import EnginePool, EnginePoolConfig
 from app.engine.vllm import VllmEngine
 from app.errors import ConfigurationError, DatabaseError
 from app.keys.limits import CountingEngine
@@ -47,9 +47,9 @@ from app.keys.policy import internal_key
 from app.observe.logs import configure_logs
 from app.observe.observer import Observer, open_observer
 from app.serving.admission import Admission, Background
-from app.serving.drain import Gate
+from app.serving.drain import DrainBarrier
 from app.serving.roles import make_roles
-from app.serving.sleep import Sleeper
+from app.serving.sleep import SleepController
 from app.serving.swap import Swapper, SwapTimes
 from app.serving.worker_supervisor import keep_worker
 from app.web.pages import add_pages
@@ -75,9 +75,9 @@ def create_app(settings: Settings, model: str, on_engine: OnEngine = lambda _: N
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with _services(worker_settings, model, on_engine, observer) as services:
             app.state.services = services
-            guard = app.state.guard = Guard(settings, services.database, worker_key)
+            authorizer = app.state.authorizer = Authorizer(settings, services.database, worker_key)
             yield
-            await guard.ring.close()
+            await authorizer.key_cache.close()
 
     app = FastAPI(
         title="spar",
@@ -90,8 +90,8 @@ def create_app(settings: Settings, model: str, on_engine: OnEngine = lambda _: N
         responses={"4XX": RESPONSE, "5XX": RESPONSE},
     )
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
-    app.add_middleware(Doorkeeper)
-    app.add_middleware(Watch, metrics=observer.metrics)
+    app.add_middleware(AuthMiddleware)
+    app.add_middleware(AccessLogMiddleware, metrics=observer.metrics)
     add_handlers(app)
     answering = (generate, judge, constraints, openai, tokenize, searches, feedback)
     admin = (iterations, checkpoints, evaluations, prompts, overview, audit)
@@ -120,10 +120,10 @@ async def _services(
         raise failure from error
     await checker.start()
     admission = Admission(settings.max_running, settings.max_waiting)
-    swapper = _swapper(settings, database, registry, engine, admission.gate, observer)
+    swapper = _swapper(settings, database, registry, engine, admission.drain_barrier, observer)
     swapper.start()
     loading = asyncio.create_task(_load(settings, engine, registry, on_engine))
-    sleeping = asyncio.create_task(_sleep(settings, database, engine, admission.gate))
+    sleeping = asyncio.create_task(_sleep(settings, database, engine, admission.drain_barrier))
     try:
         yield Services(
             settings=settings,
@@ -169,11 +169,13 @@ async def _load(
             await keep_worker(settings)
 
 
-async def _sleep(settings: Settings, database: Database, engine: OwnEngine, gate: Gate) -> None:
+async def _sleep(
+    settings: Settings, database: Database, engine: OwnEngine, drain_barrier: DrainBarrier
+) -> None:
     """Have the engine sleep while a training runs, if it is to."""
     if settings.sleep_while_training and isinstance(engine, SleepyEngine):
         look, drain = settings.swap_seconds, settings.drain_seconds
-        await Sleeper(database, engine, gate, look=look, drain=drain).watch()
+        await SleepController(database, engine, drain_barrier, look=look, drain=drain).watch()
 
 
 def _swapper(
@@ -181,14 +183,14 @@ def _swapper(
     database: Database,
     registry: Registry,
     engine: OwnEngine,
-    gate: Gate,
+    drain_barrier: DrainBarrier,
     observer: Observer,
 ) -> Swapper:
     return Swapper(
         database,
         registry,
         engine,
-        drain=gate,
+        drain=drain_barrier,
         url=f"http://{advertised(settings.host)}:{settings.port}",
         keep=settings.keep_versions,
         times=SwapTimes(look=settings.swap_seconds, drain=settings.drain_seconds),
@@ -198,8 +200,8 @@ def _swapper(
 
 def _engine(settings: Settings, model: str) -> OwnEngine:
     if settings.remote_engines:
-        return Fleet(
-            FleetConfig(
+        return EnginePool(
+            EnginePoolConfig(
                 servers=settings.remote_engines,
                 context_tokens=settings.context_tokens,
                 adapter_rank=settings.adapter_rank,

@@ -124,7 +124,7 @@ def decisions(
     quick: Quick = False,
     json: Json = OUT / "decisions.json",
 ) -> None:
-    """Measure judging the same responses for less, and calibrate the first look."""
+    """Measure judging the same responses for less, and calibrate the quick verdict."""
     section = Decisions([prompt for file in data or [] for prompt in read_prompts(file)])
     titled = {"decisions": ("The same responses judged: cheaper ways / every vote", section)}
     _run(titled, model, rounds, [], quick, json, data=[file.name for file in data or []])

@@ -1,10 +1,10 @@
-"""Which P(yes) at first look is clear enough: thresholds from responses judged in every way."""
+"""Which P(yes) at quick verdict is clear enough: thresholds from responses judged in every way."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
-from app.domain.search import FirstLook
+from app.domain.search import QuickVerdictRule
 
 CUTS = 40
 """Most thresholds tried on each side."""
@@ -15,7 +15,7 @@ class Judged:
     """One response, judged in every way.
 
     accepted: the verdict of the full procedure, which took `full_tokens`. voted: the verdict of
-    votes that stop early, which took `voted_tokens`. looked: P(yes) at first look, which took
+    votes that stop early, which took `voted_tokens`. looked: P(yes) at quick verdict, which took
     `look_tokens`; None where a program had rejected the response already.
     """
 
@@ -55,7 +55,7 @@ class Outcome:
         )
 
 
-def outcome(judged: Sequence[Judged], look: FirstLook) -> Outcome:
+def outcome(judged: Sequence[Judged], look: QuickVerdictRule) -> Outcome:
     """What judging by these thresholds would have said and cost."""
     verdicts = [_verdict(one, look) for one in judged]
     return Outcome(
@@ -68,13 +68,13 @@ def outcome(judged: Sequence[Judged], look: FirstLook) -> Outcome:
     )
 
 
-def calibrate(judged: Sequence[Judged], wanted: float) -> FirstLook:
+def calibrate(judged: Sequence[Judged], wanted: float) -> QuickVerdictRule:
     """The cheapest thresholds whose agreement is at least `wanted` (0..1).
 
     Where none agree so often, those that agree most, and of these the cheapest.
     """
 
-    def worth(look: FirstLook) -> tuple[float, float]:
+    def worth(look: QuickVerdictRule) -> tuple[float, float]:
         found = outcome(judged, look)
         return (min(found.agreement, wanted), -found.cost)
 
@@ -92,7 +92,7 @@ def held_out(judged: Sequence[Judged], wanted: float) -> Outcome:
     return outcome(odd, calibrate(even, wanted)) + outcome(even, calibrate(odd, wanted))
 
 
-def _verdict(one: Judged, look: FirstLook) -> tuple[bool, int]:
+def _verdict(one: Judged, look: QuickVerdictRule) -> tuple[bool, int]:
     """The verdict by these thresholds, and the tokens it takes."""
     if one.looked is None:
         return False, 0
@@ -102,10 +102,10 @@ def _verdict(one: Judged, look: FirstLook) -> tuple[bool, int]:
     return verdict, one.look_tokens
 
 
-def _candidates(judged: Sequence[Judged]) -> Iterator[FirstLook]:
+def _candidates(judged: Sequence[Judged]) -> Iterator[QuickVerdictRule]:
     """Thresholds at what was seen, the widest (which leave all to the votes) first."""
     seen = sorted({one.looked for one in judged if one.looked is not None})
     step = max(1, len(seen) // CUTS)
     cuts = sorted({0.0, *seen[::step], 1.0})
-    pairs = [FirstLook(low, high) for low, high in combinations_with_replacement(cuts, 2)]
+    pairs = [QuickVerdictRule(low, high) for low, high in combinations_with_replacement(cuts, 2)]
     return iter(sorted(pairs, key=lambda look: look.low - look.high))

@@ -1,4 +1,4 @@
-"""The same decisions for less: the same responses judged in full, in part, and at first look.
+"""The same decisions for less: the same responses judged in full, in part, and at quick verdict.
 
 In full means that every vote is cast. What a rejected response costs later, when a rewrite needs
 a critique, is not in these figures; it is in those of `early_stop`, where whole searches are run.
@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from app.domain.prompt import Prompt
-from app.domain.search import FirstLook, SearchOptions
+from app.domain.search import QuickVerdictRule, SearchOptions
 from app.roles.judge import JudgeCall
 from benchmarks.calibrate import Judged, calibrate, held_out, outcome
 from benchmarks.context import Context
@@ -23,11 +23,11 @@ from worker.prompts.generator import generate
 
 WANTED_AGREEMENT = 0.98
 AGREES, CHEAP = Target(WANTED_AGREEMENT), Target(0.4, at_least=False)
-ALWAYS_DECIDES = FirstLook(0.5, 0.5)
+ALWAYS_DECIDES = QuickVerdictRule(0.5, 0.5)
 
 Item = TypeVar("Item")
 Passes = Mapping[str, Sequence[Pass]]
-"""The rounds of every way of judging: `full`, `early stop` and `first look`."""
+"""The rounds of every way of judging: `full`, `early stop` and `quick verdict`."""
 
 
 class Decisions:
@@ -56,17 +56,21 @@ class Decisions:
 
 async def compare(context: Context, judging: Judging, responses: Sequence[Response]) -> list[Row]:
     """The figures of every way of judging these responses."""
-    options, look = SearchOptions(), context.settings.first_look
-    full = JudgeCall("refiner@0", options.votes, options.gate, early_stop=False, seed=0)
+    options, look = SearchOptions(), context.settings.quick_verdict
+    full = JudgeCall("refiner@0", options.votes, options.accept_threshold, early_stop=False, seed=0)
     stopping = replace(full, early_stop=True)
-    ways = {"full": full, "early stop": stopping, "first look": replace(stopping, first_look=look)}
+    ways = {
+        "full": full,
+        "early stop": stopping,
+        "quick verdict": replace(stopping, quick_verdict=look),
+    }
     passes = await alternate(
         {name: partial(judging.judge, name, responses, how) for name, how in ways.items()},
         context.rounds,
     )
     other = await judging.judge("full, another seed", responses, replace(full, seed=1))
     looked = await judging.judge(
-        "first looks alone", responses, replace(full, first_look=ALWAYS_DECIDES)
+        "first looks alone", responses, replace(full, quick_verdict=ALWAYS_DECIDES)
     )
     judged = judged_in_every_way(passes["full"][0], passes["early stop"][0], looked)
     return [
@@ -80,13 +84,13 @@ def _measured(passes: Passes, groups: Mapping[str, Sequence[int]]) -> list[Row]:
     """Tokens, time and agreement of the cheaper ways, against the full procedure."""
     rows = []
     full = passes["full"]
-    for name in ("early stop", "first look"):
+    for name in ("early stop", "quick verdict"):
         cheaper = passes[name]
         pairs = list(zip(cheaper, full, strict=True))
         for group, some in groups.items():
             costs = [_tokens(one, some) / _tokens(whole, some) for one, whole in pairs]
             equal = [agreement(one, whole, some) for one, whole in pairs]
-            targets = (CHEAP, AGREES) if (name, group) == ("first look", "all") else (None, None)
+            targets = (CHEAP, AGREES) if (name, group) == ("quick verdict", "all") else (None, None)
             rows.append(_row(f"tokens, {name} / full, {group}", costs, targets[0]))
             rows.append(_row(f"agreement, {name}, {group}", equal, targets[1]))
         times = [one.seconds / whole.seconds for one, whole in pairs]
@@ -101,11 +105,11 @@ def calibrated(judged: Sequence[Judged]) -> list[Row]:
     detail = {
         "low": look.low,
         "high": look.high,
-        "first_looks": sorted(one.looked for one in judged if one.looked is not None),
+        "quick_verdicts": sorted(one.looked for one in judged if one.looked is not None),
     }
     return [
-        _row("calibrated: SPAR_FIRST_LOOK_LOW", [look.low], unit="P(yes)", detail=detail),
-        _row("calibrated: SPAR_FIRST_LOOK_HIGH", [look.high], unit="P(yes)"),
+        _row("calibrated: SPAR_QUICK_VERDICT_LOW", [look.low], unit="P(yes)", detail=detail),
+        _row("calibrated: SPAR_QUICK_VERDICT_HIGH", [look.high], unit="P(yes)"),
         _row("calibrated, same responses: tokens / full", [seen.cost]),
         _row("calibrated, same responses: agreement", [seen.agreement]),
         _row("calibrated, held-out halves: tokens / full", [unseen.cost], CHEAP),
@@ -122,7 +126,7 @@ def judged_in_every_way(full: Pass, voted: Pass, looked: Pass) -> list[Judged]:
         Judged(
             accepted=whole.accepted,
             voted=part.accepted,
-            looked=look.first_look.probability if look.first_look else None,
+            looked=look.quick_verdict.probability if look.quick_verdict else None,
             full_tokens=full_tokens,
             voted_tokens=voted_tokens,
         )

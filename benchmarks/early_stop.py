@@ -1,4 +1,4 @@
-"""What whole searches save by stopping early, and by a first look before any vote.
+"""What whole searches save by stopping early, and by a quick verdict before any vote.
 
 Stopping early means at the first accepted node, and when a judgment is decided.
 """
@@ -32,7 +32,7 @@ class Way(StrEnum):
 
     FULL = "full"
     EARLY_STOP = "early stop"
-    FIRST_LOOK = "first look"
+    QUICK_VERDICT = "quick verdict"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,8 @@ async def _compare(context: Context, local: Local, load: int) -> list[Row]:
         return Spread.of_ratios(map(of, runs[way]), map(of, runs[Way.FULL]))
 
     rows = []
-    for way in (Way.EARLY_STOP, Way.FIRST_LOOK):
-        target = MOST_TOKENS if way is Way.FIRST_LOOK else None
+    for way in (Way.EARLY_STOP, Way.QUICK_VERDICT):
+        target = MOST_TOKENS if way is Way.QUICK_VERDICT else None
         detail = {str(one): [_detail(run) for run in runs[one]] for one in (way, Way.FULL)}
         tokens = ratio(way, lambda run: run.tokens)
         seconds = ratio(way, lambda run: run.seconds)
@@ -93,7 +93,7 @@ async def _search_all(context: Context, local: Local, load: int, way: Way) -> Se
             seed,
             early_stop=way is not Way.FULL,
             max_tokens=RESPONSE_TOKENS,
-            first_look=settings.first_look if way is Way.FIRST_LOOK else None,
+            quick_verdict=settings.quick_verdict if way is Way.QUICK_VERDICT else None,
         )
         result = await run_search(request, roles)
         context.advance("", EXPECTED_TOKENS / len(Way))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 
-from app.engine.base import Call, Completion, Engine, EngineAround, OnDelta, ignore_delta
+from app.engine.base import Call, Completion, Engine, EngineWrapper, OnDelta, ignore_delta
 from app.roles.votes import NO
 
 _IMPOSSIBLE = -1000.0
@@ -25,7 +25,7 @@ class Recorded:
 _before: ContextVar[Recorded | None] = ContextVar("before", default=None)
 
 
-class ForcingEngine(EngineAround):
+class ForcingEngine(EngineWrapper):
     """Makes every call for real, at full length, answers no, and records what waited for what.
 
     A call depends on the call made before it in the same task or in the task that started that

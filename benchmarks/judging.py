@@ -9,7 +9,7 @@ from app.domain.prompt import Prompt
 from app.domain.search import Sampling, Usage, derive_seed
 from app.engine.base import ignore_delta
 from app.roles.judge import JudgeCall
-from app.search.run import WHOLE_CALL, Meter, Roles
+from app.search.run import WHOLE_CALL, Roles, TokenBudget
 from benchmarks.context import Context
 from benchmarks.measure import Stopwatch
 
@@ -85,7 +85,10 @@ class Judging:
         seed = derive_seed(how.seed, response.prompt.instruction, response.text)
         async with self._places:
             judgment = await self._roles.judge.judge(
-                response.prompt, response.text, replace(how, seed=seed), on_delta=Meter(usage, None)
+                response.prompt,
+                response.text,
+                replace(how, seed=seed),
+                on_delta=TokenBudget(usage, None),
             )
         self._context.advance("", usage.completion_tokens)
         return judgment, usage.completion_tokens

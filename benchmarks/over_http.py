@@ -1,4 +1,4 @@
-"""Greedy answers over HTTP: both of our doors versus `vllm serve`."""
+"""Greedy answers over HTTP: both of our endpoints versus `vllm serve`."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -28,7 +28,7 @@ PAIRS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class Endpoint:
     """A way to ask for a greedy answer: where, with which body."""
 
     name: str
@@ -47,7 +47,7 @@ class OverHttp:
     """Throughput at several loads, and the latency that is added to a lone request."""
 
     def expected_tokens(self, context: Context) -> float:
-        """All requests of all rounds through three doors."""
+        """All requests of all rounds through three endpoints."""
         answers = sum(load * _requests_per_slot(load, context) for load in context.loads(*LOADS))
         throughput = 3 * context.rounds * answers * _answer_tokens(context)
         return throughput + 3 * _pairs(context) * SHORT_ANSWER_TOKENS
@@ -56,16 +56,16 @@ class OverHttp:
         """Start both servers, load one at a time."""
         rows = []
         context.advance("starting two servers", 0)
-        async with _doors(context) as doors, _client() as client:
+        async with _doors(context) as endpoints, _client() as client:
             for load in context.loads(*LOADS):
-                rows += await _throughput(context, client, doors, load)
+                rows += await _throughput(context, client, endpoints, load)
             if 1 in context.loads(*LOADS):
-                rows += await _latency(context, client, doors)
+                rows += await _latency(context, client, endpoints)
         return rows
 
 
 @asynccontextmanager
-async def _doors(context: Context) -> AsyncIterator[list[Door]]:
+async def _doors(context: Context) -> AsyncIterator[list[Endpoint]]:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         reference = reference_server(context.model, context.settings)
@@ -75,9 +75,9 @@ async def _doors(context: Context) -> AsyncIterator[list[Door]]:
             running(our_server(context.model, folder / "data"), folder)
         )
         yield [
-            Door(REFERENCE, f"{theirs}/v1/chat/completions", _chat_body),
-            Door("/generate", f"{ours}/generate", _generate_body),
-            Door("/v1/chat/completions", f"{ours}/v1/chat/completions", _chat_body),
+            Endpoint(REFERENCE, f"{theirs}/v1/chat/completions", _chat_body),
+            Endpoint("/generate", f"{ours}/generate", _generate_body),
+            Endpoint("/v1/chat/completions", f"{ours}/v1/chat/completions", _chat_body),
         ]
 
 
@@ -86,20 +86,22 @@ def _client() -> httpx.AsyncClient:
 
 
 async def _throughput(
-    context: Context, client: httpx.AsyncClient, doors: Sequence[Door], load: int
+    context: Context, client: httpx.AsyncClient, endpoints: Sequence[Endpoint], load: int
 ) -> list[Row]:
     instructions = list(islice(cycle(LONG_INSTRUCTIONS), load * _requests_per_slot(load, context)))
-    for door in doors:  # every prompt is in both prefix caches before anything is timed
-        await asyncio.gather(*(door.ask(client, text, 1) for text in set(instructions)))
+    for endpoint in endpoints:  # every prompt is in both prefix caches before anything is timed
+        await asyncio.gather(*(endpoint.ask(client, text, 1) for text in set(instructions)))
 
-    async def timed(door: Door) -> Work:
-        context.advance(f"{door.name}, {load} at once", 0)
+    async def timed(endpoint: Endpoint) -> Work:
+        context.advance(f"{endpoint.name}, {load} at once", 0)
         watch = Stopwatch()
-        tokens = await _closed_loop(context, client, door, instructions, load)
+        tokens = await _closed_loop(context, client, endpoint, instructions, load)
         context.advance("", tokens)
         return Work(watch.seconds, tokens)
 
-    works = await alternate({door.name: partial(timed, door) for door in doors}, context.rounds)
+    works = await alternate(
+        {endpoint.name: partial(timed, endpoint) for endpoint in endpoints}, context.rounds
+    )
     rates = {name: [work.rate for work in found] for name, found in works.items()}
     detail = {"tokens_per_second": rates, "requests": len(instructions)}
     target = Target(1.0) if load == LOADS[-1] else None
@@ -119,7 +121,7 @@ async def _throughput(
 async def _closed_loop(
     context: Context,
     client: httpx.AsyncClient,
-    door: Door,
+    endpoint: Endpoint,
     instructions: Sequence[str],
     load: int,
 ) -> int:
@@ -129,25 +131,29 @@ async def _closed_loop(
     async def work_off() -> int:
         tokens = 0
         while waiting:
-            tokens += await door.ask(client, waiting.pop(), _answer_tokens(context))
+            tokens += await endpoint.ask(client, waiting.pop(), _answer_tokens(context))
         return tokens
 
     return sum(await asyncio.gather(*(work_off() for _ in range(load))))
 
 
-async def _latency(context: Context, client: httpx.AsyncClient, doors: Sequence[Door]) -> list[Row]:
+async def _latency(
+    context: Context, client: httpx.AsyncClient, endpoints: Sequence[Endpoint]
+) -> list[Row]:
     instructions = LONG_INSTRUCTIONS[:8]
-    for door in doors:
+    for endpoint in endpoints:
         for text in instructions:
-            await door.ask(client, text, 1)
+            await endpoint.ask(client, text, 1)
     context.advance("latency of a lone request", 0)
 
-    async def timed(door: Door, texts: Iterator[str]) -> float:
+    async def timed(endpoint: Endpoint, texts: Iterator[str]) -> float:
         watch = Stopwatch()
-        context.advance("", await door.ask(client, next(texts), SHORT_ANSWER_TOKENS))
+        context.advance("", await endpoint.ask(client, next(texts), SHORT_ANSWER_TOKENS))
         return watch.seconds * 1000
 
-    contenders = {door.name: partial(timed, door, cycle(instructions)) for door in doors}
+    contenders = {
+        endpoint.name: partial(timed, endpoint, cycle(instructions)) for endpoint in endpoints
+    }
     times = await alternate(contenders, _pairs(context))
     reference = times.pop(REFERENCE)
     return [

@@ -6,7 +6,7 @@ from itertools import count, islice
 from typing import Any
 
 from app.domain.checkpoint import Role
-from app.domain.iteration import Kind, Stage
+from app.domain.iteration import IterationKind, Stage
 from benchmarks.instructions import LONG_INSTRUCTIONS
 
 PRESET = "small"
@@ -37,7 +37,7 @@ class Phase(StrEnum):
     @property
     def body(self) -> dict[str, Any]:
         """What is posted to `/admin/iterations`."""
-        kind = Kind.BOOTSTRAP if self is Phase.TRAIN else Kind.SELF_PLAY
+        kind = IterationKind.BOOTSTRAP if self is Phase.TRAIN else IterationKind.SELF_PLAY
         overrides = _OVERRIDES[self] | {"evaluation": _NO_EVALUATION}
         return {"preset": PRESET, "promote": "never", "kind": kind, "overrides": overrides}
 

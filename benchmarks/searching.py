@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from app.config.settings import Settings
 from app.domain.prompt import Prompt
-from app.domain.search import Budget, FirstLook, Mode, Sampling, SearchOptions
+from app.domain.search import Budget, Mode, QuickVerdictRule, Sampling, SearchOptions
 from app.search.base import SearchRequest
 
 
@@ -16,7 +16,7 @@ def bfs_request(
     *,
     early_stop: bool,
     max_tokens: int,
-    first_look: FirstLook | None = None,
+    quick_verdict: QuickVerdictRule | None = None,
 ) -> SearchRequest:
     """SPaR's search (branch 3, beam 2, depth 3, 5 votes), as if it arrived now."""
     return SearchRequest(
@@ -24,7 +24,7 @@ def bfs_request(
         mode=Mode.BFS,
         prompt=prompt,
         options=SearchOptions(
-            branch=3, beam=2, depth=3, votes=5, early_stop=early_stop, first_look=first_look
+            branch=3, beam=2, depth=3, votes=5, early_stop=early_stop, quick_verdict=quick_verdict
         ),
         budget=Budget(),
         sampling=Sampling(

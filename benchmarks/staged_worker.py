@@ -15,7 +15,7 @@ from app.db.upgrade import upgrade
 from app.domain.iteration import IterationOptions, Stage, Status
 from app.domain.judgment import Judgment
 from app.domain.prompt import Prompt
-from app.engine.base import Call, Engine, EngineAround, OnDelta, ignore_delta
+from app.engine.base import Call, Engine, EngineWrapper, OnDelta, ignore_delta
 from app.engine.remote import RemoteEngine
 from app.roles.judge import Judge, JudgeCall
 from app.roles.votes import NO
@@ -23,10 +23,10 @@ from app.search.run import Roles
 from app.serving.roles import make_roles
 from benchmarks.rivals.metered import MeteredServer
 from benchmarks.staged_load import Load, Stages
-from worker.context import Place, Work
+from worker.context import IterationContext, Paths
 from worker.loop import LEASE
 from worker.main import CALL_SECONDS, CONNECTIONS
-from worker.retry import PatientEngine
+from worker.retry import RetryingEngine
 from worker.stages.judge import judge
 from worker.stages.refine import refine
 from worker.stages.respond import respond
@@ -35,7 +35,7 @@ LEASE_SECONDS = 24 * 3600.0
 _IMPOSSIBLE = -1000.0
 
 
-class Rejecting(EngineAround):
+class Rejecting(EngineWrapper):
     """Reads every verdict for real and then says no; counts them."""
 
     def __init__(self, engine: Engine) -> None:
@@ -80,7 +80,7 @@ class Worker:
     checker: Checker
     database: Database
     lease: Lease
-    place: Place
+    place: Paths
 
     async def play(self, load: Load, stages: Stages) -> None:
         """The three stages of a new iteration, each stored as in any iteration."""
@@ -95,7 +95,7 @@ class Worker:
         async with self.database.session() as session:
             await IterationRepository(session).finish(work.id, Status.SUCCEEDED)
 
-    async def _begin(self, load: Load) -> Work:
+    async def _begin(self, load: Load) -> IterationContext:
         async with self.database.session() as session:
             await CheckpointRepository(session).ensure_base_checkpoints(self.place.model)
             options = IterationOptions(data=load.data)
@@ -105,7 +105,7 @@ class Worker:
         async with self.database.session() as session:
             await IterationRepository(session).start(iteration_id, serving)
         iteration = await self._iteration(iteration_id)
-        return Work(
+        return IterationContext(
             iteration, serving, self.lease, self.database, self.roles, self.checker, self.place
         )
 
@@ -136,11 +136,11 @@ async def worker_at(
         database = Database(own.url)
         stack.push_async_callback(database.close)
         rejecting = Rejecting(remote)
-        engine = PatientEngine(rejecting, own.patience_seconds)
+        engine = RetryingEngine(rejecting, own.patience_seconds)
         every_vote = EveryVote(
             engine, checker, temperature=own.vote_temperature, critique_tokens=critique_tokens
         )
         roles = replace(make_roles(own, engine, checker), judge=every_vote)
         lease = await acquire(database, LEASE, "benchmark", LEASE_SECONDS)
         assert lease is not None, "nobody else has this database"
-        yield Worker(rejecting, roles, checker, database, lease, Place(data, model))
+        yield Worker(rejecting, roles, checker, database, lease, Paths(data, model))

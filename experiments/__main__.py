@@ -307,7 +307,7 @@ def _search_plan(
         versions=Versions(models.actor, models.refiner),
         modes=tuple(dict.fromkeys(searching.mode or modes)),
         search=search_shape(
-            *("branch", "beam", "depth", "votes", "gate", "early_stop"),
+            *("branch", "beam", "depth", "votes", "accept_threshold", "early_stop"),
             branch=searching.branch,
             beam=searching.beam,
             depth=searching.depth,

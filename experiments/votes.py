@@ -32,20 +32,20 @@ class _Vote(BaseModel):
 
 class _Judgment(BaseModel):
     votes: list[_Vote]
-    first_look: float | None
+    quick_verdict: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Poll:
     """Has a version of the refiner judge both responses of labelled pairs with `votes` votes.
 
-    gate: the server accepts a response when its value is above this (0..1).
+    accept_threshold: the server accepts a response when its value is above this (0..1).
     """
 
     server: Server
     refiner: int
     votes: int
-    gate: float
+    accept_threshold: float
     seed: int
 
     async def ask(self, item: Item) -> Row:
@@ -61,7 +61,7 @@ class Poll:
     async def _ballot(self, item: Item, response: str) -> Row:
         votes = (await self._judge(item, response, self.votes, quick=False)).votes
         # Where the quick verdict is not clear the server casts one more vote; it is not used.
-        quick = (await self._judge(item, response, 1, quick=True)).first_look
+        quick = (await self._judge(item, response, 1, quick=True)).quick_verdict
         return {
             "verdicts": [vote.verdict for vote in votes],
             "probabilities": [vote.probability for vote in votes],
@@ -74,9 +74,9 @@ class Poll:
             "response": response,
             "search": {
                 "votes": votes,
-                "gate": self.gate,
+                "accept_threshold": self.accept_threshold,
                 "early_stop": False,
-                "first_look": quick,
+                "quick_verdict": quick,
             },
             "checkpoint": {"refiner": self.refiner},
             "seed": derive_seed(self.seed, item.key, "votes"),
@@ -114,22 +114,33 @@ class Pair:
         return cls(_ballot(row["better"]), _ballot(row["worse"]))
 
 
-def table(pairs: Sequence[Pair], counts: Sequence[int], gate: float) -> list[dict[str, Cell]]:
+def table(
+    pairs: Sequence[Pair], counts: Sequence[int], accept_threshold: float
+) -> list[dict[str, Cell]]:
     """Two rows for each number of votes and one for the quick verdict.
 
-    gate: a response counts as accepted when its value is above this.
+    accept_threshold: a response counts as accepted when its value is above this.
     """
     rows = []
     for count in counts:
-        rows.append(_row("votes: share of yes", count, _scores(pairs, count, gate, _share)))
-        rows.append(_row("votes: mean P(yes)", count, _scores(pairs, count, gate, _mean)))
-    quick = [_score([(one.better.quick, one.worse.quick)], gate) for one in pairs]
+        rows.append(
+            _row("votes: share of yes", count, _scores(pairs, count, accept_threshold, _share))
+        )
+        rows.append(
+            _row("votes: mean P(yes)", count, _scores(pairs, count, accept_threshold, _mean))
+        )
+    quick = [_score([(one.better.quick, one.worse.quick)], accept_threshold) for one in pairs]
     return [*rows, _row("quick verdict: P(yes)", 0, quick)]
 
 
-def curve(pairs: Sequence[Pair], counts: Sequence[int], gate: float) -> list[tuple[int, Figure]]:
+def curve(
+    pairs: Sequence[Pair], counts: Sequence[int], accept_threshold: float
+) -> list[tuple[int, Figure]]:
     """The accuracy of the share of yes by the number of votes."""
-    found = [(count, figure("accuracy", _scores(pairs, count, gate, _share))) for count in counts]
+    found = [
+        (count, figure("accuracy", _scores(pairs, count, accept_threshold, _share)))
+        for count in counts
+    ]
     return [(count, one) for count, one in found if one is not None]
 
 
@@ -145,19 +156,24 @@ def _mean(ballot: Ballot, indices: tuple[int, ...]) -> float:
     return sum(ballot.probabilities[index] for index in indices) / len(indices)
 
 
-def _scores(pairs: Sequence[Pair], count: int, gate: float, value: Value) -> list[Score]:
+def _scores(
+    pairs: Sequence[Pair], count: int, accept_threshold: float, value: Value
+) -> list[Score]:
     cast = min((len(one.better.verdicts) for one in pairs), default=0)
     subsets = list(combinations(range(cast), count))
     return [
-        _score([(value(one.better, some), value(one.worse, some)) for some in subsets], gate)
+        _score(
+            [(value(one.better, some), value(one.worse, some)) for some in subsets],
+            accept_threshold,
+        )
         for one in pairs
     ]
 
 
-def _score(values: Sequence[tuple[float, float]], gate: float) -> Score:
+def _score(values: Sequence[tuple[float, float]], accept_threshold: float) -> Score:
     """The metrics of one pair over all its subsets of votes; F1 as `llmbar` computes it."""
-    hits = sum(better > gate for better, _ in values)
-    false_alarms = sum(worse > gate for _, worse in values)
+    hits = sum(better > accept_threshold for better, _ in values)
+    false_alarms = sum(worse > accept_threshold for _, worse in values)
     return {
         "accuracy": (sum(score(*both) for both in values), len(values)),
         "f1": (2.0 * hits, hits + false_alarms + len(values)),

@@ -1,4 +1,4 @@
-"""`python -m training CONFIG.json`: train, exit with an `Outcome`, the reason as the last line."""
+"""`python -m training CONFIG.json`: train, exit with an `ExitCode`, the reason as the last line."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ import traceback
 import warnings
 from pathlib import Path
 
-from training.config import Outcome, Refused, TrainingConfig, failure_line
+from training.config import ExitCode, Refused, TrainingConfig, failure_line
 from training.watch import exit_with_worker
 
 QUIET = {
@@ -19,7 +19,7 @@ QUIET = {
 USAGE = "usage: python -m training CONFIG.json"
 
 
-def main(arguments: list[str]) -> Outcome:
+def main(arguments: list[str]) -> ExitCode:
     """Run one training; every failure is classified, and told on stderr."""
     exit_with_worker()
     try:
@@ -27,17 +27,17 @@ def main(arguments: list[str]) -> Outcome:
             raise Refused(USAGE)
         config = TrainingConfig.read(Path(arguments[0]))
         if config.finished and not config.work.exists():
-            return Outcome.DONE
+            return ExitCode.DONE
         _train_quietly(config)
     except Refused as error:
-        return _fail(Outcome.REFUSED, str(error))
+        return _fail(ExitCode.REFUSED, str(error))
     except Exception as error:
         # The process's boundary: whatever went wrong becomes its exit status and last line.
         from training.run import classify
 
         traceback.print_exc()
         return _fail(*classify(error))
-    return Outcome.DONE
+    return ExitCode.DONE
 
 
 def _train_quietly(config: TrainingConfig) -> None:
@@ -50,7 +50,7 @@ def _train_quietly(config: TrainingConfig) -> None:
     train(config)
 
 
-def _fail(outcome: Outcome, reason: str) -> Outcome:
+def _fail(outcome: ExitCode, reason: str) -> ExitCode:
     print(failure_line(outcome, reason), file=sys.stderr, flush=True)
     return outcome
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from accelerate import PartialState
 
-from training.config import Kind, TrainingConfig
+from training.config import TrainingConfig, TrainingKind
 from training.model import training_dtype
 
 KEPT_CHECKPOINTS = 2
@@ -28,7 +28,7 @@ def common_arguments(config: TrainingConfig) -> dict[str, Any]:
         "max_length": config.max_length,
         "gradient_checkpointing": config.gradient_checkpointing,
         # The frozen weights under an adapter have this type already; mixing would only cast.
-        "bf16": config.kind is Kind.FULL and training_dtype(config).dtype == "bfloat16",
+        "bf16": config.kind is TrainingKind.FULL and training_dtype(config).dtype == "bfloat16",
         "use_cpu": state.device.type == "cpu",
         "save_strategy": "steps",
         "save_steps": config.save_steps,

@@ -49,7 +49,7 @@ class TrainingStep:
 LINE = re.compile(r"^training failed \((\d)\): (.*)$", re.MULTILINE)
 
 
-class Outcome(IntEnum):
+class ExitCode(IntEnum):
     """Exit status of the trainer."""
 
     DONE = 0
@@ -67,15 +67,15 @@ class Diverged(Exception):
     """The loss is no number any more."""
 
 
-def failure_line(outcome: Outcome, reason: str) -> str:
+def failure_line(outcome: ExitCode, reason: str) -> str:
     """The last line of a failed run; line breaks in the reason become spaces."""
     return f"training failed ({int(outcome)}): {' '.join(reason.split())}"
 
 
-def parse_failure(stderr: str) -> tuple[Outcome, str] | None:
-    """Outcome and reason of the last such line, or None where the trainer wrote none."""
+def parse_failure(stderr: str) -> tuple[ExitCode, str] | None:
+    """ExitCode and reason of the last such line, or None where the trainer wrote none."""
     found = LINE.findall(stderr)
-    return (Outcome(int(found[-1][0])), found[-1][1]) if found else None
+    return (ExitCode(int(found[-1][0])), found[-1][1]) if found else None
 
 
 class Method(StrEnum):
@@ -85,7 +85,7 @@ class Method(StrEnum):
     SFT = "sft"
 
 
-class Kind(StrEnum):
+class TrainingKind(StrEnum):
     """What is trained: a low-rank adapter beside the frozen weights, or all weights."""
 
     LORA = "lora"
@@ -100,11 +100,11 @@ class Schedule(StrEnum):
     CONSTANT = "constant"
 
 
-USUAL_RATES: Mapping[tuple[Method, Kind], float] = {
-    (Method.DPO, Kind.FULL): 2e-7,
-    (Method.SFT, Kind.FULL): 2e-6,
-    (Method.DPO, Kind.LORA): 5e-5,
-    (Method.SFT, Kind.LORA): 1e-4,
+USUAL_RATES: Mapping[tuple[Method, TrainingKind], float] = {
+    (Method.DPO, TrainingKind.FULL): 2e-7,
+    (Method.SFT, TrainingKind.FULL): 2e-6,
+    (Method.DPO, TrainingKind.LORA): 5e-5,
+    (Method.SFT, TrainingKind.LORA): 1e-4,
 }
 """Learning rates where none is given. Those of full training are SPaR's (arXiv 2412.11605).
 
@@ -145,7 +145,7 @@ class TrainingConfig(BaseModel):
 
     role: Role
     method: Method
-    kind: Kind = Kind.LORA
+    kind: TrainingKind = TrainingKind.LORA
     model: str = Field(min_length=1, description="Folder of the base model.")
     adapter: AbsolutePath | None = Field(
         None, description="Folder of the adapter to go on from, which is also DPO's reference."
@@ -184,7 +184,7 @@ class TrainingConfig(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> "TrainingConfig":
-        if self.adapter is not None and self.kind is Kind.FULL:
+        if self.adapter is not None and self.kind is TrainingKind.FULL:
             raise ValueError("adapter: only a LoRA training goes on from an adapter")
         if "lm_head" in self.lora_targets:
             # TRL computes its losses from the output layer's own weight, past any adapter.

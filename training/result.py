@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import dtype
 from transformers import Trainer
 
-from training.config import Kind, TrainingConfig
+from training.config import TrainingConfig, TrainingKind
 from training.model import CONFIG, WEIGHTS
 
 MODEL_FILES = {".safetensors", ".json", ".jinja", ".model", ".txt"}
@@ -29,7 +29,7 @@ def publish(trainer: Trainer, config: TrainingConfig, stored: dtype) -> None:
     trainer.accelerator.wait_for_everyone()
     if trainer.is_world_process_zero():
         _keep_only_the_result(unfinished, config)
-        if config.kind is Kind.FULL:
+        if config.kind is TrainingKind.FULL:
             _convert(unfinished, stored)
         _flush(unfinished)
         unfinished.rename(config.output)
@@ -44,8 +44,10 @@ def _keep_only_the_result(folder: Path, config: TrainingConfig) -> None:
             file.unlink()
 
 
-def _belongs(file: Path, kind: Kind) -> bool:
-    return file.name in {CONFIG, WEIGHTS} if kind is Kind.LORA else file.suffix in MODEL_FILES
+def _belongs(file: Path, kind: TrainingKind) -> bool:
+    return (
+        file.name in {CONFIG, WEIGHTS} if kind is TrainingKind.LORA else file.suffix in MODEL_FILES
+    )
 
 
 def _convert(folder: Path, stored: dtype) -> None:

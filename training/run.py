@@ -28,7 +28,7 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from training.arguments import common_arguments
-from training.config import Diverged, Kind, Method, Outcome, Refused, TrainingConfig
+from training.config import Diverged, ExitCode, Method, Refused, TrainingConfig, TrainingKind
 from training.datasets import dialogues, preferences
 from training.model import load_model, load_tokenizer, new_adapter, training_dtype
 from training.progress import ProgressFile
@@ -40,18 +40,18 @@ FULL_DISK_TEXTS = ("No space left on device", "Disk quota exceeded", "iostream e
 NO_MEMORY_TEXTS = ("can't allocate memory", "Cannot allocate memory")
 
 
-def classify(error: BaseException) -> tuple[Outcome, str]:
+def classify(error: BaseException) -> tuple[ExitCode, str]:
     """The outcome, and the reason in words for people."""
     for cause in _causes(error):
         if _is_disk_full(cause):
-            return Outcome.DISK_FULL, f"disk full: {cause}"
+            return ExitCode.DISK_FULL, f"disk full: {cause}"
         if _is_out_of_memory(cause):
-            return Outcome.OUT_OF_MEMORY, f"out of memory: {str(cause) or 'the allocation failed'}"
+            return ExitCode.OUT_OF_MEMORY, f"out of memory: {str(cause) or 'the allocation failed'}"
     if isinstance(error, Refused):
-        return Outcome.REFUSED, str(error)
+        return ExitCode.REFUSED, str(error)
     if isinstance(error, Diverged):
-        return Outcome.FAILED, str(error)
-    return Outcome.FAILED, f"{type(error).__name__}: {error}"
+        return ExitCode.FAILED, str(error)
+    return ExitCode.FAILED, f"{type(error).__name__}: {error}"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -222,5 +222,7 @@ def make_trainer(config: TrainingConfig, *callbacks: TrainerCallback) -> Trainer
 
 def _stored_type(config: TrainingConfig) -> torch.dtype:
     """The type in which the base model's weights are stored."""
-    stored = AutoConfig.from_pretrained(config.model).dtype if config.kind is Kind.FULL else None
+    stored = (
+        AutoConfig.from_pretrained(config.model).dtype if config.kind is TrainingKind.FULL else None
+    )
     return stored if isinstance(stored, torch.dtype) else torch.float32

@@ -60,7 +60,7 @@ def judgment_record(judgment: Judgment) -> Record:
             }
             for result in judgment.constraints
         ],
-        "gate": judgment.gate,
+        "gate": judgment.accept_threshold,
     }
 
 
@@ -102,7 +102,7 @@ ItemResult = tuple[Any, Also]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Paths:
     """Where files are, and how training processes are started.
 
     data: the folder of the database and the checkpoints. model: the base model's folder.
@@ -126,7 +126,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class IterationContext:
     """One iteration under way. `incumbents` play, and are what candidates are measured against."""
 
     iteration: StoredIteration
@@ -135,7 +135,7 @@ class Work:
     database: Database
     roles: Roles
     checker: ConstraintChecker
-    place: Place
+    paths: Paths
 
     @property
     def id(self) -> str:
@@ -150,7 +150,7 @@ class Work:
     @property
     def folder(self) -> Path:
         """The folder of the iteration's working files."""
-        return self.place.iteration(self.id)
+        return self.paths.iteration(self.id)
 
     @asynccontextmanager
     async def stage(self, name: Stage) -> AsyncIterator["StageRun"]:
@@ -168,14 +168,14 @@ class Work:
 class StageRun:
     """One stage under way; `metrics` are stored when it is done."""
 
-    work: Work
+    context: IterationContext
     name: Stage
     metrics: dict[str, Any] = field(default_factory=dict)
 
     async def items(self) -> dict[str, Any]:
         """What is done already, by key."""
-        async with self.work.database.session() as session:
-            return await SampleRepository(session, self.work.id).items(self.name)
+        async with self.context.database.session() as session:
+            return await SampleRepository(session, self.context.id).items(self.name)
 
     async def each(
         self, keys: Sequence[str], do: Callable[[str], Awaitable[ItemResult]]
@@ -194,28 +194,32 @@ class StageRun:
             for key in missing:
                 result, also = await do(key)
                 results[key] = result
-                await self.work.lease.write(partial(self._store, key, result, also, results, keys))
+                await self.context.lease.write(
+                    partial(self._store, key, result, also, results, keys)
+                )
 
-        await together(*(take() for _ in range(self.work.options.data.in_flight)))
+        await gather_or_cancel(*(take() for _ in range(self.context.options.data.in_flight)))
         return {key: results[key] for key in keys}
 
     async def _store(
         self, key: str, result: Any, also: Also, results: Sized, keys: Sized, session: AsyncSession
     ) -> None:
-        await SampleRepository(session, self.work.id).add_item(self.name, key, result)
+        await SampleRepository(session, self.context.id).add_item(self.name, key, result)
         await IterationRepository(session).record_progress(
-            self.work.id, self.name, len(results), len(keys)
+            self.context.id, self.name, len(results), len(keys)
         )
         if also is not None:
             await also(session)
 
     async def progress(self, done: int, total: int) -> None:
         """Record how far the stage is."""
-        async with self.work.lease.session() as session:
-            await IterationRepository(session).record_progress(self.work.id, self.name, done, total)
+        async with self.context.lease.session() as session:
+            await IterationRepository(session).record_progress(
+                self.context.id, self.name, done, total
+            )
 
 
-async def together(*works: Awaitable[Result]) -> list[Result]:
+async def gather_or_cancel(*works: Awaitable[Result]) -> list[Result]:
     """The results of all, run at the same time, in order; the first error cancels the others."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:

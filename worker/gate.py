@@ -73,7 +73,7 @@ def _decide_unmeasured(policy: Policy) -> tuple[bool, str]:
     if policy is Policy.ALWAYS:
         return True, "promoted in any case, as asked; it was not measured"
     return False, (
-        "not measured: an engine holds one set of whole weights, so a full checkpoint cannot answer"
+        "not measured: an engine holds one set of full weights, so a full checkpoint cannot answer"
         " beside its incumbent. Promote it by hand, or with the policy `always`"
     )
 

@@ -22,7 +22,7 @@ LOOK_SECONDS = 0.2
 RENEWALS_PER_LEASE = 4
 
 
-class WhileAsleep:
+class GpuLease:
     """A `Train` that asks for the engine's sleep before each training, and ends it afterwards.
 
     A lease asks for it, renewed while the training runs. Whatever becomes of the worker, the

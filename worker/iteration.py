@@ -4,8 +4,8 @@ Every stage takes what the ones before it made. What is done is in the database,
 iteration again skips it: that is all there is to resuming one.
 """
 
-from app.domain.iteration import Kind, Stage
-from worker.context import Work
+from app.domain.iteration import IterationKind, Stage
+from worker.context import IterationContext
 from worker.stages.build import build, build_from_conversations
 from worker.stages.evaluate import evaluate
 from worker.stages.judge import judge
@@ -16,31 +16,31 @@ from worker.stages.respond import respond
 from worker.stages.train import train
 
 
-async def run_iteration(work: Work) -> None:
+async def run_iteration(context: IterationContext) -> None:
     """Run what is not done yet of an iteration.
 
     Raises `LeaseLost` when another worker has taken over, and every other `SparError` as the
     reason for which the iteration fails.
     """
-    async with work.stage(Stage.PROMPTS) as stage:
+    async with context.stage(Stage.PROMPTS) as stage:
         prompts = await choose_prompts(stage)
 
-    if work.iteration.kind is Kind.BOOTSTRAP:
-        async with work.stage(Stage.BUILD) as stage:
+    if context.iteration.kind is IterationKind.BOOTSTRAP:
+        async with context.stage(Stage.BUILD) as stage:
             data = await build_from_conversations(stage)
     else:
-        async with work.stage(Stage.RESPOND) as stage:
+        async with context.stage(Stage.RESPOND) as stage:
             responses = await respond(stage, prompts.training)
-        async with work.stage(Stage.JUDGE) as stage:
+        async with context.stage(Stage.JUDGE) as stage:
             judged = await judge(stage, prompts.training, responses)
-        async with work.stage(Stage.REFINE) as stage:
+        async with context.stage(Stage.REFINE) as stage:
             repairs = await refine(stage, prompts.training, judged)
-        async with work.stage(Stage.BUILD) as stage:
+        async with context.stage(Stage.BUILD) as stage:
             data = await build(stage, prompts.training, judged, repairs)
 
-    async with work.stage(Stage.TRAIN) as stage:
+    async with context.stage(Stage.TRAIN) as stage:
         candidates = await train(stage, data)
-    async with work.stage(Stage.EVALUATE) as stage:
+    async with context.stage(Stage.EVALUATE) as stage:
         reports = await evaluate(stage, prompts.evaluation, candidates)
-    async with work.stage(Stage.PROMOTE) as stage:
+    async with context.stage(Stage.PROMOTE) as stage:
         await promote(stage, candidates, reports)

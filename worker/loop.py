@@ -62,7 +62,7 @@ HEARTBEATS_PER_LEASE = 4
 MOST_LOOKS = 4
 """Looks between two renewals, which also tell that somebody else has taken over."""
 
-Run = Callable[[StoredIteration, Versions, Lease], Awaitable[None]]
+RunIteration = Callable[[StoredIteration, Versions, Lease], Awaitable[None]]
 """Runs an iteration against its incumbents, under a lease."""
 
 
@@ -72,7 +72,7 @@ class Loop:
     def __init__(
         self,
         database: Database,
-        run: Run,
+        run: RunIteration,
         *,
         owner: str,
         lease_seconds: float,

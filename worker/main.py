@@ -18,11 +18,11 @@ from app.domain.checkpoint import Versions
 from app.engine.remote import RemoteEngine
 from app.observe.logs import configure_logs
 from app.serving.roles import make_roles
-from worker.context import Place, Work
-from worker.gpu_lease import WhileAsleep
+from worker.context import IterationContext, Paths
+from worker.gpu_lease import GpuLease
 from worker.iteration import run_iteration
 from worker.loop import Loop, Schedule
-from worker.retry import PatientEngine
+from worker.retry import RetryingEngine
 from worker.trainer import run_training
 
 CALL_SECONDS = 600.0
@@ -46,19 +46,19 @@ async def _work(settings: Settings, model: str) -> None:
         timeout_s=CALL_SECONDS,
         api_key=settings.api_key,
     )
-    engine = PatientEngine(remote, settings.patience_seconds)
+    engine = RetryingEngine(remote, settings.patience_seconds)
     checker = Checker(settings.check_processes, settings.check_seconds)
     database = Database(settings.url)
     roles = make_roles(settings, engine, checker)
     owner = f"{socket.gethostname()}:{os.getpid()}:{ULID()}"
-    asleep = WhileAsleep(
+    asleep = GpuLease(
         database,
         remote.asleep,
         owner=owner,
         lease_seconds=settings.lease_seconds,
         patience_seconds=settings.patience_seconds,
     )
-    place = Place(
+    paths = Paths(
         data=settings.data.absolute(),
         model=model,
         accelerate_config=settings.accelerate_config,
@@ -69,7 +69,9 @@ async def _work(settings: Settings, model: str) -> None:
     )
 
     async def run(iteration: StoredIteration, incumbents: Versions, lease: Lease) -> None:
-        await run_iteration(Work(iteration, incumbents, lease, database, roles, checker, place))
+        await run_iteration(
+            IterationContext(iteration, incumbents, lease, database, roles, checker, paths)
+        )
 
     schedule = None
     if settings.schedule is not None:

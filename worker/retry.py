@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from app.domain.prompt import Message
-from app.engine.base import Call, Completion, Engine, EngineAround, OnDelta, ignore_delta
+from app.engine.base import Call, Completion, Engine, EngineWrapper, OnDelta, ignore_delta
 from app.errors import EngineUnavailable
 
 log = logging.getLogger(__name__)
@@ -18,7 +18,7 @@ PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 10.0
 
 
-class PatientEngine(EngineAround):
+class RetryingEngine(EngineWrapper):
     """Makes each call again while the engine is not there, for up to `seconds`.
 
     A call that is made again reports its progress again.

@@ -30,30 +30,30 @@ KILLED = re.compile(r"died with <Signals\.(SIG\w+)|Signal \d+ \((SIG\w+)\) recei
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class ExitStatus:
     """The signal that killed the trainer, or else why it failed; neither if all went well."""
 
     signal: str | None = None
     reason: str | None = None
 
 
-def read_ending(status: int, stderr: str) -> Ending:
+def read_exit_status(status: int, stderr: str) -> ExitStatus:
     """How the trainer ended, from the launcher's exit status and what was last on stderr."""
     if status == 0:
-        return Ending()
+        return ExitStatus()
     failure = parse_failure(stderr)
     if failure is not None:
-        return Ending(reason=failure[1])
+        return ExitStatus(reason=failure[1])
     if status < 0:
-        return Ending(signal=signal.Signals(-status).name)
+        return ExitStatus(signal=signal.Signals(-status).name)
     killed = KILLED.findall(stderr)
     if killed:
-        return Ending(signal="".join(killed[-1]))
+        return ExitStatus(signal="".join(killed[-1]))
     lines = stderr.strip().splitlines()
-    return Ending(reason=lines[-1].strip() if lines else f"exit status {status}")
+    return ExitStatus(reason=lines[-1].strip() if lines else f"exit status {status}")
 
 
-class Tail:
+class ProgressReader:
     """Follows a file from its present end on, so that what was there before is not read."""
 
     def __init__(self, file: Path) -> None:
@@ -123,14 +123,14 @@ async def run_training(
     config.write(file)
     launch = launch_command(config, accelerate_config)
     command = ["nice", "-n", str(niceness), *launch, "-m", "training", str(file)]
-    steps = Tail(config.progress)
-    ending = Ending()
+    steps = ProgressReader(config.progress)
+    exit_status = ExitStatus()
     for _ in range(attempts):
-        ending = await _attempt(command, config, steps, on_progress, niceness)
-        if ending.signal is None:
+        exit_status = await _attempt(command, config, steps, on_progress, niceness)
+        if exit_status.signal is None:
             break
     if not config.finished:
-        raise TrainingFailed(_explain(ending, attempts))
+        raise TrainingFailed(_explain(exit_status, attempts))
 
 
 def launch_command(config: TrainingConfig, accelerate_config: Path | None) -> list[str]:
@@ -159,10 +159,10 @@ def step_back(pid: int, niceness: int) -> None:
 async def _attempt(
     command: list[str],
     config: TrainingConfig,
-    steps: Tail,
+    steps: ProgressReader,
     on_progress: OnProgress,
     niceness: int,
-) -> Ending:
+) -> ExitStatus:
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=DEVNULL,
@@ -181,10 +181,10 @@ async def _attempt(
         await _end_group(process)
         text = await stderr
         _keep(text, config)
-    return read_ending(process.returncode or 0, text)
+    return read_exit_status(process.returncode or 0, text)
 
 
-async def _follow(process: Process, steps: Tail, on_progress: OnProgress) -> None:
+async def _follow(process: Process, steps: ProgressReader, on_progress: OnProgress) -> None:
     ended = asyncio.create_task(process.wait())
     try:
         while not ended.done():
@@ -226,9 +226,9 @@ def _keep(stderr: str, config: TrainingConfig) -> None:
         file.write(stderr)
 
 
-def _explain(ending: Ending, attempts: int) -> str:
-    if ending.signal is None:
-        return ending.reason or "the trainer ended without a result"
-    times = f"{ending.signal} ended the trainer {attempts} times"
+def _explain(exit_status: ExitStatus, attempts: int) -> str:
+    if exit_status.signal is None:
+        return exit_status.reason or "the trainer ended without a result"
+    times = f"{exit_status.signal} ended the trainer {attempts} times"
     # The kernel's way to say that memory has run out.
-    return f"out of memory: {times}" if ending.signal == "SIGKILL" else times
+    return f"out of memory: {times}" if exit_status.signal == "SIGKILL" else times

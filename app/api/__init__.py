@@ -1,1 +1,1 @@
-"""The HTTP doors, one file each, and the middleware around them."""
+"""The HTTP endpoints, one file each, and the middleware around them."""

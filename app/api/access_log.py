@@ -13,7 +13,7 @@ log = logging.getLogger("app.access")
 HEADER = "X-Request-Id"
 
 
-class Watch:
+class AccessLogMiddleware:
     """ASGI middleware, the outermost: whoever answers, the request is counted."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:

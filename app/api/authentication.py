@@ -1,4 +1,4 @@
-"""ASGI middleware: nothing passes but what the guard lets in."""
+"""ASGI middleware: nothing passes but what the authorizer lets in."""
 
 import logging
 import re
@@ -19,8 +19,8 @@ from app.db.keys import Action, AuditRepository
 from app.db.session import Database
 from app.domain.key import Key, Scope
 from app.errors import DatabaseError, Forbidden, SparError, Unauthenticated
-from app.keys.cache import KeyRing
-from app.keys.limits import Limiter, spender
+from app.keys.cache import KeyCache
+from app.keys.limits import Limiter, usage_sink
 from app.keys.policy import is_loopback, keys_needed
 
 Headers = dict[str, str]
@@ -114,7 +114,7 @@ NO_KEY = "without a key"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the guard looks at."""
+    """What the authorizer looks at."""
 
     method: str
     path: str
@@ -139,11 +139,11 @@ class Visit:
     status: int = 500
 
 
-class Guard:
+class Authorizer:
     """Lets requests in; everything it refuses is a `SparError`."""
 
     def __init__(self, settings: Settings, database: Database, internal: Key | None) -> None:
-        self.ring = KeyRing(database, internal)
+        self.key_cache = KeyCache(database, internal)
         self._limiter = Limiter()
         self._database = database
         self._settings = settings
@@ -170,11 +170,11 @@ class Guard:
                 scopes = " or ".join(sorted(wanted))
                 raise Forbidden(f"this needs a key with the scope {scopes}; {key.name!r} has none")
             visit.headers = await self._limiter.admit(key)
-            with self._spending(request, key):
+            with self._charging(request, key):
                 try:
                     yield visit
                 finally:
-                    await self._limiter.settle(key)
+                    await self._limiter.repay(key)
 
     def _wanted(self, request: Request) -> Wanted:
         if request.path == METRICS:
@@ -185,23 +185,23 @@ class Guard:
         shown = shown_key(request.headers.get("authorization", ""))
         if shown is None:
             raise Unauthenticated("send a key, with the header Authorization: Bearer spar_...")
-        key = await self.ring.find(shown)
+        key = await self.key_cache.find(shown)
         if key is None:
             raise Unauthenticated("the key is not known, or was revoked")
         return key
 
     @contextmanager
-    def _spending(self, request: Request, key: Key) -> Iterator[None]:
+    def _charging(self, request: Request, key: Key) -> Iterator[None]:
         """Put what the block's model calls cost on the key."""
         if request.path not in SEARCHING:
             yield
             return
         with self._limiter.searching(key):
-            before = spender.set(lambda tokens: self._limiter.owe(key, tokens))
+            before = usage_sink.set(lambda tokens: self._limiter.charge(key, tokens))
             try:
                 yield
             finally:
-                spender.reset(before)
+                usage_sink.reset(before)
 
     @asynccontextmanager
     async def _recorded(
@@ -245,8 +245,8 @@ def shown_key(authorization: str) -> str | None:
 BEARER = 'Bearer realm="spar"'
 
 
-class Doorkeeper:
-    """Asks `app.state.guard` about each request, before its body is read."""
+class AuthMiddleware:
+    """Asks `app.state.authorizer` about each request, before its body is read."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -256,11 +256,11 @@ class Doorkeeper:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        guard: Guard = scope["app"].state.guard
+        authorizer: Authorizer = scope["app"].state.authorizer
         request = Request.of(scope)
         inside = False
         try:
-            async with guard.visit(request) as visit:
+            async with authorizer.visit(request) as visit:
                 inside = True
                 await self._app(scope, receive, _telling(send, visit))
         except SparError as error:

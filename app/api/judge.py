@@ -14,7 +14,7 @@ from app.domain.search import Usage
 from app.errors import PromptTooLong
 from app.roles.judge import JudgeCall, judge_messages
 from app.search.context_budget import SLACK
-from app.search.run import Meter
+from app.search.run import TokenBudget
 from app.serving.admission import settled
 
 router = APIRouter(tags=["answer"])
@@ -36,16 +36,16 @@ async def judge(body: JudgeIn, request: Request, services: ServicesDep) -> Judge
         how = JudgeCall(
             model=versions.served_name(Role.REFINER),
             votes=body.search.votes,
-            gate=body.search.gate,
+            accept_threshold=body.search.accept_threshold,
             early_stop=body.search.early_stop,
             seed=body.seed,
-            first_look=services.settings.first_look if body.search.first_look else None,
+            quick_verdict=services.settings.quick_verdict if body.search.quick_verdict else None,
         )
-        meter = Meter(usage, max_tokens=None)
+        token_budget = TokenBudget(usage, max_tokens=None)
         try:
             async with ticket.turn():
                 return await services.roles.judge.judge(
-                    prompt, body.response, how, on_delta=meter, on_vote=count_vote
+                    prompt, body.response, how, on_delta=token_budget, on_vote=count_vote
                 )
         finally:
             ticket.leave()

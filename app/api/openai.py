@@ -1,4 +1,4 @@
-"""The OpenAI door: `/v1/chat/completions` and `/v1/models`."""
+"""The OpenAI endpoint: `/v1/chat/completions` and `/v1/models`."""
 
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -24,7 +24,7 @@ from app.engine.base import Completion, Delta
 from app.errors import InvalidRequest, SparError
 from app.observe.logs import note_background
 from app.search.base import SearchEvent, SearchResult, ignore_event
-from app.serving.admission import Place, settled
+from app.serving.admission import QueueSlot, settled
 
 router = APIRouter(prefix="/v1", tags=["openai"])
 
@@ -119,7 +119,7 @@ async def _searched(
     return searched_chat_out(head, result, include_tree=body.include_tree)
 
 
-def _place(body: ChatIn, services: Services) -> Place:
+def _place(body: ChatIn, services: Services) -> QueueSlot:
     """Whoever gives way by a priority above 0 waits in the background, as the worker does."""
     if body.priority > 0:
         note_background()

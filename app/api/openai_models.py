@@ -1,4 +1,4 @@
-"""The names of models at the OpenAI door, such as `actor`, `refiner@3` and `actor@12:bfs`."""
+"""The names of models at the OpenAI endpoint, such as `actor`, `refiner@3` and `actor@12:bfs`."""
 
 from dataclasses import dataclass, replace
 

@@ -34,12 +34,12 @@ from app.engine.base import (
 from app.errors import PromptTooLong, SparError
 from app.keys.limits import counting
 from app.search.run import WHOLE_CALL
-from app.serving.admission import Place
+from app.serving.admission import QueueSlot
 
 IMPOSSIBLE = -9999.0
 """Stands for minus infinity, which JSON has not; OpenAI and vLLM write the same number."""
 
-Report = Callable[[tuple[int, Delta]], None]
+OnChunk = Callable[[tuple[int, Delta]], None]
 
 
 def plain_calls(body: ChatIn, model: str, default_tokens: int) -> list[Call]:
@@ -75,7 +75,7 @@ async def check_length(call: Call, engine: Engine) -> None:
 
 
 async def complete_all(
-    calls: list[Call], engine: Engine, ticket: Place, report: Report | None = None
+    calls: list[Call], engine: Engine, ticket: QueueSlot, report: OnChunk | None = None
 ) -> list[Completion]:
     """Make all calls at once, when it is the ticket's turn; one error cancels the others."""
 

@@ -37,15 +37,15 @@ def node_out(node: Node, prompt_text: str) -> NodeOut:
         critique=judgment.critique if judgment else None,
         constraints=constraints_out(judgment),
         votes=votes_out(judgment),
-        first_look=_looked(judgment),
+        quick_verdict=_quick_verdict_of(judgment),
         partial=node.partial,
         completion_tokens=node.completion_tokens,
         created_ms=round(node.created_ms, 3),
     )
 
 
-def _looked(judgment: Judgment | None) -> float | None:
-    return judgment.first_look.probability if judgment and judgment.first_look else None
+def _quick_verdict_of(judgment: Judgment | None) -> float | None:
+    return judgment.quick_verdict.probability if judgment and judgment.quick_verdict else None
 
 
 def constraints_out(judgment: Judgment | None) -> list[ConstraintOut]:
@@ -105,7 +105,7 @@ def judge_out(judgment: Judgment, versions: Versions, usage: Usage) -> JudgeOut:
         accepted=judgment.accepted,
         value=judgment.value,
         votes=votes_out(judgment),
-        first_look=_looked(judgment),
+        quick_verdict=_quick_verdict_of(judgment),
         critique=judgment.critique,
         constraints=constraints_out(judgment),
         checkpoint=checkpoint_out(versions),

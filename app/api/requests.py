@@ -12,7 +12,7 @@ from app.domain.search import Budget, Mode, Sampling, SearchOptions
 from app.domain.tree import PROMPT, given_response
 from app.errors import InvalidRequest
 from app.search.base import SearchRequest
-from app.search.context_budget import response_room
+from app.search.context_budget import response_budget
 
 
 def prompt_from(body: PromptIn, services: Services, field: str = "constraints") -> Prompt:
@@ -39,7 +39,7 @@ async def search_request(
     """
     started = time.monotonic()
     prompt = prompt_from(body, services)
-    room = await response_room(
+    room = await response_budget(
         services.engine,
         prompt,
         body.mode,
@@ -67,9 +67,9 @@ async def pinned(body: CheckpointIn, services: Services) -> Versions:
 
 
 def _options(body: SearchIn, services: Services) -> SearchOptions:
-    shape = body.model_dump(exclude={"first_look"})
+    shape = body.model_dump(exclude={"quick_verdict"})
     return SearchOptions(
-        **shape, first_look=services.settings.first_look if body.first_look else None
+        **shape, quick_verdict=services.settings.quick_verdict if body.quick_verdict else None
     )
 
 

@@ -55,7 +55,7 @@ NonEmptyText = Annotated[
 JsonObject = Annotated[dict[str, Any], AfterValidator(storable_json)]
 
 
-FIRST_LOOK = (
+QUICK_VERDICT = (
     "Cast no votes where a program rejects or the verdict is clear before any critique; the"
     " server's settings say what is clear. Not used by best_of_n."
 )
@@ -117,11 +117,13 @@ class SearchIn(Schema):
     beam: int = Field(2, ge=1, le=16, description="Nodes of a level that bfs expands.")
     depth: int = Field(3, ge=1, le=16, description="Levels below the prompt.")
     votes: int = Field(5, ge=1, le=31, description="Votes per judgment.")
-    gate: float = Field(0.5, ge=0, le=1, description="Accepted means a value above this.")
+    accept_threshold: float = Field(
+        0.5, ge=0, le=1, description="Accepted means a value above this."
+    )
     early_stop: bool = Field(
         True, description="End at the first accepted node, and votes once they are decided."
     )
-    first_look: bool = Field(False, description=FIRST_LOOK)
+    quick_verdict: bool = Field(False, description=QUICK_VERDICT)
 
 
 class BudgetIn(Schema):
@@ -168,9 +170,9 @@ class GenerateIn(PromptIn):
 
 class JudgeSearchIn(Schema):
     votes: int = Field(5, ge=1, le=31)
-    gate: float = Field(0.5, ge=0, le=1)
+    accept_threshold: float = Field(0.5, ge=0, le=1)
     early_stop: bool = Field(False, description="Stop voting once the outcome is decided.")
-    first_look: bool = Field(False, description=FIRST_LOOK)
+    quick_verdict: bool = Field(False, description=QUICK_VERDICT)
 
 
 class JudgeIn(PromptIn):
@@ -186,7 +188,7 @@ class VoteOut(BaseModel):
     critique: str
 
 
-LOOKED = "P(yes) read before any critique; null where it was not read."
+QUICK_VERDICT_HELP = "P(yes) read before any critique; null where it was not read."
 
 
 class ConstraintOut(BaseModel):
@@ -228,7 +230,7 @@ class NodeOut(BaseModel):
     critique: str | None
     constraints: list[ConstraintOut]
     votes: list[VoteOut]
-    first_look: float | None = Field(None, description=LOOKED)
+    quick_verdict: float | None = Field(None, description=QUICK_VERDICT_HELP)
     partial: bool
     completion_tokens: int
     created_ms: float
@@ -253,7 +255,7 @@ class JudgeOut(BaseModel):
     accepted: bool
     value: float | None
     votes: list[VoteOut]
-    first_look: float | None = Field(None, description=LOOKED)
+    quick_verdict: float | None = Field(None, description=QUICK_VERDICT_HELP)
     critique: str
     constraints: list[ConstraintOut]
     checkpoint: CheckpointOut

@@ -26,7 +26,7 @@ Checkpoint = tuple[Role, int]
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Whole weights for the engine of a role: those of a version, in a folder, checked."""
+    """Full weights for the engine of a role: those of a version, in a folder, checked."""
 
     role: Role
     version: int
@@ -49,7 +49,7 @@ async def open_registry(
 class Registry:
     """The checkpoints of one server. Belongs to one event loop.
 
-    The engine of a role holds whole weights, the base model's or a full checkpoint's, and any
+    The engine of a role holds full weights, the base model's or a full checkpoint's, and any
     number of adapters for them. Adapters come and go beside each other; other weights need
     `replace`.
     """
@@ -94,7 +94,7 @@ class Registry:
         """Wait for the first versions."""
         await self._opened.wait()
 
-    def flip(self, versions: Versions) -> None:
+    def activate(self, versions: Versions) -> None:
         """Pin requests from now on to these versions, which must have been prepared."""
         if self._versions is not None:
             for role in Role:  # the searches that run on them keep them in use for a while
@@ -151,15 +151,15 @@ class Registry:
             if self._holds(role, versions.of(role)):
                 continue
             stored = await self._store.get(role, versions.of(role))
-            ground = await self._store.ground(stored)
-            if ground.version != self._weights[role].version:
-                async with self._store.recorded(ground):
-                    folder = await self._store.weights_folder(ground)
-                found.append(Weights(role, ground.version, folder))
+            base_checkpoint = await self._store.base_checkpoint(stored)
+            if base_checkpoint.version != self._weights[role].version:
+                async with self._store.recorded(base_checkpoint):
+                    folder = await self._store.weights_folder(base_checkpoint)
+                found.append(Weights(role, base_checkpoint.version, folder))
         return found
 
     async def replace(self, needed: Sequence[Weights], versions: Versions) -> None:
-        """Exchange weights, and flip to these versions: all of it, or what served serves on.
+        """Exchange weights, and activate these versions: all of it, or what served serves on.
 
         Nobody may be using the engine meanwhile. Raises as `prepare` does; when the engine cannot
         even go back, `intact` is false afterwards.
@@ -173,7 +173,7 @@ class Registry:
         except SparError:
             await self._go_back(before)
             raise
-        self.flip(versions)
+        self.activate(versions)
 
     async def retire(self, kept: Set[Checkpoint], idle_seconds: float) -> None:
         """Unload what is neither kept, nor served, nor was asked for in so many seconds.
@@ -226,11 +226,12 @@ class Registry:
             held = self._weights[role]
             async with self._store.recorded(stored):
                 self._store.check_kind(stored)
-                ground = await self._store.ground(stored)
-                if ground.version != held.version:
+                base_checkpoint = await self._store.base_checkpoint(stored)
+                if base_checkpoint.version != held.version:
                     raise Conflict(
                         f"{served_name(role, version)} cannot be asked for now: it needs the"
-                        f" weights of {served_name(role, ground.version)}, and the engine holds"
+                        f" weights of {served_name(role, base_checkpoint.version)}, and the engine"
+                        " holds"
                         f" those of {served_name(role, held.version)}"
                     )
                 folder = await self._store.adapter_folder(stored, held.folder)

@@ -184,16 +184,16 @@ class CheckpointStore:
             raise NotFound(f"there is no checkpoint {served_name(role, version)}")
         return stored
 
-    async def ground(self, stored: StoredCheckpoint) -> StoredCheckpoint:
-        """The checkpoint whose whole weights a checkpoint needs; see `CheckpointRepository.ground`.
+    async def base_checkpoint(self, stored: StoredCheckpoint) -> StoredCheckpoint:
+        """The checkpoint whose full weights a checkpoint needs, itself if it is full.
 
         Raises `CheckpointRefused` and `DatabaseError`.
         """
         async with self._database.session() as session:
-            ground = await CheckpointRepository(session).ground(stored)
-        if ground is None:
+            base_checkpoint = await CheckpointRepository(session).base_checkpoint(stored)
+        if base_checkpoint is None:
             raise CheckpointRefused("what it was trained on is not recorded")
-        return ground
+        return base_checkpoint
 
     async def adapter_folder(self, stored: StoredCheckpoint, weights: Path) -> Path:
         """The folder of an adapter for these weights, checked. Raises `CheckpointRefused`."""

@@ -1,4 +1,4 @@
-"""Talking to a server's admin door."""
+"""Talking to a server's admin endpoint."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ SAMPLES_PER_PAGE = 200
 
 
 class Admin(Client):
-    """Calls to the admin door of one server; raises the errors of `Client`."""
+    """Calls to the admin endpoint of one server; raises the errors of `Client`."""
 
     def queue(self, request: BaseModel) -> JsonObject:
         """Queue an iteration."""

@@ -59,8 +59,8 @@ def judge(  # noqa: PLR0913 - one parameter per option
     response_file: options.ResponseFile = None,
     constraint: options.Constraints = None,
     votes: options.Votes = None,
-    gate: options.Gate = None,
-    first_look: options.FirstLook = None,
+    accept_threshold: options.AcceptThreshold = None,
+    quick_verdict: options.QuickVerdict = None,
     seed: options.Seed = None,
     as_json: options.Json = False,
     url: options.Url = options.DEFAULT_URL,
@@ -74,7 +74,9 @@ def judge(  # noqa: PLR0913 - one parameter per option
         "prompt": read_prompt(prompt),
         "response": read_response(response, response_file),
         "constraints": parse_constraints(constraint),
-        "search": given(votes=votes, gate=gate, first_look=first_look),
+        "search": given(
+            votes=votes, accept_threshold=accept_threshold, quick_verdict=quick_verdict
+        ),
         **given(seed=seed),
     }
     ask.judge(url, checked(JudgeIn, body), as_json=as_json)

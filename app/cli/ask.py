@@ -45,8 +45,8 @@ def judge(url: str, request: JudgeIn, *, as_json: bool) -> None:
         judgment = client.read(JudgeOut, raw)
     console = out()
     console.print(verdict(judgment.accepted, judgment.value))
-    if judgment.first_look is not None:
-        console.print(f"P(yes) at first look: {judgment.first_look:.2f}", style="dim")
+    if judgment.quick_verdict is not None:
+        console.print(f"P(yes) at quick verdict: {judgment.quick_verdict:.2f}", style="dim")
     if judgment.votes:
         console.print(draw_votes(judgment.votes))
     if judgment.constraints:

@@ -28,7 +28,7 @@ _STYLES = {
 
 def draw_checkpoints(checkpoints: Sequence[VersionOut]) -> RenderableType:
     """Versions, one line each, then why some of them could not be loaded."""
-    table = new_table("Version", "Serves", "Status", "Kind", "From", "Iteration")
+    table = new_table("Version", "Serves", "Status", "IterationKind", "From", "Iteration")
     errors = Text(style="red")
     for one in checkpoints:
         name = served_name(one.role, one.version)
@@ -140,7 +140,7 @@ class RoleReport(BaseModel):
     others: list[Comparison]
 
 
-class Report(BaseModel):
+class GateReport(BaseModel):
     """What the gate measured, whom it promoted, and why."""
 
     promoted: list[Role]
@@ -198,7 +198,7 @@ def draw_outcome(iteration: IterationOut) -> RenderableType:
 def draw_report(report: Any) -> RenderableType:
     """The gate's figures as a table, and its reasons; as JSON where they are of another kind."""
     try:
-        read = Report.model_validate(report)
+        read = GateReport.model_validate(report)
     except ValidationError:
         return Text(clean(json.dumps(report, indent=2, ensure_ascii=False)))
     table = new_table("Role", "Measured", "Before", "Now", "Difference", "95 %", "n")

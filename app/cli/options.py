@@ -127,7 +127,9 @@ Branch = Annotated[int | None, _search("Children per expanded node.", _DEFAULT.b
 Beam = Annotated[int | None, _search("Nodes of a level that bfs expands.", _DEFAULT.beam)]
 Depth = Annotated[int | None, _search("Levels below the prompt.", _DEFAULT.depth)]
 Votes = Annotated[int | None, _search("Votes per judgment.", _DEFAULT.votes)]
-Gate = Annotated[float | None, _search("Accepted means a value above this.", _DEFAULT.gate)]
+AcceptThreshold = Annotated[
+    float | None, _search("Accepted means a value above this.", _DEFAULT.accept_threshold)
+]
 EarlyStop = Annotated[
     bool | None,
     typer.Option(
@@ -136,10 +138,10 @@ EarlyStop = Annotated[
         rich_help_panel=_SEARCH,
     ),
 ]
-FirstLook = Annotated[
+QuickVerdict = Annotated[
     bool | None,
     typer.Option(
-        "--first-look/--no-first-look",
+        "--quick-verdict/--no-quick-verdict",
         help="Cast no votes where a program rejects or the verdict is clear at once.",
         rich_help_panel=_SEARCH,
     ),
@@ -183,9 +185,9 @@ class Search:
     beam: Beam = None
     depth: Depth = None
     votes: Votes = None
-    gate: Gate = None
+    accept_threshold: AcceptThreshold = None
     early_stop: EarlyStop = None
-    first_look: FirstLook = None
+    quick_verdict: QuickVerdict = None
 
 
 _OPTIONS = {

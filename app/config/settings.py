@@ -22,7 +22,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from app.domain.checkpoint import Role
 from app.domain.dtype import Dtype
 from app.domain.iteration import PRESETS
-from app.domain.search import FirstLook
+from app.domain.search import QuickVerdictRule
 from app.errors import ConfigurationError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -239,17 +239,17 @@ class Settings(BaseSettings):
     response_top_p: float = Field(0.9, gt=0, le=1, description="Default top-p of responses.")
     vote_temperature: Temperature = Field(0.7, description="Temperature of votes.")
     critique_tokens: PositiveInt = Field(64, description="Length limit of one vote's critique.")
-    first_look_low: Fraction = Field(
-        0.1, description="With `search.first_look`, a P(yes) below this rejects without votes."
+    quick_verdict_low: Fraction = Field(
+        0.1, description="With `search.quick_verdict`, a P(yes) below this rejects without votes."
     )
-    first_look_high: Fraction = Field(
+    quick_verdict_high: Fraction = Field(
         0.9,
         validate_default=True,
-        description="With `search.first_look`, a P(yes) of this or more accepts without votes.",
+        description="With `search.quick_verdict`, a P(yes) of this or more accepts without votes.",
     )
-    first_look_critiques: bool = Field(
+    quick_verdict_critiques: bool = Field(
         False,
-        description="With `search.first_look`, write a critique before a response is rewritten that"
+        description="With `search.quick_verdict`, write a critique before rewriting a response that"
         " only a program rejected; otherwise the program's finding has to do.",
     )
     refine_temperature: Temperature = Field(0.7, description="Temperature of refinements.")
@@ -333,18 +333,20 @@ class Settings(BaseSettings):
             )
         return self
 
-    @field_validator("first_look_high")
+    @field_validator("quick_verdict_high")
     @classmethod
     def _not_below_low(cls, high: float, info: ValidationInfo) -> float:
-        low = info.data.get("first_look_low", 0.0)
+        low = info.data.get("quick_verdict_low", 0.0)
         if high < low:
-            raise ValueError(f"it must not be below first_look_low, which is {low}")
+            raise ValueError(f"it must not be below quick_verdict_low, which is {low}")
         return high
 
     @property
-    def first_look(self) -> FirstLook:
-        """What a first look decides, for the searches that ask for one."""
-        return FirstLook(self.first_look_low, self.first_look_high, self.first_look_critiques)
+    def quick_verdict(self) -> QuickVerdictRule:
+        """What a quick verdict decides, for the searches that ask for one."""
+        return QuickVerdictRule(
+            self.quick_verdict_low, self.quick_verdict_high, self.quick_verdict_critiques
+        )
 
     @property
     def remote_engines(self) -> Mapping[Role, tuple[str, ...]]:

@@ -9,17 +9,17 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from app.constraints import ifbench, ifeval, json_schema, pattern
-from app.constraints.kinds import Kind, Kwargs
+from app.constraints.kinds import ConstraintKind, Kwargs
 from app.domain.prompt import Constraint
 from app.errors import InvalidRequest
 
-KINDS: Mapping[str, Kind] = {
+KINDS: Mapping[str, ConstraintKind] = {
     kind.id: kind for kind in (*ifeval.KINDS, *ifbench.KINDS, json_schema.KIND, pattern.KIND)
 }
 
 
 @dataclass(frozen=True, slots=True)
-class ConstraintKind:
+class CatalogueEntry:
     """One kind as users see it; `kwargs` maps each argument to its JSON Schema.
 
     An argument without a `default` in its schema is required.
@@ -30,12 +30,12 @@ class ConstraintKind:
     kwargs: Mapping[str, Mapping[str, Any]]
 
 
-def catalogue() -> list[ConstraintKind]:
+def catalogue() -> list[CatalogueEntry]:
     """All kinds, IFEval's first."""
-    return [ConstraintKind(kind.id, kind.description, _kwargs(kind)) for kind in KINDS.values()]
+    return [CatalogueEntry(kind.id, kind.description, _kwargs(kind)) for kind in KINDS.values()]
 
 
-def _kwargs(kind: Kind) -> dict[str, dict[str, Any]]:
+def _kwargs(kind: ConstraintKind) -> dict[str, dict[str, Any]]:
     properties = kind.kwargs.model_json_schema()["properties"]
     return {
         name: {key: value for key, value in schema.items() if key != "title"}

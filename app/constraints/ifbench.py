@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from app.constraints.kinds import Count, Kind, Kwargs, Phrase, Positive
+from app.constraints.kinds import ConstraintKind, Count, Kwargs, Phrase, Positive
 
 Percentage = Annotated[int, Field(ge=0, le=100)]
 
@@ -83,64 +83,84 @@ class RepeatedSpan(Kwargs):
 
 
 KINDS = (
-    Kind("count:word_count_range", "The number of words lies in a range.", WordRange),
-    Kind("count:unique_word_count", "At least N different words.", CapitalN),
-    Kind("count:conjunctions", "At least so many coordinating conjunctions.", SmallN),
-    Kind("count:person_names", "At least N different first names from a list.", CapitalN),
-    Kind("count:numbers", "Exactly N numbers.", CapitalN),
-    Kind("count:punctuation", "Every standard punctuation mark, the interrobang (?!) too."),
-    Kind("count:words_japanese", "Every Nth word is Japanese.", EveryN),
-    Kind("count:pronouns", "At least N pronouns.", CapitalN),
-    Kind("count:keywords_multiple", "Five keywords 1, 2, 3, 5 and 7 times.", FiveKeywords),
-    Kind("ratio:sentence_type", "Two statements to each question."),
-    Kind("ratio:sentence_balance", "As many statements as questions as exclamations."),
-    Kind("ratio:overlap", "A share of trigrams in common with a text, within 2%.", Overlap),
-    Kind("ratio:sentence_words", "Three sentences of equal length and of different words."),
-    Kind("words:alphabet", "Each word starts with the next letter of the alphabet."),
-    Kind("words:vowel", "One paragraph of only three kinds of vowels."),
-    Kind("words:consonants", "Each word has two consonants in a row."),
-    Kind("words:palindrome", "At least 10 palindromes of 5 or more letters."),
-    Kind("words:prime_lengths", "The length of every word is a prime number."),
-    Kind("words:repeats", "No word appears more than so many times.", SmallN),
-    Kind("words:odd_even_syllables", "Words of odd and even syllable counts take turns."),
-    Kind("words:last_first", "Each sentence starts with the last word of the one before."),
-    Kind("words:paragraph_last_first", "Each paragraph ends with the word it starts with."),
-    Kind("words:no_consecutive", "No two words in a row start with the same letter."),
-    Kind(
+    ConstraintKind("count:word_count_range", "The number of words lies in a range.", WordRange),
+    ConstraintKind("count:unique_word_count", "At least N different words.", CapitalN),
+    ConstraintKind("count:conjunctions", "At least so many coordinating conjunctions.", SmallN),
+    ConstraintKind("count:person_names", "At least N different first names from a list.", CapitalN),
+    ConstraintKind("count:numbers", "Exactly N numbers.", CapitalN),
+    ConstraintKind(
+        "count:punctuation", "Every standard punctuation mark, the interrobang (?!) too."
+    ),
+    ConstraintKind("count:words_japanese", "Every Nth word is Japanese.", EveryN),
+    ConstraintKind("count:pronouns", "At least N pronouns.", CapitalN),
+    ConstraintKind(
+        "count:keywords_multiple", "Five keywords 1, 2, 3, 5 and 7 times.", FiveKeywords
+    ),
+    ConstraintKind("ratio:sentence_type", "Two statements to each question."),
+    ConstraintKind("ratio:sentence_balance", "As many statements as questions as exclamations."),
+    ConstraintKind(
+        "ratio:overlap", "A share of trigrams in common with a text, within 2%.", Overlap
+    ),
+    ConstraintKind(
+        "ratio:sentence_words", "Three sentences of equal length and of different words."
+    ),
+    ConstraintKind("words:alphabet", "Each word starts with the next letter of the alphabet."),
+    ConstraintKind("words:vowel", "One paragraph of only three kinds of vowels."),
+    ConstraintKind("words:consonants", "Each word has two consonants in a row."),
+    ConstraintKind("words:palindrome", "At least 10 palindromes of 5 or more letters."),
+    ConstraintKind("words:prime_lengths", "The length of every word is a prime number."),
+    ConstraintKind("words:repeats", "No word appears more than so many times.", SmallN),
+    ConstraintKind("words:odd_even_syllables", "Words of odd and even syllable counts take turns."),
+    ConstraintKind(
+        "words:last_first", "Each sentence starts with the last word of the one before."
+    ),
+    ConstraintKind(
+        "words:paragraph_last_first", "Each paragraph ends with the word it starts with."
+    ),
+    ConstraintKind("words:no_consecutive", "No two words in a row start with the same letter."),
+    ConstraintKind(
         "words:keywords_specific_position",
         "The mth word of the nth sentence is a keyword.",
         KeywordPosition,
     ),
-    Kind("words:words_position", "The second and second to last word are a keyword.", Keyword),
-    Kind("sentence:alliteration_increment", "Each sentence has a longer alliteration."),
-    Kind("sentence:keyword", "The Nth sentence contains a word.", SentenceKeyword),
-    Kind("sentence:increment", "Each sentence is so many words longer.", SmallN),
-    Kind("format:parentheses", "Parentheses nested at least 5 levels deep."),
-    Kind("format:quotes", "Quotes nested at least 3 levels deep, double and single in turn."),
-    Kind("format:options", "One of the options and nothing else.", Options),
-    Kind("format:newline", "Each word is on a line of its own."),
-    Kind("format:emoji", "Every sentence ends with an emoji."),
-    Kind("format:line_indent", "Each line is indented further than the one before."),
-    Kind("format:quote_unquote", "Every quoted phrase is followed by an explanation."),
-    Kind("format:list", "A list with a separator for bullet points.", Separator),
-    Kind("format:thesis", "Each section begins with a thesis in HTML italics."),
-    Kind("format:sub-bullets", "Bullet points (*), each with a sub-bullet point (-)."),
-    Kind("format:no_bullets_bullets", "Two sentences, then two bullet points (*)."),
-    Kind("format:title_case", "Title case throughout."),
-    Kind("format:output_template", "The template My Answer, My Conclusion, Future Outlook."),
-    Kind("format:no_whitespace", "No whitespace."),
-    Kind("repeat:repeat_change", "The request with its first word changed.", Repeated),
-    Kind("repeat:repeat_simple", "Only the sentence that asks for this."),
-    Kind("repeat:repeat_span", "Words n_start to n_end of the request.", RepeatedSpan),
-    Kind("custom:multiples", "The multiples of 7 from 10 to 50."),
-    Kind("custom:mcq_count_length", "4 multiple choice questions of growing length."),
-    Kind("custom:reverse_newline", "The countries of Africa, last to first, one a line."),
-    Kind("custom:word_reverse", "The national symbol of the US, words reversed."),
-    Kind("custom:character_reverse", "The national symbol of the US, letters reversed."),
-    Kind("custom:sentence_alphabet", "A story of 26 sentences from A to Z."),
-    Kind("custom:european_capitals_sort", "Northern European capitals, by latitude."),
-    Kind("custom:csv_city", "A CSV table of 7 rows about cities."),
-    Kind("custom:csv_special_character", "A CSV table of 14 rows with a special character."),
-    Kind("custom:csv_quotes", "A tab-separated table of 3 rows, every field quoted."),
-    Kind("custom:date_format_list", "Dates of Napoleon's battles as YYYY-MM-DD."),
+    ConstraintKind(
+        "words:words_position", "The second and second to last word are a keyword.", Keyword
+    ),
+    ConstraintKind("sentence:alliteration_increment", "Each sentence has a longer alliteration."),
+    ConstraintKind("sentence:keyword", "The Nth sentence contains a word.", SentenceKeyword),
+    ConstraintKind("sentence:increment", "Each sentence is so many words longer.", SmallN),
+    ConstraintKind("format:parentheses", "Parentheses nested at least 5 levels deep."),
+    ConstraintKind(
+        "format:quotes", "Quotes nested at least 3 levels deep, double and single in turn."
+    ),
+    ConstraintKind("format:options", "One of the options and nothing else.", Options),
+    ConstraintKind("format:newline", "Each word is on a line of its own."),
+    ConstraintKind("format:emoji", "Every sentence ends with an emoji."),
+    ConstraintKind("format:line_indent", "Each line is indented further than the one before."),
+    ConstraintKind("format:quote_unquote", "Every quoted phrase is followed by an explanation."),
+    ConstraintKind("format:list", "A list with a separator for bullet points.", Separator),
+    ConstraintKind("format:thesis", "Each section begins with a thesis in HTML italics."),
+    ConstraintKind("format:sub-bullets", "Bullet points (*), each with a sub-bullet point (-)."),
+    ConstraintKind("format:no_bullets_bullets", "Two sentences, then two bullet points (*)."),
+    ConstraintKind("format:title_case", "Title case throughout."),
+    ConstraintKind(
+        "format:output_template", "The template My Answer, My Conclusion, Future Outlook."
+    ),
+    ConstraintKind("format:no_whitespace", "No whitespace."),
+    ConstraintKind("repeat:repeat_change", "The request with its first word changed.", Repeated),
+    ConstraintKind("repeat:repeat_simple", "Only the sentence that asks for this."),
+    ConstraintKind("repeat:repeat_span", "Words n_start to n_end of the request.", RepeatedSpan),
+    ConstraintKind("custom:multiples", "The multiples of 7 from 10 to 50."),
+    ConstraintKind("custom:mcq_count_length", "4 multiple choice questions of growing length."),
+    ConstraintKind("custom:reverse_newline", "The countries of Africa, last to first, one a line."),
+    ConstraintKind("custom:word_reverse", "The national symbol of the US, words reversed."),
+    ConstraintKind("custom:character_reverse", "The national symbol of the US, letters reversed."),
+    ConstraintKind("custom:sentence_alphabet", "A story of 26 sentences from A to Z."),
+    ConstraintKind("custom:european_capitals_sort", "Northern European capitals, by latitude."),
+    ConstraintKind("custom:csv_city", "A CSV table of 7 rows about cities."),
+    ConstraintKind(
+        "custom:csv_special_character", "A CSV table of 14 rows with a special character."
+    ),
+    ConstraintKind("custom:csv_quotes", "A tab-separated table of 3 rows, every field quoted."),
+    ConstraintKind("custom:date_format_list", "Dates of Napoleon's battles as YYYY-MM-DD."),
 )

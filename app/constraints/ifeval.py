@@ -5,7 +5,16 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from app.constraints.kinds import Count, Kind, Kwargs, Language, Phrase, Positive, Relation, Words
+from app.constraints.kinds import (
+    ConstraintKind,
+    Count,
+    Kwargs,
+    Language,
+    Phrase,
+    Positive,
+    Relation,
+    Words,
+)
 
 WholeWord = Annotated[Phrase, StringConstraints(pattern=r"^\w(.*\w)?$")]
 Letter = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]$")]
@@ -148,72 +157,74 @@ class CapitalWordFrequency(Kwargs):
 
 
 KINDS = (
-    Kind("keywords:existence", "Every keyword appears.", Existence),
-    Kind("keywords:frequency", "A keyword appears so many times.", Frequency),
-    Kind("keywords:forbidden_words", "None of the words appears.", ForbiddenWords),
-    Kind("keywords:letter_frequency", "A letter appears so many times.", LetterFrequency),
-    Kind(
+    ConstraintKind("keywords:existence", "Every keyword appears.", Existence),
+    ConstraintKind("keywords:frequency", "A keyword appears so many times.", Frequency),
+    ConstraintKind("keywords:forbidden_words", "None of the words appears.", ForbiddenWords),
+    ConstraintKind("keywords:letter_frequency", "A letter appears so many times.", LetterFrequency),
+    ConstraintKind(
         "language:response_language",
         "The whole response is in one language.",
         ResponseLanguage,
     ),
-    Kind("length_constraints:number_sentences", "So many sentences.", NumberSentences),
-    Kind(
+    ConstraintKind("length_constraints:number_sentences", "So many sentences.", NumberSentences),
+    ConstraintKind(
         "length_constraints:number_paragraphs",
         "Exactly so many paragraphs, separated by ***.",
         NumberParagraphs,
     ),
-    Kind("length_constraints:number_words", "So many words.", NumberWords),
-    Kind(
+    ConstraintKind("length_constraints:number_words", "So many words.", NumberWords),
+    ConstraintKind(
         "length_constraints:nth_paragraph_first_word",
         "Exactly so many paragraphs, separated by a blank line; one of them starts with a word.",
         ParagraphFirstWord,
     ),
-    Kind(
+    ConstraintKind(
         "detectable_content:number_placeholders",
         "At least so many placeholders in square brackets, like [address].",
         NumberPlaceholders,
     ),
-    Kind(
+    ConstraintKind(
         "detectable_content:postscript",
         "A postscript that starts with a marker.",
         Postscript,
     ),
-    Kind(
+    ConstraintKind(
         "detectable_format:number_bullet_lists",
         "Exactly so many bullet points, each a line that starts with * or -.",
         NumberBullets,
     ),
-    Kind(
+    ConstraintKind(
         "detectable_format:constrained_response",
         'Contains "My answer is yes.", "My answer is no." or "My answer is maybe."',
     ),
-    Kind(
+    ConstraintKind(
         "detectable_format:number_highlighted_sections",
         "At least so many highlighted parts, like *this*.",
         NumberHighlights,
     ),
-    Kind(
+    ConstraintKind(
         "detectable_format:multiple_sections",
         "At least so many sections, each marked by a word and a number, like Section 1.",
         MultipleSections,
     ),
-    Kind("detectable_format:json_format", "The whole response is JSON."),
-    Kind("detectable_format:title", "A title in double angle brackets, like <<title>>."),
-    Kind("combination:two_responses", "Two different responses, separated by ******."),
-    Kind(
+    ConstraintKind("detectable_format:json_format", "The whole response is JSON."),
+    ConstraintKind("detectable_format:title", "A title in double angle brackets, like <<title>>."),
+    ConstraintKind("combination:two_responses", "Two different responses, separated by ******."),
+    ConstraintKind(
         "combination:repeat_prompt",
         "The request is repeated word for word, then answered.",
         RepeatPrompt,
     ),
-    Kind("startend:end_checker", "The response ends with a phrase.", EndPhrase),
-    Kind(
+    ConstraintKind("startend:end_checker", "The response ends with a phrase.", EndPhrase),
+    ConstraintKind(
         "change_case:capital_word_frequency",
         "So many words in all capitals.",
         CapitalWordFrequency,
     ),
-    Kind("change_case:english_capital", "English, in capital letters only."),
-    Kind("change_case:english_lowercase", "English, in lowercase letters only."),
-    Kind("punctuation:no_comma", "No commas."),
-    Kind("startend:quotation", "The whole response is wrapped in double quotation marks."),
+    ConstraintKind("change_case:english_capital", "English, in capital letters only."),
+    ConstraintKind("change_case:english_lowercase", "English, in lowercase letters only."),
+    ConstraintKind("punctuation:no_comma", "No commas."),
+    ConstraintKind(
+        "startend:quotation", "The whole response is wrapped in double quotation marks."
+    ),
 )

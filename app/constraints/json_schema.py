@@ -17,7 +17,7 @@ from referencing import Resource
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012, EMPTY_REGISTRY, Schema
 
-from app.constraints.kinds import Kind, Kwargs, Verdict
+from app.constraints.kinds import ConstraintKind, Kwargs, Verdict
 from app.constraints.wording import shorten
 
 MAX_DEPTH = 64
@@ -81,7 +81,7 @@ class JsonSchema(Kwargs):
     body: Annotated[dict[str, Any], AfterValidator(_sound)] = Field(alias="schema")
 
 
-KIND = Kind(
+KIND = ConstraintKind(
     "json_schema",
     "The whole response is JSON (a ```json fence is allowed) that follows a JSON Schema.",
     JsonSchema,

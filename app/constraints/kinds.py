@@ -28,7 +28,7 @@ class NoKwargs(Kwargs):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ConstraintKind:
     """One kind of constraint."""
 
     id: str

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import regex
 from pydantic import AfterValidator, Field, StringConstraints
 
-from app.constraints.kinds import Kind, Kwargs, Verdict
+from app.constraints.kinds import ConstraintKind, Kwargs, Verdict
 from app.constraints.wording import quoted
 
 MAX_LENGTH = 4096
@@ -29,7 +29,7 @@ class Regex(Kwargs):
     flags: Annotated[str, StringConstraints(pattern=r"^[imsx]{0,4}$")] = ""
 
 
-KIND = Kind(
+KIND = ConstraintKind(
     "regex",
     "A regular expression is found in the response, or (fullmatch) matches the whole of it.",
     Regex,

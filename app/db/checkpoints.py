@@ -150,8 +150,8 @@ class CheckpointRepository:
         of = CheckpointRow.role == role, CheckpointRow.version == version
         return next(iter(await self._read(_checkpoints().where(*of))), None)
 
-    async def ground(self, stored: StoredCheckpoint) -> StoredCheckpoint | None:
-        """The checkpoint whose whole weights a checkpoint needs: itself, unless it is an adapter.
+    async def base_checkpoint(self, stored: StoredCheckpoint) -> StoredCheckpoint | None:
+        """The checkpoint whose full weights a checkpoint needs: itself, unless it is an adapter.
 
         An adapter goes back, over those it continues, to full weights or the base model; None
         where what is recorded leads to neither.

@@ -13,7 +13,15 @@ from ulid import ULID
 from app.db.session import insert_new
 from app.db.tables import ItemRow, IterationRow, SampleRow, StageRow, TrainingStepRow
 from app.domain.checkpoint import Role, Versions
-from app.domain.iteration import STAGES, IterationOptions, Kind, Policy, SampleKind, Stage, Status
+from app.domain.iteration import (
+    STAGES,
+    IterationKind,
+    IterationOptions,
+    Policy,
+    SampleKind,
+    Stage,
+    Status,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +165,7 @@ class StoredIteration:
     """
 
     id: str
-    kind: Kind
+    kind: IterationKind
     status: Status
     stage: Stage | None
     stages: tuple[StoredStage, ...]
@@ -180,7 +188,7 @@ class NewIteration:
     preset: str
     options: IterationOptions
     promote: Policy = Policy.GATE
-    kind: Kind = Kind.SELF_PLAY
+    kind: IterationKind = IterationKind.SELF_PLAY
     idempotency_key: str | None = None
 
 
@@ -405,7 +413,7 @@ def _stage(row: StageRow) -> StoredStage:
 class IterationCounts:
     """Iterations by kind and status, and their stages by name and status; absent means none."""
 
-    iterations: Mapping[tuple[Kind, Status], int]
+    iterations: Mapping[tuple[IterationKind, Status], int]
     stages: Mapping[tuple[Stage, Status], int]
 
 

@@ -14,7 +14,7 @@ from ulid import ULID
 from app.db.session import insert_new
 from app.db.tables import NodeRow, SearchRow, VoteRow
 from app.domain.checkpoint import Versions
-from app.domain.judgment import ConstraintResult, Judgment, Look, Vote
+from app.domain.judgment import ConstraintResult, Judgment, QuickVerdict, Vote
 from app.domain.prompt import Constraint, Message
 from app.domain.search import Mode, StopReason, Usage
 from app.domain.tree import Node
@@ -132,7 +132,7 @@ def stored_search(
     row: SearchRow, nodes: Iterable[NodeRow], votes: Iterable[VoteRow]
 ) -> StoredSearch:
     """The whole search; `nodes` by id, `votes` of each node by position."""
-    gate: float = row.options["search"]["gate"]
+    accept_threshold: float = row.options["search"]["accept_threshold"]
     cast: defaultdict[int, list[Vote]] = defaultdict(list)
     for vote in votes:
         cast[vote.node_id].append(Vote(vote.verdict, vote.probability, vote.critique))
@@ -144,7 +144,7 @@ def stored_search(
         critique=row.critique,
         results=_results(row.results),
         best_node=row.best_node,
-        nodes=tuple(_node(node, cast[node.node_id], gate) for node in nodes),
+        nodes=tuple(_node(node, cast[node.node_id], accept_threshold) for node in nodes),
     )
 
 
@@ -169,18 +169,18 @@ def _judgment_columns(judgment: Judgment | None, constraints: str) -> Row:
 
 
 def _look_columns(judgment: Judgment | None) -> Row:
-    look = judgment.first_look if judgment else None
+    look = judgment.quick_verdict if judgment else None
     return {
-        "first_look": look.probability if look else None,
+        "quick_verdict": look.probability if look else None,
         "late_critique": judgment.late_critique if judgment else None,
     }
 
 
-def _look(row: NodeRow, votes: Sequence[Vote]) -> Look | None:
-    """A first look; it was taken only after every constraint was found to be met."""
-    if row.first_look is None:
+def _look(row: NodeRow, votes: Sequence[Vote]) -> QuickVerdict | None:
+    """A quick verdict; it was taken only after every constraint was found to be met."""
+    if row.quick_verdict is None:
         return None
-    return Look(row.first_look, None if votes else row.accepted)
+    return QuickVerdict(row.quick_verdict, None if votes else row.accepted)
 
 
 # Not dataclasses.asdict: it copies `kwargs` deeply, and takes only plain dicts apart.
@@ -201,11 +201,15 @@ def _results(stored: Iterable[Row]) -> tuple[ConstraintResult, ...]:
     return tuple(ConstraintResult(**one) for one in stored)
 
 
-def _node(row: NodeRow, votes: Sequence[Vote], gate: float) -> Node:
+def _node(row: NodeRow, votes: Sequence[Vote], accept_threshold: float) -> Node:
     judgment = None
     if row.accepted is not None:
         judgment = Judgment(
-            tuple(votes), _results(row.constraints), gate, _look(row, votes), row.late_critique
+            tuple(votes),
+            _results(row.constraints),
+            accept_threshold,
+            _look(row, votes),
+            row.late_critique,
         )
     return Node(
         id=row.node_id,

@@ -9,7 +9,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from app.db.types import StorableJSON, StorableText, UtcDateTime
 from app.domain.checkpoint import CheckpointKind, CheckpointStatus, PromotionCause, Role
-from app.domain.iteration import Kind, Policy, SampleKind, Source, Stage, Status
+from app.domain.iteration import IterationKind, Policy, SampleKind, Source, Stage, Status
 from app.domain.search import Mode, StopReason
 from app.domain.tree import NodeKind
 
@@ -176,7 +176,7 @@ class IterationRow(Base):
     __table_args__ = (sa.UniqueConstraint("idempotency_key"),)
 
     id: Mapped[str] = mapped_column(StorableText(ULID_LENGTH), primary_key=True)
-    kind: Mapped[Kind]
+    kind: Mapped[IterationKind]
     status: Mapped[Status] = mapped_column(index=True)
     stage: Mapped[Stage | None]
     preset: Mapped[str]
@@ -414,7 +414,7 @@ class NodeRow(Base):
     value: Mapped[float | None]
     accepted: Mapped[bool | None]
     critique: Mapped[str | None]
-    first_look: Mapped[float | None]
+    quick_verdict: Mapped[float | None]
     late_critique: Mapped[str | None]
     constraints: Mapped[Any]
     partial: Mapped[bool]

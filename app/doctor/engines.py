@@ -16,7 +16,7 @@ from app.keys.policy import is_loopback
 from app.model_files.resolve import default_model_folder, resolve_model
 
 PATIENCE_SECONDS = 1.5
-_NO_SUCH_DOOR = (httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED)
+_NO_SUCH_ENDPOINT = (httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED)
 _ASKS_FOR_A_KEY = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
 _AT_ONCE = 16
 
@@ -57,7 +57,7 @@ def engine(url: str, model: str | None, key: str | None) -> Finding:
 
 def _examined(client: httpx.Client, base: str, model: str | None) -> Finding:
     health = client.get("/health").status_code
-    if not httpx.codes.is_success(health) and health not in _NO_SUCH_DOOR:
+    if not httpx.codes.is_success(health) and health not in _NO_SUCH_ENDPOINT:
         return fail("engine", f"{base}/health answers {health}", "read its log; start it again")
     listed = client.get("/v1/models")
     if listed.status_code in _ASKS_FOR_A_KEY:
@@ -72,7 +72,7 @@ def _examined(client: httpx.Client, base: str, model: str | None) -> Finding:
     if names.isdisjoint(wanted):
         words = f"{base} serves {shown}, and SPAR_MODEL is {wanted[0]}"
         return warn("engine", words, "set SPAR_MODEL to what it serves, unless both are the same")
-    if client.post("/v1/load_lora_adapter", json={}).status_code in _NO_SUCH_DOOR:
+    if client.post("/v1/load_lora_adapter", json={}).status_code in _NO_SUCH_ENDPOINT:
         words = f"{base} takes no adapters while it runs"
         fix = "start it with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=1"
         return warn("engine", words, fix)

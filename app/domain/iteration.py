@@ -26,7 +26,7 @@ class Stage(StrEnum):
     PROMOTE = "promote"
 
 
-class Kind(StrEnum):
+class IterationKind(StrEnum):
     """What the training data of an iteration comes from.
 
     Self-play makes it (SPaR's iterations); a bootstrap takes conversations that people provide
@@ -86,9 +86,15 @@ class SampleKind(StrEnum):
     CONVERSATION = "conversation"
 
 
-STAGES: dict[Kind, tuple[Stage, ...]] = {
-    Kind.SELF_PLAY: tuple(Stage),
-    Kind.BOOTSTRAP: (Stage.PROMPTS, Stage.BUILD, Stage.TRAIN, Stage.EVALUATE, Stage.PROMOTE),
+STAGES: dict[IterationKind, tuple[Stage, ...]] = {
+    IterationKind.SELF_PLAY: tuple(Stage),
+    IterationKind.BOOTSTRAP: (
+        Stage.PROMPTS,
+        Stage.BUILD,
+        Stage.TRAIN,
+        Stage.EVALUATE,
+        Stage.PROMOTE,
+    ),
 }
 """The stages each kind of iteration runs; a bootstrap needs prompts only to be evaluated on."""
 
@@ -115,14 +121,14 @@ class DataOptions(_Options):
     ties: int = Field(3, ge=0, description="How often a tied judgment is made again.")
     refine: bool = Field(
         True,
-        description="Repair rejected responses; without it only `own_pairs` make preference pairs.",
+        description="Repair rejected responses; without it only `on_policy_pairs` make pairs.",
     )
     mode: Mode = Field(Mode.BFS, description="The search that repairs rejected responses.")
     branch: PositiveInt = Field(3, description="Children per expanded node.")
     beam: PositiveInt = Field(2, description="Nodes of a level that bfs expands.")
     depth: PositiveInt = Field(3, description="Levels of rewrites below the rejected response.")
-    gate: Fraction = Field(0.5, description="Accepted means a value above this.")
-    own_pairs: int = Field(
+    accept_threshold: Fraction = Field(0.5, description="Accepted means a value above this.")
+    on_policy_pairs: int = Field(
         0,
         ge=0,
         description="Most preference pairs per prompt of the actor's own accepted and rejected"
@@ -147,7 +153,7 @@ class DataOptions(_Options):
             beam=self.beam,
             depth=self.depth,
             votes=self.votes,
-            gate=self.gate,
+            accept_threshold=self.accept_threshold,
             early_stop=True,
             ties=self.ties,
         )
@@ -250,7 +256,7 @@ PRESETS: Mapping[str, IterationOptions] = {
             votes=1,
             beam=1,
             depth=2,
-            own_pairs=3,
+            on_policy_pairs=3,
             in_flight=16,
         ),
         actor=TrainOptions(learning_rate=4e-4, epochs=2),

@@ -29,8 +29,8 @@ class ConstraintResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """A first look: P(yes) read before any critique (0..1), and what it decided.
+class QuickVerdict:
+    """A quick verdict: P(yes) read before any critique (0..1), and what it decided.
 
     `verdict` is None where it was not clear and votes were cast.
     """
@@ -41,26 +41,26 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Judgment:
-    """The votes and constraint results of one response, under one gate.
+    """The votes and constraint results of one response, under one accept_threshold.
 
-    first_look: None where none was taken. late_critique: written after a judgment without votes,
+    quick_verdict: None where none was taken. late_critique: written after a judgment without votes,
     because a rewrite needed it; it decides nothing.
     """
 
     votes: tuple[Vote, ...]
     constraints: tuple[ConstraintResult, ...]
-    gate: float
-    first_look: Look | None = None
+    accept_threshold: float
+    quick_verdict: QuickVerdict | None = None
     late_critique: str | None = None
 
     @property
     def value(self) -> float | None:
-        """Share of yes votes (0..1), without votes P(yes) at first look.
+        """Share of yes votes (0..1), without votes P(yes) at quick verdict.
 
         None when the refiner was not asked.
         """
         if not self.votes:
-            return self.first_look.probability if self.first_look else None
+            return self.quick_verdict.probability if self.quick_verdict else None
         return sum(vote.verdict for vote in self.votes) / len(self.votes)
 
     @property
@@ -72,15 +72,15 @@ class Judgment:
 
     @property
     def accepted(self) -> bool:
-        """Every constraint is met, and the first look or else the votes were for it.
+        """Every constraint is met, and the quick verdict or else the votes were for it.
 
         The votes are for it when their value is above the gate; nobody asked is no objection.
         """
         if self.satisfied < 1.0:
             return False
-        if self.first_look is not None and self.first_look.verdict is not None:
-            return self.first_look.verdict
-        return self.value is None or self.value > self.gate
+        if self.quick_verdict is not None and self.quick_verdict.verdict is not None:
+            return self.quick_verdict.verdict
+        return self.value is None or self.value > self.accept_threshold
 
     @property
     def failures(self) -> tuple[str, ...]:

@@ -52,14 +52,17 @@ class Mode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class FirstLook:
+class QuickVerdictRule:
     """When P(yes), read before any critique is written, is clear enough to do without votes.
 
     A probability below `low` is a clear no, one of `high` or more a clear yes (0..1); between them
-    the votes decide. The two belong to a model and a gate: `python -m benchmarks decisions` finds
-    them, and 0.5 need not lie between them. `critiques` asks for a critique before a response that
-    only a program rejected is rewritten; without it, what the program found has to do. Raises
-    ValueError unless 0 <= low <= high <= 1.
+    the votes decide. Both depend on the model and on the accept threshold: `python -m benchmarks
+    decisions` measures them; 0.5 need not lie between them. `critiques` asks for a critique
+    before a response that only a program rejected is rewritten; without it, the program's
+    message is the critique.
+
+    Raises:
+        ValueError: unless 0 <= low <= high <= 1.
     """
 
     low: float = 0.1
@@ -84,7 +87,7 @@ class SearchOptions:
     Defaults of branch, beam, depth, votes, gate and ties are SPaR's (arXiv 2412.11605).
     `depth` counts levels below the prompt, so depth 1 is responses only. `early_stop` ends
     the search at the first accepted node and a judgment once its outcome is decided.
-    `first_look` leaves votes out where a program or one token decides; best-of-N, which compares
+    `quick_verdict` leaves votes out where a program or one token decides; best-of-N, which compares
     values, does not use it. `ties` is how often votes that tie are cast anew.
     """
 
@@ -93,9 +96,9 @@ class SearchOptions:
     beam: int = 2
     depth: int = 3
     votes: int = 5
-    gate: float = 0.5
+    accept_threshold: float = 0.5
     early_stop: bool = True
-    first_look: FirstLook | None = None
+    quick_verdict: QuickVerdictRule | None = None
     ties: int = 3
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.domain.checkpoint import parse_served_name
-from app.engine.process import while_alive
+from app.engine.process import wait_or_engine_dead
 from app.errors import CheckpointRefused, EngineError, EngineUnavailable
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Adapters:
             raise CheckpointRefused(f"{name} is served from {known.lora_path} already")
         request = known or LoRARequest(name, next(self._numbers), str(path))
         try:
-            await while_alive(llm, llm.add_lora(request))
+            await wait_or_engine_dead(llm, llm.add_lora(request))
         except EngineUnavailable:
             raise
         except Exception as error:  # what fails in the engine's process arrives as bare Exception
@@ -83,4 +83,4 @@ class Adapters:
     async def unload(self, llm: "AsyncLLM", name: str) -> None:
         """Free the memory of an adapter; see `AdapterEngine.unload_adapter`."""
         if name in self._requests:
-            await while_alive(llm, llm.remove_lora(self._requests[name].lora_int_id))
+            await wait_or_engine_dead(llm, llm.remove_lora(self._requests[name].lora_int_id))

@@ -228,7 +228,7 @@ def is_asleep(engine: Engine) -> bool:
     return isinstance(engine, SleepyEngine) and engine.asleep
 
 
-class EngineAround:
+class EngineWrapper:
     """Passes every call on as it is; a subclass replaces what it changes."""
 
     def __init__(self, engine: Engine) -> None:
@@ -279,7 +279,7 @@ _key: ContextVar[str | None] = ContextVar("affinity", default=None)
 
 
 @contextmanager
-def one_place_for(messages: Sequence[Message]) -> Iterator[None]:
+def prefix_affinity(messages: Sequence[Message]) -> Iterator[None]:
     """Calls that this block makes, in tasks it starts too, belong to this conversation."""
     token = _key.set(opening(messages))
     try:

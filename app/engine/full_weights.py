@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.engine.adapters import Adapters
-from app.engine.process import EngineProcess, engine_died, while_alive
+from app.engine.process import EngineProcess, engine_died, wait_or_engine_dead
 from app.errors import CheckpointRefused, EngineUnavailable
 
 if TYPE_CHECKING:
@@ -78,20 +78,20 @@ async def _until_idle(llm: "AsyncLLM") -> None:
 async def _paused(llm: "AsyncLLM") -> AsyncIterator[None]:
     """While the block runs, the engine schedules nothing."""
     try:
-        await while_alive(llm, llm.pause_generation(mode="wait", clear_cache=False))
+        await wait_or_engine_dead(llm, llm.pause_generation(mode="wait", clear_cache=False))
         yield
     finally:
         with suppress(EngineUnavailable):  # it comes back running
-            await while_alive(llm, llm.resume_generation())
+            await wait_or_engine_dead(llm, llm.resume_generation())
 
 
 async def _read(llm: "AsyncLLM", source: str) -> None:
     """Read weights from a folder or hub name, and forget what was computed with the old ones."""
     # Adapters are dropped by the engine here, and read again from their folders when called.
     reading = llm.collective_rpc("reload_weights", kwargs={"weights_path": source})
-    await while_alive(llm, reading)
+    await wait_or_engine_dead(llm, reading)
     for _ in range(CACHE_TRIES):
-        if await while_alive(llm, llm.reset_prefix_cache()):
+        if await wait_or_engine_dead(llm, llm.reset_prefix_cache()):
             return
         await asyncio.sleep(CACHE_PAUSE_SECONDS)
     raise RuntimeError("its cache of prompts cannot be cleared")

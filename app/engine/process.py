@@ -23,7 +23,7 @@ LOOK_SECONDS = 0.2
 Result = TypeVar("Result")
 
 
-async def while_alive(llm: "AsyncLLM", work: Coroutine[Any, Any, Result]) -> Result:
+async def wait_or_engine_dead(llm: "AsyncLLM", work: Coroutine[Any, Any, Result]) -> Result:
     """The result of what the engine was asked to do beside its calls, such as loading an adapter.
 
     vLLM itself waits for ever for the answer of an engine that has died. Raises
@@ -217,7 +217,7 @@ LEVEL = 1
 """Weights and adapters move to the machine's memory and come back; the KV cache is dropped."""
 
 
-class Sleep:
+class SleepMode:
     """The sleep of one engine. While it lasts, `EngineProcess` takes no calls."""
 
     def __init__(self, process: EngineProcess) -> None:
@@ -239,7 +239,7 @@ class Sleep:
 
     async def _do(self, llm: "AsyncLLM", work: Coroutine[Any, Any, Any], words: str) -> None:
         try:
-            await while_alive(llm, work)
+            await wait_or_engine_dead(llm, work)
         except EngineUnavailable:
             raise
         except Exception as error:  # what fails in the engine's process arrives as bare Exception

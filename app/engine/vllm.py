@@ -20,7 +20,7 @@ from app.engine.base import (
 )
 from app.engine.full_weights import Weights
 from app.engine.metrics import EngineFigures
-from app.engine.process import EngineProcess, Sleep
+from app.engine.process import EngineProcess, SleepMode
 from app.engine.rendering import Renderer
 from app.errors import EngineError, EngineUnavailable, InvalidRequest
 
@@ -43,7 +43,7 @@ class VllmEngine:
         self._config = config
         self._adapters = Adapters()
         self._weights = Weights(self._process, self._adapters)
-        self._sleep = Sleep(self._process)
+        self._sleep = SleepMode(self._process)
         self._renderer: Renderer | None = None
         self._numbers = count(1)
 

@@ -12,7 +12,7 @@ from app.domain.checkpoint import Role
 from app.domain.evaluation import EvaluationPlan
 from app.domain.prompt import Message, Prompt
 from app.domain.search import derive_seed
-from app.evaluation.base import Item, Outcome, Task, Verdicts
+from app.evaluation.base import Item, RowOutcome, Task, Verdicts
 from app.evaluation.http import Server
 from app.evaluation.llmbar import comparison_messages, read_preference
 
@@ -60,7 +60,7 @@ class Asker:
         self._server = server
         self._plan = plan
 
-    async def ask(self, item: Item, task: Task) -> Outcome:
+    async def ask(self, item: Item, task: Task) -> RowOutcome:
         """What the server gives for an item."""
         started = time.monotonic()
         outcome = await (self._prefer(item) if task is Task.PREFER else self._answer(item))
@@ -83,7 +83,7 @@ class Asker:
             body["constraints"] = constraint_values(item.prompt)
         return body
 
-    async def _answer(self, item: Item) -> Outcome:
+    async def _answer(self, item: Item) -> RowOutcome:
         chat = await self._server.post(_Chat, "/v1/chat/completions", self.answer_body(item))
         text, search = chat.choices[0].message.content, chat.search
         usages = [chat.usage if search is None else search.usage]
@@ -94,7 +94,7 @@ class Asker:
             judgment = await self._judge(item, text)
             usages.append(judgment.usage)
             accepted, value = judgment.accepted, judgment.value
-        return Outcome(
+        return RowOutcome(
             response=text,
             accepted=accepted,
             value=value,
@@ -103,7 +103,7 @@ class Asker:
             completion_tokens=sum(usage.completion_tokens for usage in usages),
         )
 
-    async def _prefer(self, item: Item) -> Outcome:
+    async def _prefer(self, item: Item) -> RowOutcome:
         assert item.pair is not None, "an item to compare has two responses"
         first, second = item.pair
         async with asyncio.TaskGroup() as group:
@@ -122,7 +122,7 @@ class Asker:
                 None if turned_choice is None else 1 - turned_choice,
             ),
         )
-        return Outcome(
+        return RowOutcome(
             verdicts=verdicts,
             prompt_tokens=sum(usage.prompt_tokens for usage in usages),
             completion_tokens=sum(usage.completion_tokens for usage in usages),
@@ -133,7 +133,7 @@ class Asker:
         body = {
             "messages": message_values(item.prompt.messages),
             "response": response,
-            "search": {"votes": search["votes"], "gate": search["gate"]},
+            "search": {"votes": search["votes"], "accept_threshold": search["accept_threshold"]},
             "checkpoint": {"refiner": self._plan.versions.refiner},
             "seed": self._seed(item, "judge"),
         }

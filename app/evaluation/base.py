@@ -13,8 +13,8 @@ from app.domain.prompt import Prompt
 from app.domain.search import SearchOptions
 from app.errors import ConfigurationError
 
-SHAPE = ("n", "branch", "beam", "depth", "votes", "gate", "early_stop")
-"""Everything that always has a value; the first look is left out where nobody asks for it."""
+SHAPE = ("n", "branch", "beam", "depth", "votes", "accept_threshold", "early_stop")
+"""Everything that always has a value; the quick verdict is left out where nobody asks for it."""
 
 
 def search_shape(*names: str, **given: Any) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class Verdicts:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RowOutcome:
     """What the server gave for an item: a response or verdicts, and what that took.
 
     accepted, value: the refiner's judgment of the response (value: its share of yes votes, 0..1).
@@ -125,7 +125,7 @@ class Suite(Protocol):
         """All items of a file. Raises `app.errors.ConfigurationError` naming file and line."""
         ...
 
-    async def score(self, item: Item, outcome: Outcome, checker: Checker) -> Score:
+    async def score(self, item: Item, outcome: RowOutcome, checker: Checker) -> Score:
         """What the outcome is worth."""
         ...
 
@@ -150,16 +150,16 @@ def unique(placed: Iterable[tuple[str, Item]]) -> list[Item]:
     return list(items.values())
 
 
-_OUTCOME = TypeAdapter(Outcome)
+_OUTCOME = TypeAdapter(RowOutcome)
 
-NO_ANSWER = Outcome(response="", accepted=False, value=0.0)
+NO_ANSWER = RowOutcome(response="", accepted=False, value=0.0)
 """What a row counts as that could not be answered: nothing said, nothing judged.
 
 Leaving such rows out would flatter whoever fails on the difficult ones.
 """
 
 
-def outcome_values(outcome: Outcome) -> dict[str, Any]:
+def outcome_values(outcome: RowOutcome) -> dict[str, Any]:
     """An outcome as JSON-able values."""
     values: dict[str, Any] = _OUTCOME.dump_python(outcome, mode="json")
     return values

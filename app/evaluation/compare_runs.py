@@ -60,7 +60,7 @@ class RunComparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class EvaluationRun:
     """One of the runs: its plan and its rows. `total` rows it is to have."""
 
     name: str
@@ -70,7 +70,7 @@ class Run:
 
 
 def compare_runs(
-    first: Run, second: Run, *, primary: str, metric: str | None = None
+    first: EvaluationRun, second: EvaluationRun, *, primary: str, metric: str | None = None
 ) -> RunComparison:
     """Compare the second run with the first: in every metric over all rows, or in the named one.
 
@@ -218,7 +218,9 @@ def _parts(plan: EvaluationPlan) -> dict[str, Any]:
     return parts
 
 
-def _warnings(first: Run, second: Run, differences: Sequence[Difference]) -> list[str]:
+def _warnings(
+    first: EvaluationRun, second: EvaluationRun, differences: Sequence[Difference]
+) -> list[str]:
     found = [
         f"{difference.name} differs: {difference.first} and {difference.second}"
         for difference in differences

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.constraints.checker import Checker
 from app.domain.prompt import Prompt
-from app.evaluation.base import Figure, Item, Outcome, Score, Task, unique
+from app.evaluation.base import Figure, Item, RowOutcome, Score, Task, unique
 from app.evaluation.data import read_rows
 from app.evaluation.instructions import answer_floors
 from app.evaluation.statistics import summary
@@ -228,7 +228,7 @@ class FollowBench:
         rows = read_rows(file, _Row)
         return unique((place, _item(row)) for place, row in rows if row.level)
 
-    async def score(self, item: Item, outcome: Outcome, checker: Checker) -> Score:  # noqa: ARG002
+    async def score(self, item: Item, outcome: RowOutcome, checker: Checker) -> Score:  # noqa: ARG002
         """Soft and hard, each over all rows, for the level, the category and how it was scored.
 
         An answer that was to be judged and was not has no score.

@@ -21,7 +21,7 @@ from app.constraints.catalogue import KINDS, given, validate
 from app.constraints.checker import COPY_ID, Checker
 from app.domain.prompt import Constraint, Prompt
 from app.errors import ConfigurationError, InvalidRequest
-from app.evaluation.base import Figure, Item, Outcome, Score, Suite, Task, unique
+from app.evaluation.base import Figure, Item, RowOutcome, Score, Suite, Task, unique
 from app.evaluation.data import read_rows
 from app.evaluation.statistics import average, summary
 
@@ -40,7 +40,7 @@ async def answer_floors(
     """The suite's figures for each of `ANSWERS`, by name."""
     floors = {}
     for name, answer in ANSWERS.items():
-        outcomes = [(item, Outcome(response=answer(item))) for item in items]
+        outcomes = [(item, RowOutcome(response=answer(item))) for item in items]
         scores = await asyncio.gather(*(suite.score(*both, checker) for both in outcomes))
         floors[name] = suite.figures(items, scores)
     return floors
@@ -103,7 +103,7 @@ class InstructionSuite:
         prompt = Prompt.from_text(row.prompt, checked)
         return Item(str(row.key), prompt, extra={UNCHECKED: len(asked) - len(checked)})
 
-    async def score(self, item: Item, outcome: Outcome, checker: Checker) -> Score:
+    async def score(self, item: Item, outcome: RowOutcome, checker: Checker) -> Score:
         """Strict and loose, for the prompt, its instructions and their families; copying."""
         text = _answer(outcome.response or "")
         results = await checker.check(item.prompt, text)

@@ -20,7 +20,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from app.constraints.checker import Checker
 from app.domain.prompt import Message, Prompt
-from app.evaluation.base import Figure, Item, Outcome, Score, Task, Verdicts, unique
+from app.evaluation.base import Figure, Item, RowOutcome, Score, Task, Verdicts, unique
 from app.evaluation.data import read_rows
 from app.evaluation.statistics import summary
 
@@ -120,7 +120,7 @@ class LLMBar:
             for position, (place, row) in enumerate(read_rows(file, LabelledRow))
         )
 
-    async def score(self, item: Item, outcome: Outcome, checker: Checker) -> Score:  # noqa: ARG002
+    async def score(self, item: Item, outcome: RowOutcome, checker: Checker) -> Score:  # noqa: ARG002
         """The five metrics of a pair, each also for its subset."""
         return _with_subset(item, _scored(item, outcome.verdicts))
 

@@ -8,13 +8,13 @@ from typing import Protocol, TypeVar
 
 from app.constraints.checker import Checker
 from app.domain.evaluation import EvaluatedRow
-from app.evaluation.base import NO_ANSWER, Item, Outcome, Suite, Task, outcome_values
+from app.evaluation.base import NO_ANSWER, Item, RowOutcome, Suite, Task, outcome_values
 from app.evaluation.http import RowRefused
 
 Thing = TypeVar("Thing")
 
 
-async def together(
+async def bounded_map(
     things: Iterable[Thing], work: Callable[[Thing], Awaitable[None]], at_once: int
 ) -> None:
     """Do the work of every thing, begun in their order.
@@ -47,7 +47,7 @@ def first_error(errors: BaseExceptionGroup[BaseException]) -> BaseException:
 class Ask(Protocol):
     """Whoever gets an item's outcome, such as `Asker.ask`."""
 
-    async def __call__(self, item: Item, task: Task) -> Outcome:
+    async def __call__(self, item: Item, task: Task) -> RowOutcome:
         """The outcome. Raises `RowRefused` where there can be none; all else ends the run."""
         ...
 
@@ -98,7 +98,7 @@ async def run(
         await work.keep(row, seconds + time.monotonic() - started)
         on_row(row)
 
-    await together(waiting, give, work.at_once)
+    await bounded_map(waiting, give, work.at_once)
 
 
 async def _evaluate(work: Work, position: int, item: Item) -> EvaluatedRow:

@@ -64,7 +64,7 @@ LOOK_SECONDS = 2.0
 USED_EVERY_SECONDS = 60.0
 
 
-class KeyRing:
+class KeyCache:
     """Recognises keys without a query per request: all of them are read, every few seconds.
 
     While the database is away, the keys that were known last stay known. `internal` is a key of

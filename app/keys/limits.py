@@ -12,7 +12,7 @@ from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
 from app.domain.key import Key
-from app.engine.base import Call, Completion, Delta, EngineAround, OnDelta, ignore_delta
+from app.engine.base import Call, Completion, Delta, EngineWrapper, OnDelta, ignore_delta
 from app.errors import RateLimited
 
 Spend = Callable[[int], None]
@@ -22,12 +22,12 @@ def _nobody(_: int) -> None:
     """Nobody pays."""
 
 
-spender: ContextVar[Spend] = ContextVar("spender", default=_nobody)
+usage_sink: ContextVar[Spend] = ContextVar("usage_sink", default=_nobody)
 """Told the tokens of every model call made in this context, as they are read and written."""
 
 
-class CountingEngine(EngineAround):
-    """An engine that tells the context's `spender` what each call costs, cancelled ones too."""
+class CountingEngine(EngineWrapper):
+    """An engine that tells the context's `usage_sink` what each call costs, cancelled ones too."""
 
     async def complete(self, call: Call, on_delta: OnDelta = ignore_delta) -> Completion:
         """See `Engine.complete`."""
@@ -41,8 +41,8 @@ class CountingEngine(EngineAround):
 
 
 def counting(on_delta: OnDelta) -> OnDelta:
-    """The same, and the context's `spender` is told as well."""
-    spend = spender.get()
+    """The same, and the context's `usage_sink` is told as well."""
+    spend = usage_sink.get()
 
     def count(delta: Delta) -> None:
         if tokens := delta.prompt_tokens + delta.completion_tokens:
@@ -76,7 +76,7 @@ class Limiter:
         Raises `RateLimited`.
         """
         headers: Headers = {}
-        await self.settle(key)
+        await self.repay(key)
         if key.limits.tokens_per_minute is not None:
             tokens = RateLimitItemPerMinute(key.limits.tokens_per_minute)
             left, seconds = await self._left(tokens, "tokens", key)
@@ -108,12 +108,12 @@ class Limiter:
         finally:
             self._running[key.id] -= 1
 
-    def owe(self, key: Key, tokens: int) -> None:
+    def charge(self, key: Key, tokens: int) -> None:
         """Count tokens that a model has read or written for a key."""
         if key.limits.tokens_per_minute is not None:
             self._owed[key.id] += tokens
 
-    async def settle(self, key: Key) -> None:
+    async def repay(self, key: Key) -> None:
         """Take what a key owes from its minute, as far as there is something left of it."""
         limit = key.limits.tokens_per_minute
         if limit is None or not self._owed[key.id]:

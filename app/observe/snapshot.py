@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from app.db.iterations import IterationCounts, iteration_counts
 from app.db.session import Database
 from app.domain.checkpoint import Role, Versions
-from app.domain.iteration import Kind, Stage, Status
+from app.domain.iteration import IterationKind, Stage, Status
 from app.engine.metrics import EngineFigures
 from app.errors import DatabaseError
 
@@ -148,7 +148,7 @@ class Snapshot:
             "spar_iteration_stages", "Stages of all iterations.", labels=["stage", "status"]
         )
         if self.iterations is not None:
-            for kind in Kind:
+            for kind in IterationKind:
                 for status in Status:
                     count = self.iterations.iterations.get((kind, status), 0)
                     iterations.add_metric([kind, status], count)

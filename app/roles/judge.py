@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
-from app.domain.judgment import ConstraintResult, Judgment, Look, Vote
+from app.domain.judgment import ConstraintResult, Judgment, QuickVerdict, Vote
 from app.domain.prompt import Message, Prompt
-from app.domain.search import FirstLook, Sampling, derive_seed
+from app.domain.search import QuickVerdictRule, Sampling, derive_seed
 from app.engine.base import Call, Engine, OnDelta, ignore_delta
 from app.errors import EngineError
 from app.roles.prompt_leak import NOT_THE_REQUEST, repeats_request
@@ -23,15 +23,15 @@ from app.roles.votes import (
 )
 
 
-def lacks_critique(judgment: Judgment, first_look: FirstLook) -> bool:
+def lacks_critique(judgment: Judgment, quick_verdict: QuickVerdictRule) -> bool:
     """Whether a critique has to be written before the rewrite.
 
-    Votes bring critiques, and what a program found is one, unless `first_look.critiques` asks for
-    more.
+    Votes bring critiques, and what a program found is one, unless `critiques` of the rule asks
+    for more.
     """
     if judgment.votes or judgment.late_critique is not None:
         return False
-    return not judgment.failures or first_look.critiques
+    return not judgment.failures or quick_verdict.critiques
 
 
 VERDICT_LINE = "\n\nVerdict:"
@@ -50,20 +50,20 @@ class ConstraintChecker(Protocol):
 class JudgeCall:
     """How one judgment is to be made.
 
-    votes: how many at most per round. gate: accepted means a share of yes above it.
+    votes: how many at most per round. accept_threshold: accepted means a share of yes above it.
     early_stop: leave out votes that cannot change whether the response is accepted.
-    first_look: leave out all votes where a program or a clear P(yes) decides; None: always vote.
+    quick_verdict: leave out all votes where a program or a clear P(yes) decides; None: always vote.
     ties: how often votes that tie are cast anew.
     """
 
     model: str
     votes: int
-    gate: float
+    accept_threshold: float
     early_stop: bool
     seed: int | None = None
     priority: int = 0
     chunk_tokens: int = 1024
-    first_look: FirstLook | None = None
+    quick_verdict: QuickVerdictRule | None = None
     ties: int = 3
 
 
@@ -98,28 +98,28 @@ class Judge:
         on_delta: OnDelta = ignore_delta,
         on_vote: Callable[[], None] = lambda: None,
     ) -> Judgment:
-        """Check the constraints, take the first look if one is asked for, collect the votes.
+        """Check the constraints, take the quick verdict if one is asked for, collect the votes.
 
         A response that repeats the request to rewrite is not accepted, whatever the votes say.
 
         A response that fails a constraint is decided already: with early stop it gets a single
-        vote, for its critique, and with a first look none. `on_vote` is called for every finished
-        vote, also one that a new round replaces. Raises the engine's errors.
+        vote, for its critique, and with a quick verdict none. `on_vote` is called for every vote
+        that finished, also one that a new round replaces. Raises the engine's errors.
         """
         constraints = await self._check(prompt, response)
         failed = not all(result.satisfied for result in constraints)
-        if failed and how.first_look is not None:
-            return Judgment((), constraints, how.gate)
+        if failed and how.quick_verdict is not None:
+            return Judgment((), constraints, how.accept_threshold)
         question = judge_messages(prompt, response)
-        look: Look | None = None
-        if how.first_look is not None:
+        look: QuickVerdict | None = None
+        if how.quick_verdict is not None:
             probability = await self._yes_probability(question, "", how, on_delta)
-            look = Look(probability, how.first_look.verdict(probability))
+            look = QuickVerdict(probability, how.quick_verdict.verdict(probability))
             if look.verdict is not None:
-                return Judgment((), constraints, how.gate, look)
+                return Judgment((), constraints, how.accept_threshold, look)
         cast = partial(self._vote, question, how, on_delta, on_vote)
         votes = await _untied_votes(cast, how, failed=failed)
-        return Judgment(votes, constraints, how.gate, look)
+        return Judgment(votes, constraints, how.accept_threshold, look)
 
     async def explain(
         self,
@@ -134,7 +134,7 @@ class Judge:
 
         Raises the engine's errors.
         """
-        if how.first_look is None or not lacks_critique(judgment, how.first_look):
+        if how.quick_verdict is None or not lacks_critique(judgment, how.quick_verdict):
             return judgment
         question = judge_messages(prompt, response)
         return replace(judgment, late_critique=await self._critique(question, how, 0, 0, on_delta))
@@ -211,7 +211,7 @@ async def _untied_votes(
         elif failed:
             votes = await collect_votes(of_round, 1)
         else:
-            votes = await collect_until_decided(of_round, how.votes, how.gate)
+            votes = await collect_until_decided(of_round, how.votes, how.accept_threshold)
         yes = sum(vote.verdict for vote in votes)
         if not is_tie(yes, len(votes) - yes):
             break

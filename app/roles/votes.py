@@ -38,25 +38,26 @@ def is_tie(yes: int, no: int) -> bool:
     return yes == no
 
 
-def is_decided(yes: int, no: int, total: int, gate: float) -> bool:
+def is_decided(yes: int, no: int, total: int, accept_threshold: float) -> bool:
     """Whether the votes still missing of `total` can change nothing any more.
 
-    Nothing means: neither accepted (a share of yes above `gate`) nor a tie, which would be
-    judged again.
+    Nothing means: neither acceptance (a share of yes above `accept_threshold`) nor a tie, which
+    would be judged again.
     """
     missing = total - yes - no
     tie_possible = total % 2 == 0 and yes <= total / 2 <= yes + missing
     if missing and tie_possible:
         return False
-    return yes / total > gate or (yes + missing) / total <= gate
+    return yes / total > accept_threshold or (yes + missing) / total <= accept_threshold
 
 
-def fewest_to_decide(total: int, gate: float) -> int:
+def fewest_to_decide(total: int, accept_threshold: float) -> int:
     """The smallest number of votes that can decide, if they agree."""
     return next(
         count
         for count in range(1, total + 1)
-        if is_decided(count, 0, total, gate) or is_decided(0, count, total, gate)
+        if is_decided(count, 0, total, accept_threshold)
+        or is_decided(0, count, total, accept_threshold)
     )
 
 
@@ -68,21 +69,23 @@ async def collect_votes(cast: CastVote, total: int) -> tuple[Vote, ...]:
     return tuple([vote async for vote in _in_order(cast, range(total))])
 
 
-async def collect_until_decided(cast: CastVote, total: int, gate: float) -> tuple[Vote, ...]:
-    """The first votes, by position, that decide whether the share of yes is above the gate.
+async def collect_until_decided(
+    cast: CastVote, total: int, accept_threshold: float
+) -> tuple[Vote, ...]:
+    """The first votes, by position, that decide whether the share of yes is above the threshold.
 
     First the fewest that can decide are cast, then, if they disagree, the rest; votes still
     being cast when the outcome is decided are cancelled. Which votes come back does not depend
     on which of them ends first.
     """
-    first = fewest_to_decide(total, gate)
+    first = fewest_to_decide(total, accept_threshold)
     votes: list[Vote] = []
     for positions in (range(first), range(first, total)):
         async with aclosing(_in_order(cast, positions)) as wave:
             async for vote in wave:
                 votes.append(vote)
                 yes = sum(vote.verdict for vote in votes)
-                if is_decided(yes, len(votes) - yes, total, gate):
+                if is_decided(yes, len(votes) - yes, total, accept_threshold):
                     return tuple(votes)
     return tuple(votes)
 

@@ -16,7 +16,7 @@ TOKENS_PER_FAILURE = 48
 """Room for the message of a constraint that is not met."""
 
 
-async def response_room(
+async def response_budget(
     engine: Engine,
     prompt: Prompt,
     mode: Mode,
@@ -50,7 +50,7 @@ async def response_room(
 
 async def _refining(engine: Engine, prompt: Prompt, response: str, critique_tokens: int) -> int:
     """Tokens of the request to rewrite a response, its critique included."""
-    dialogue = refine_messages(prompt, response, Judgment((), (), gate=1.0))
+    dialogue = refine_messages(prompt, response, Judgment((), (), accept_threshold=1.0))
     spent = await engine.count_tokens(dialogue) + critique_tokens + SLACK
     return spent + TOKENS_PER_FAILURE * len(prompt.constraints)
 

@@ -17,7 +17,7 @@ from app.domain.checkpoint import Role, served_name
 from app.domain.judgment import Judgment
 from app.domain.search import Budget, Mode, Sampling, StopReason, Usage, derive_seed
 from app.domain.tree import Node, NodeKind, Tree
-from app.engine.base import Completion, Delta, one_place_for
+from app.engine.base import Completion, Delta, prefix_affinity
 from app.errors import EngineUnavailable, SparError
 from app.roles.actor import Actor
 from app.roles.judge import Judge, JudgeCall
@@ -41,7 +41,7 @@ from app.search.base import (
 WHOLE_CALL = 1_000_000
 
 
-class Meter:
+class TokenBudget:
     """Adds every call's progress to the usage and says when the token budget is spent."""
 
     def __init__(self, usage: Usage, max_tokens: int | None) -> None:
@@ -77,7 +77,7 @@ class _Shared(Generic[Result]):
     waiters: int = 0
 
 
-class Once(Generic[Result]):
+class SingleFlight(Generic[Result]):
     """Runs the work of each key once, as long as somebody still waits for it.
 
     A result is kept, an error is not: who asks after it has failed has the work done again.
@@ -135,11 +135,11 @@ class Expander:
         self._tree = tree
         self._emit = on_event
         self._on_phase = on_phase
-        self._judgments: Once[Judgment] = Once()
-        self._explained: Once[Judgment] = Once()
+        self._judgments: SingleFlight[Judgment] = SingleFlight()
+        self._explained: SingleFlight[Judgment] = SingleFlight()
         self._unfinished: dict[int, Delta] = {}
         self.usage = Usage()
-        self.meter = Meter(self.usage, request.budget.max_tokens)
+        self.token_budget = TokenBudget(self.usage, request.budget.max_tokens)
 
     @property
     def elapsed_ms(self) -> float:
@@ -216,7 +216,7 @@ class Expander:
         self._unfinished[node_id] = Delta()
 
         def on_delta(delta: Delta) -> None:
-            self.meter(delta)
+            self.token_budget(delta)
             before = self._unfinished[node_id]
             self._unfinished[node_id] = Delta(
                 before.text + delta.text, before.completion_tokens + delta.completion_tokens
@@ -229,7 +229,7 @@ class Expander:
             model=served_name(Role.ACTOR, self._request.versions.actor),
             sampling=sampling,
             priority=self._request.priority,
-            chunk_tokens=1 if streams else self.meter.chunk_tokens,
+            chunk_tokens=1 if streams else self.token_budget.chunk_tokens,
             shown=streams,
             on_delta=on_delta,
         )
@@ -245,8 +245,8 @@ class Expander:
             model=served_name(Role.REFINER, self._request.versions.refiner),
             sampling=replace(sampling, temperature=self._roles.refine_temperature),
             priority=self._request.priority,
-            chunk_tokens=self.meter.chunk_tokens,
-            on_delta=self.meter,
+            chunk_tokens=self.token_budget.chunk_tokens,
+            on_delta=self.token_budget,
         )
 
     async def _explain(self, parent: Node) -> Judgment:
@@ -256,7 +256,7 @@ class Expander:
 
         async def explain() -> Judgment:
             return await self._roles.judge.explain(
-                self._request.prompt, text, found, self._how(text), on_delta=self.meter
+                self._request.prompt, text, found, self._how(text), on_delta=self.token_budget
             )
 
         judgment = await self._explained.get(text, explain)
@@ -270,7 +270,7 @@ class Expander:
                 self._request.prompt,
                 node.text,
                 self._how(node.text),
-                on_delta=self.meter,
+                on_delta=self.token_budget,
                 on_vote=self._count_vote,
             )
         self.usage.judgments += 1
@@ -283,13 +283,13 @@ class Expander:
         return JudgeCall(
             model=served_name(Role.REFINER, self._request.versions.refiner),
             votes=options.votes,
-            gate=options.gate,
+            accept_threshold=options.accept_threshold,
             early_stop=options.early_stop and decision_is_enough,
             # From the text, so that it does not matter which of several equal nodes asks first.
             seed=derive_seed(self._request.sampling.seed, "judgment", response),
             priority=self._request.priority,
-            chunk_tokens=self.meter.chunk_tokens,
-            first_look=options.first_look if decision_is_enough else None,
+            chunk_tokens=self.token_budget.chunk_tokens,
+            quick_verdict=options.quick_verdict if decision_is_enough else None,
             ties=options.ties,
         )
 
@@ -301,7 +301,7 @@ class Expander:
         return replace(
             sampling,
             seed=derive_seed(sampling.seed, node_id),
-            max_tokens=self.meter.clip(sampling.max_tokens),
+            max_tokens=self.token_budget.clip(sampling.max_tokens),
         )
 
 
@@ -324,7 +324,7 @@ async def run_search(
     tree = Tree(request.root)
     expander = Expander(request, roles, tree, on_event, on_phase)
     search = _Search(request, tree, expander)
-    with one_place_for(request.prompt.messages):
+    with prefix_affinity(request.prompt.messages):
         stop_reason = await search.run_within_limits()
     expander.keep_unfinished_response()
     best = tree.best()
@@ -352,7 +352,7 @@ class _Search:
             if seconds <= 0:
                 return StopReason.DEADLINE
         search = asyncio.create_task(self._expand_all())
-        spent = asyncio.create_task(self._expander.meter.spent.wait())
+        spent = asyncio.create_task(self._expander.token_budget.spent.wait())
         try:
             await asyncio.wait({search, spent}, timeout=seconds, return_when="FIRST_COMPLETED")
             if search.done():

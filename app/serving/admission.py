@@ -8,12 +8,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
 from app.errors import Overloaded
-from app.serving.drain import Gate, Passage
+from app.serving.drain import BarrierPass, DrainBarrier
 
 RETRY_AFTER_SECONDS = 5
 
 
-class Place(Protocol):
+class QueueSlot(Protocol):
     """A place in a queue, held until `leave` is called."""
 
     async def settle(self) -> None:
@@ -36,7 +36,7 @@ class Place(Protocol):
 
 
 @asynccontextmanager
-async def settled(place: Place) -> AsyncIterator[None]:
+async def settled(place: QueueSlot) -> AsyncIterator[None]:
     """Settle, and prepare in the block what the turn needs; if that fails, the place is left."""
     try:
         await place.settle()
@@ -49,13 +49,13 @@ async def settled(place: Place) -> AsyncIterator[None]:
 class Admission:
     """Lets `running` requests in at a time and `waiting` more wait for their turn.
 
-    `last_seen` is the `time.monotonic` moment when a request last came or went; `gate` is what
-    every request passes, those of the background too. `admitted` requests hold a place, and
+    `last_seen` is the `time.monotonic` moment when a request last came or went. Every request
+    passes `drain_barrier`, background calls too. `admitted` requests hold a place, and
     `running` of them have their turn.
     """
 
     def __init__(self, running: int, waiting: int) -> None:
-        self.gate = Gate()
+        self.drain_barrier = DrainBarrier()
         self._slots = asyncio.Semaphore(running)
         self._places = running + waiting
         self.admitted = 0
@@ -83,16 +83,16 @@ class Ticket:
     def __init__(self, admission: Admission, slots: asyncio.Semaphore) -> None:
         self._admission = admission
         self._slots = slots
-        self._passage = admission.gate.passage()
+        self._barrier_pass = admission.drain_barrier.barrier_pass()
         self._count(1)
 
     async def settle(self) -> None:
-        """See `Place.settle`."""
-        await self._passage.enter()
+        """See `QueueSlot.settle`."""
+        await self._barrier_pass.enter()
 
     def leave(self) -> None:
         """Give the place back."""
-        self._passage.leave()
+        self._barrier_pass.leave()
         self._count(-1)
 
     def _count(self, change: int) -> None:
@@ -102,7 +102,7 @@ class Ticket:
     @asynccontextmanager
     async def turn(self, seconds: float | None = None) -> AsyncIterator[None]:
         """Wait for one's turn, at most so long: who has run out of time goes in to be told so."""
-        async with self._passage.working(), self._slot(seconds):
+        async with self._barrier_pass.working(), self._slot(seconds):
             yield
 
     @asynccontextmanager
@@ -164,14 +164,14 @@ class Background:
         finally:
             self.running -= 1
 
-    def enter(self) -> "BackgroundPlace":
+    def enter(self) -> "BackgroundSlot":
         """Take a place. Raises `Overloaded` when `places` calls run or wait already."""
         if self.admitted >= self._places:
             raise Overloaded(
                 f"{self.admitted} background calls are running or waiting already; try again later",
                 retry_after=RETRY_AFTER_SECONDS,
             )
-        return BackgroundPlace(self, self._people.gate.passage())
+        return BackgroundSlot(self, self._people.drain_barrier.barrier_pass())
 
     def _limit(self) -> int:
         silent = time.monotonic() - self._people.last_seen
@@ -179,25 +179,25 @@ class Background:
         return self._beside_people if people else self._alone
 
 
-class BackgroundPlace:
-    """A background call's place in the queue; see `app.serving.admission.Place`."""
+class BackgroundSlot:
+    """A background call's place in the queue; see `app.serving.admission.QueueSlot`."""
 
-    def __init__(self, queue: Background, passage: Passage) -> None:
+    def __init__(self, queue: Background, barrier_pass: BarrierPass) -> None:
         self._queue = queue
-        self._passage = passage
+        self._barrier_pass = barrier_pass
         self._queue.admitted += 1
 
     async def settle(self) -> None:
-        """See `Place.settle`."""
-        await self._passage.enter()
+        """See `QueueSlot.settle`."""
+        await self._barrier_pass.enter()
 
     def leave(self) -> None:
         """Give the place back."""
-        self._passage.leave()
+        self._barrier_pass.leave()
         self._queue.admitted -= 1
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """See `Place.turn`."""
-        async with self._passage.working(), self._queue.turn():
+        """See `QueueSlot.turn`."""
+        async with self._barrier_pass.working(), self._queue.turn():
             yield

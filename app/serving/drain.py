@@ -1,4 +1,4 @@
-"""The gate everybody passes who uses the models: closed while they are replaced, or sleep."""
+"""A barrier around the models: closed while weights are replaced or the engine sleeps."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -12,7 +12,7 @@ Reason = Callable[[], EngineUnavailable]
 """Why somebody cannot be inside."""
 
 
-class Gate:
+class DrainBarrier:
     """Keeps new requests waiting while it is closed, and knows who is still inside."""
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class Gate:
         self._open.set()
         self._empty = asyncio.Event()
         self._empty.set()
-        self._inside: set[Passage] = set()
+        self._inside: set[BarrierPass] = set()
         self._closing = asyncio.Lock()
         self._turned_away: Reason | None = None
 
@@ -29,9 +29,9 @@ class Gate:
         """Whether nobody is let in now."""
         return not self._open.is_set()
 
-    def passage(self) -> "Passage":
-        """A passage for one request."""
-        return Passage(self)
+    def barrier_pass(self) -> "BarrierPass":
+        """A barrier_pass for one request."""
+        return BarrierPass(self)
 
     @asynccontextmanager
     async def drained(self, seconds: float, away: Reason | None = None) -> AsyncIterator[None]:
@@ -55,8 +55,8 @@ class Gate:
             finally:
                 self._open.set()
 
-    async def let_in(self, passage: "Passage") -> None:
-        """Wait until the gate is open, then count the passage as inside.
+    async def let_in(self, barrier_pass: "BarrierPass") -> None:
+        """Wait until the drain_barrier is open, then count the barrier_pass as inside.
 
         Raises `EngineUnavailable` where whoever comes is turned away.
         """
@@ -64,41 +64,41 @@ class Gate:
             if self._turned_away is not None:
                 raise self._turned_away()
             await self._open.wait()
-        self._inside.add(passage)
+        self._inside.add(barrier_pass)
         self._empty.clear()
 
-    def let_out(self, passage: "Passage") -> None:
-        """The passage is over."""
-        self._inside.discard(passage)
+    def let_out(self, barrier_pass: "BarrierPass") -> None:
+        """The barrier_pass is over."""
+        self._inside.discard(barrier_pass)
         if not self._inside:
             self._empty.set()
 
     def _send_out(self, reason: Reason) -> None:
-        for passage in list(self._inside):
-            passage.end(reason)
+        for barrier_pass in list(self._inside):
+            barrier_pass.end(reason)
 
 
-class Passage:
-    """One request's way through the gate: enter, work, leave."""
+class BarrierPass:
+    """One request's way through the drain_barrier: enter, work, leave."""
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, drain_barrier: DrainBarrier) -> None:
+        self._drain_barrier = drain_barrier
         self._entered = False
         self._ended: Reason | None = None
         self._limit: asyncio.Timeout | None = None
 
     async def enter(self) -> None:
-        """Wait while the gate is closed. From then on the weights stay, until `leave`.
+        """Wait while the drain_barrier is closed. From then on the weights stay, until `leave`.
 
-        Raises what `Gate.let_in` raises.
+        Raises what `DrainBarrier.let_in` raises.
         """
         if not self._entered:
-            await self._gate.let_in(self)
+            await self._drain_barrier.let_in(self)
             self._entered = True
 
     def leave(self) -> None:
         """The weights are not needed any more."""
-        self._gate.let_out(self)
+        self._drain_barrier.let_out(self)
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:

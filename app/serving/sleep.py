@@ -12,21 +12,27 @@ from app.db.session import Database
 from app.engine.base import SleepyEngine
 from app.engine.process import engine_asleep
 from app.errors import DatabaseError, EngineUnavailable
-from app.serving.drain import Gate
+from app.serving.drain import DrainBarrier
 
 log = logging.getLogger(__name__)
 
 
-class Sleeper:
+class SleepController:
     """Puts one server's engine to sleep, and wakes it."""
 
     def __init__(
-        self, database: Database, engine: SleepyEngine, gate: Gate, *, look: float, drain: float
+        self,
+        database: Database,
+        engine: SleepyEngine,
+        drain_barrier: DrainBarrier,
+        *,
+        look: float,
+        drain: float,
     ) -> None:
         """In seconds: `look` between looks at the lease, `drain` for running requests to end."""
         self._database = database
         self._engine = engine
-        self._gate = gate
+        self._drain_barrier = drain_barrier
         self._look = look
         self._drain = drain
 
@@ -39,7 +45,7 @@ class Sleeper:
 
     async def _sleep(self) -> None:
         """Sleep as long as it is wanted. Requests are turned away: a training takes minutes."""
-        async with self._gate.drained(self._drain, engine_asleep):
+        async with self._drain_barrier.drained(self._drain, engine_asleep):
             log.info("the engine goes to sleep for a training")
             try:
                 await self._engine.sleep()

@@ -100,7 +100,7 @@ class Drain(Protocol):
 class Swapper:
     """Has one server follow the newest promotion, and reports what it serves.
 
-    Both roles' versions are made ready first, and then flipped together; full weights, which
+    Both roles' versions are made ready first, and then activated together; full weights, which
     cannot lie beside others, are loaded while nobody uses the engine. What cannot be served
     leaves the versions in place that serve, with the reason on the server's row. Before anything
     serves, the newest earlier promotion that can be served stands in, at last the base models.
@@ -221,7 +221,7 @@ class Swapper:
                 await self._registry.prepare(role, versions.of(role))
             if self._registry.ready and versions == self._registry.versions:
                 return
-            self._registry.flip(versions)
+            self._registry.activate(versions)
         if not first:
             self._on_swap(_now() - started)
         log.info("now serving %s", _names(versions))

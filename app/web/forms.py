@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from app.api.schemas import BudgetIn, SamplingIn, SearchIn
-from app.domain.iteration import PRESETS, Kind, Policy, Stage, Status
+from app.domain.iteration import PRESETS, IterationKind, Policy, Stage, Status
 from app.domain.search import Mode, StopReason
 
 
@@ -64,9 +64,9 @@ STAGES: Mapping[Stage, Words] = {
 }
 """Every stage of an iteration, in its order."""
 
-KINDS: Mapping[Kind, Words] = {
-    Kind.SELF_PLAY: Words("Self-play", "The models make their own training data."),
-    Kind.BOOTSTRAP: Words(
+KINDS: Mapping[IterationKind, Words] = {
+    IterationKind.SELF_PLAY: Words("Self-play", "The models make their own training data."),
+    IterationKind.BOOTSTRAP: Words(
         "Bootstrap", "Learns from conversations that people provided (POST /admin/conversations)."
     ),
 }
@@ -115,7 +115,7 @@ _GROUPS: Mapping[str, tuple[type[BaseModel], Mapping[str, tuple[str, str, frozen
             "beam": ("Beam", "nodes kept per level", frozenset({Mode.BFS})),
             "depth": ("Depth", "levels", _TREES | {Mode.ITERATIVE}),
             "votes": ("Votes", "per judgment", _JUDGED),
-            "gate": ("Gate", "value to exceed, 0 to 1", _JUDGED),
+            "accept_threshold": ("Gate", "value to exceed, 0 to 1", _JUDGED),
         },
     ),
     "budget": (

@@ -81,25 +81,25 @@ router = APIRouter(include_in_schema=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class NavLink:
     """A place in the navigation."""
 
     path: str
     title: str
 
 
-PLACES = (
-    Place("/", "Playground"),
-    Place("/ui/searches", "Searches"),
-    Place("/ui/iterations", "Iterations"),
-    Place("/ui/checkpoints", "Checkpoints"),
-    Place("/ui/overview", "Overview"),
+NAV_LINKS = (
+    NavLink("/", "Playground"),
+    NavLink("/ui/searches", "Searches"),
+    NavLink("/ui/iterations", "Iterations"),
+    NavLink("/ui/checkpoints", "Checkpoints"),
+    NavLink("/ui/overview", "Overview"),
 )
 """What the navigation offers, in its order. Only pages that exist."""
 
 templates = Jinja2Templates(directory=HERE / "templates")
 templates.env.globals.update(
-    places=PLACES,
+    places=NAV_LINKS,
     version=__version__,
     words={
         "modes": {mode: words.title for mode, words in MODES.items()},

@@ -91,7 +91,7 @@ MCTS = Contender(
 )
 FREE = (
     _free("/generate", "bfs", constraints=True, **WHOLE_TREE),
-    _free("/generate, first look", "bfs", constraints=True, first_look=True, **WHOLE_TREE),
+    _free("/generate, quick verdict", "bfs", constraints=True, quick_verdict=True, **WHOLE_TREE),
     _free("/generate, judge only", "bfs", constraints=False, **WHOLE_TREE),
     _free("one greedy answer", "greedy", constraints=False),
     SEQUENTIAL,

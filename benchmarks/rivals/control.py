@@ -1,4 +1,4 @@
-"""The doors of the benchmark's server that only the benchmark uses."""
+"""The endpoints of the benchmark's server that only the benchmark uses."""
 
 import asyncio
 from typing import Annotated, Any, Protocol

@@ -1,4 +1,4 @@
-"""The benchmark's server as a process, and its doors that only the benchmark uses."""
+"""The benchmark's server as a process, and its endpoints that only the benchmark uses."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager

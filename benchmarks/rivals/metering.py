@@ -1,4 +1,4 @@
-"""What stands between the door and the engine: forces lengths and seeds, and counts."""
+"""What stands between the endpoint and the engine: forces lengths and seeds, and counts."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -74,7 +74,7 @@ class Meter:
         self.tally.cached_tokens += completion.cached_tokens
         if not self._forced:
             return completion
-        # Past its end a text may hold a NUL, which no door takes back as a part of a prompt.
+        # Past its end a text may hold a NUL, which no endpoint takes back as a part of a prompt.
         return replace(completion, text=completion.text.replace("\x00", " "))
 
     async def score(

@@ -1,4 +1,4 @@
-"""The admin door over a real, migrated database, without an engine."""
+"""The admin endpoint over a real, migrated database, without an engine."""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ from app.db.checkpoints import CheckpointRepository
 from app.db.recorder import Recorder
 from app.db.session import Database
 from app.db.upgrade import upgrade
-from tests.helpers.door import admin_door
+from tests.helpers.endpoint import admin_door
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +42,7 @@ async def recorder(database: Database) -> AsyncIterator[Recorder]:
 
 @pytest.fixture
 async def admin(database: Database, recorder: Recorder) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the admin door."""
+    """A client of the admin endpoint."""
     transport = httpx.ASGITransport(admin_door(database, recorder))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         yield client

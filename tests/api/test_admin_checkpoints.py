@@ -1,4 +1,4 @@
-"""Checkpoints through the admin door: what there is, and changing what is served."""
+"""Checkpoints through the admin endpoint: what there is, and changing what is served."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

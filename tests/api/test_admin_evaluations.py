@@ -1,4 +1,4 @@
-"""Benchmark runs through the admin door."""
+"""Benchmark runs through the admin endpoint."""
 
 import httpx
 

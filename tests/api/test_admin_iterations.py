@@ -1,4 +1,4 @@
-"""Iterations through the admin door."""
+"""Iterations through the admin endpoint."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from app.db.checkpoints import CheckpointRepository
 from app.db.iterations import IterationRepository, Sample, SampleRepository
 from app.db.session import Database
 from app.domain.checkpoint import CheckpointKind, Role, Versions
-from app.domain.iteration import PRESETS, STAGES, Kind, SampleKind, Stage, Status
+from app.domain.iteration import PRESETS, STAGES, IterationKind, SampleKind, Stage, Status
 
 NOBODY = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 KEY = {"Idempotency-Key": "monday"}
@@ -65,7 +65,7 @@ async def test_everything_has_a_default(admin: httpx.AsyncClient) -> None:
 
 async def test_a_bootstrap_has_fewer_stages(admin: httpx.AsyncClient) -> None:
     stages = (await queue(admin, kind="bootstrap"))["stages"]
-    assert [stage["name"] for stage in stages] == list(STAGES[Kind.BOOTSTRAP])
+    assert [stage["name"] for stage in stages] == list(STAGES[IterationKind.BOOTSTRAP])
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The prompt pool and the conversations through the admin door."""
+"""The prompt pool and the conversations through the admin endpoint."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A response to repair, given at either door."""
+"""A response to repair, given at either endpoint."""
 
 from typing import Any
 
@@ -13,15 +13,15 @@ from app.api.schemas import GenerateIn
 from app.db.recorder import Recorder
 from app.domain.search import Mode
 from tests.helpers.scripts import never, only, playing
-from tests.helpers.serving import door
+from tests.helpers.serving import endpoint
 
 PROMPT, GIVEN = "Name a river.", "The Alps."
 SMALL = {"n": 2, "branch": 2, "beam": 1, "depth": 2, "votes": 1}
 
 
 def opened(*accepted: str) -> FastAPI:
-    """The doors over a judge that accepts these texts."""
-    app = door(playing(decide=only(*accepted) if accepted else never))
+    """The endpoints over a judge that accepts these texts."""
+    app = endpoint(playing(decide=only(*accepted) if accepted else never))
     app.include_router(generate.router)
     services: Services = app.state.services
     services.recorder = Recorder(services.database, store="none")

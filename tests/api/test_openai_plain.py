@@ -1,4 +1,4 @@
-"""What the OpenAI door shares with vLLM's dialect, over a scripted engine."""
+"""What the OpenAI endpoint shares with vLLM's dialect, over a scripted engine."""
 
 import json
 import math
@@ -10,7 +10,7 @@ import pytest
 
 from app.engine.base import Call
 from app.engine.scripted import ScriptedEngine
-from tests.helpers.serving import door
+from tests.helpers.serving import endpoint
 
 USER = {"role": "user", "content": "Is water wet?"}
 OPENED = {"role": "assistant", "content": "Verdict:"}
@@ -32,7 +32,7 @@ def engine() -> ScriptedEngine:
 
 @pytest.fixture
 async def client(engine: ScriptedEngine) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(door(engine))
+    transport = httpx.ASGITransport(endpoint(engine))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         yield client
 

@@ -29,7 +29,7 @@ SMALL = {"branch": 1, "beam": 1, "depth": 2, "votes": 1, "n": 2}
 MESSAGES = [{"role": "user", "content": "Name a river."}]
 
 
-class Gate:
+class DrainBarrier:
     """Lets the first response through when a test says so."""
 
     def __init__(self) -> None:
@@ -42,12 +42,12 @@ class Gate:
 
 
 @pytest.fixture
-def gate() -> Gate:
-    return Gate()
+def gate() -> DrainBarrier:
+    return DrainBarrier()
 
 
 @pytest.fixture
-def engine(gate: Gate) -> LoadingEngine:
+def engine(gate: DrainBarrier) -> LoadingEngine:
     return LoadingEngine(Play(respond=gate.respond))
 
 
@@ -128,20 +128,24 @@ async def test_until_the_checkpoints_are_loaded_nothing_is_answered(
 
     # The names of models are known before.
     assert await status() == (200 if path == "/v1/models" else 503)
-    registry.flip(Versions())
+    registry.activate(Versions())
     assert await status() == 200
 
 
 @pytest.mark.parametrize("mode", list(Mode))
 async def test_a_search_ends_on_the_versions_it_began_with(
-    client: httpx.AsyncClient, registry: Registry, engine: LoadingEngine, gate: Gate, mode: Mode
+    client: httpx.AsyncClient,
+    registry: Registry,
+    engine: LoadingEngine,
+    gate: DrainBarrier,
+    mode: Mode,
 ) -> None:
-    registry.flip(Versions(0, 0))
+    registry.activate(Versions(0, 0))
     gate.opened.clear()
     body = {"prompt": "Name a river.", "mode": mode, "search": SMALL}
     asking = asyncio.create_task(post(client, "/generate", **body))
     await until(lambda: engine.started)
-    registry.flip(Versions(1, 1))
+    registry.activate(Versions(1, 1))
     gate.opened.set()
     answer = await asking
     assert answer["checkpoint"] == {"actor": 0, "refiner": 0}
@@ -153,13 +157,17 @@ async def test_a_search_ends_on_the_versions_it_began_with(
 
 @pytest.mark.parametrize("model", ["actor", "actor:bfs"])
 async def test_a_chat_completion_says_which_versions_it_began_with(
-    client: httpx.AsyncClient, registry: Registry, engine: LoadingEngine, gate: Gate, model: str
+    client: httpx.AsyncClient,
+    registry: Registry,
+    engine: LoadingEngine,
+    gate: DrainBarrier,
+    model: str,
 ) -> None:
-    registry.flip(Versions(0, 0))
+    registry.activate(Versions(0, 0))
     gate.opened.clear()
     asking = asyncio.create_task(chat(client, model))
     await until(lambda: engine.started)
-    registry.flip(Versions(1, 1))
+    registry.activate(Versions(1, 1))
     gate.opened.set()
     assert (await asking)["system_fingerprint"] == "actor@0+refiner@0"
     assert asked(engine) <= {"actor@0", "refiner@0"}
@@ -169,7 +177,7 @@ async def test_a_chat_completion_says_which_versions_it_began_with(
 async def test_a_search_may_ask_for_versions(
     client: httpx.AsyncClient, registry: Registry, engine: LoadingEngine
 ) -> None:
-    registry.flip(Versions())
+    registry.activate(Versions())
     answer = await post(
         client, "/generate", prompt="Name a river.", search=SMALL, checkpoint={"actor": 1}
     )
@@ -181,7 +189,7 @@ async def test_a_search_may_ask_for_versions(
 async def test_a_judgment_may_ask_for_a_version(
     client: httpx.AsyncClient, registry: Registry, engine: LoadingEngine
 ) -> None:
-    registry.flip(Versions())
+    registry.activate(Versions())
     body = {"prompt": "Name a river.", "response": "Nile", "checkpoint": {"refiner": 1}}
     assert (await post(client, "/judge", **body))["checkpoint"] == {"actor": 0, "refiner": 1}
     assert asked(engine) == {"refiner@1"}
@@ -212,7 +220,7 @@ async def test_a_chat_completion_may_ask_for_versions(
     names: set[str],
     fingerprint: str,
 ) -> None:
-    registry.flip(Versions())
+    registry.activate(Versions())
     answer = await chat(client, model, **body)
     assert (answer["model"], answer["system_fingerprint"]) == (model, fingerprint)
     assert asked(engine) == names
@@ -237,7 +245,7 @@ async def test_versions_that_cannot_answer_are_refused(
     status: int,
     reason: str,
 ) -> None:
-    registry.flip(Versions())
+    registry.activate(Versions())
     body: dict[str, Any] = {"prompt": "Name a river."}
     if path == "/judge":
         body["response"] = "Nile"
@@ -251,7 +259,7 @@ async def test_versions_that_cannot_answer_are_refused(
 async def test_a_name_and_a_field_that_differ_are_refused(
     client: httpx.AsyncClient, registry: Registry
 ) -> None:
-    registry.flip(Versions())
+    registry.activate(Versions())
     body = {"model": "actor@1", "messages": MESSAGES, "checkpoint": {"actor": 2}}
     response = await client.post("/v1/chat/completions", json=body)
     assert (response.status_code, response.json()["field"]) == (422, "checkpoint.actor")
@@ -261,6 +269,6 @@ async def test_the_versions_served_now_are_among_the_models(
     client: httpx.AsyncClient, registry: Registry
 ) -> None:
     before = [model["id"] for model in (await client.get("/v1/models")).json()["data"]]
-    registry.flip(Versions(1, 0))
+    registry.activate(Versions(1, 0))
     after = [model["id"] for model in (await client.get("/v1/models")).json()["data"]]
     assert after == [*before, "actor@1", "refiner@0"]

@@ -8,14 +8,14 @@ from app.api.schemas import GenerateIn
 from app.config.settings import Settings
 from app.errors import InvalidRequest
 from tests.helpers.scripts import never, playing
-from tests.helpers.serving import door
+from tests.helpers.serving import endpoint
 
 LIMITS = Settings(max_nodes=8, max_seconds=20)
 
 
 async def budget(**wanted: int) -> tuple[int | None, int | None]:
     """Nodes and milliseconds of a request that asks for so much."""
-    services: Services = door(playing(decide=never)).state.services
+    services: Services = endpoint(playing(decide=never)).state.services
     services.settings = LIMITS
     body = GenerateIn.model_validate({"prompt": "Name a river.", "budget": wanted})
     found = (await search_request(body, services)).budget

@@ -1,4 +1,4 @@
-"""What is refused at the door because somebody behind it could not take it."""
+"""What is refused at the endpoint because somebody behind it could not take it."""
 
 import json
 import math

@@ -8,7 +8,7 @@ import pytest
 
 from app.engine.base import Call
 from app.engine.scripted import ScriptedEngine
-from tests.helpers.serving import door
+from tests.helpers.serving import endpoint
 
 USER = {"role": "user", "content": "name a river"}
 ASSISTANT = {"role": "assistant", "content": "the Nile"}
@@ -20,7 +20,7 @@ async def nothing(call: Call) -> str:
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(door(ScriptedEngine(nothing, lambda call, option: 0.0)))
+    transport = httpx.ASGITransport(endpoint(ScriptedEngine(nothing, lambda call, option: 0.0)))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         yield client
 

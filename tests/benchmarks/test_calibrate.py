@@ -1,14 +1,14 @@
-"""Thresholds of a first look, from responses judged in every way."""
+"""Thresholds of a quick verdict, from responses judged in every way."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.search import FirstLook
+from app.domain.search import QuickVerdictRule
 from benchmarks.calibrate import Judged, calibrate, held_out, outcome
 from tests.helpers.properties import calm
 
-LEAVE_TO_VOTES = FirstLook(0.0, 1.0)
+LEAVE_TO_VOTES = QuickVerdictRule(0.0, 1.0)
 
 
 @st.composite
@@ -31,13 +31,13 @@ REJECTED = Judged(False, False, None, full_tokens=100, voted_tokens=20)
 
 
 def test_a_rejection_by_a_program_costs_nothing() -> None:
-    assert outcome([REJECTED], FirstLook()).cost == 0
-    assert outcome([REJECTED], FirstLook()).agreement == 1
+    assert outcome([REJECTED], QuickVerdictRule()).cost == 0
+    assert outcome([REJECTED], QuickVerdictRule()).agreement == 1
 
 
 def test_a_clear_look_costs_a_token_and_an_unclear_one_the_votes_too() -> None:
     judged = [seen(True, 0.95), seen(False, 0.95), seen(True, 0.5)]
-    found = outcome(judged, FirstLook(0.1, 0.9))
+    found = outcome(judged, QuickVerdictRule(0.1, 0.9))
     assert (found.tokens, found.full_tokens) == (1 + 1 + 61, 300)
     assert (found.agreeing, found.count) == (2, 3)
 

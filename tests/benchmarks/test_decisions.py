@@ -16,7 +16,7 @@ from tests.helpers.scripts import Play, judged_text, verdict_of_critique
 from tests.helpers.searching import Checks, roles
 
 PROMPTS = [Prompt.from_text(f"question {number}") for number in range(4)]
-SETTINGS = Settings(_env_file=None, first_look_low=0.2, first_look_high=0.8)
+SETTINGS = Settings(_env_file=None, quick_verdict_low=0.2, quick_verdict_high=0.8)
 
 
 async def good(text: str, number: int) -> bool:
@@ -55,9 +55,9 @@ async def test_the_figures_are_those_of_the_cheaper_ways_against_every_vote() ->
     # A vote is a critique and a verdict: "all is met" or "it falls short", and one token more.
     full, early = 4 * 5 * 4, (3 * 3 + 1) * 4
     assert rows["tokens, early stop / full, all"].spread.median == early / full
-    assert rows["tokens, first look / full, all"].spread.median == (1 + 1 + 1 + 3 * 4) / full
+    assert rows["tokens, quick verdict / full, all"].spread.median == (1 + 1 + 1 + 3 * 4) / full
     assert rows["agreement, early stop, all"].spread.low == 1
-    assert rows["agreement, first look, all"].spread.low == 1
+    assert rows["agreement, quick verdict, all"].spread.low == 1
     assert rows["agreement, full / full with another seed"].spread.low == 1
     assert rows["calibrated, same responses: tokens / full"].spread.median == 3 / full
     assert rows["calibrated, same responses: agreement"].spread.median == 1

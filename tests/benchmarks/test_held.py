@@ -1,4 +1,4 @@
-"""An iteration that is held in a phase, over the real admin door; the test is its worker."""
+"""An iteration that is held in a phase, over the real admin endpoint; the test is its worker."""
 
 import asyncio
 import shutil
@@ -14,10 +14,10 @@ from app.db.recorder import Recorder
 from app.db.session import Database
 from app.db.upgrade import upgrade
 from app.domain.checkpoint import Versions
-from app.domain.iteration import Kind, Stage, Status
+from app.domain.iteration import IterationKind, Stage, Status
 from benchmarks.held import HeldIteration
 from benchmarks.phases import TRAINED, Phase
-from tests.helpers.door import admin_door
+from tests.helpers.endpoint import admin_door
 
 POLL = 0.01
 Play = Callable[[IterationRepository, SampleRepository, str], Awaitable[None]]
@@ -43,7 +43,7 @@ async def database(migrated_file: Path, tmp_path: Path) -> AsyncIterator[Databas
 
 @pytest.fixture
 async def client(database: Database) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the admin door."""
+    """A client of the admin endpoint."""
     transport = httpx.ASGITransport(admin_door(database, Recorder(database)))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as opened:
         yield opened
@@ -164,7 +164,7 @@ async def test_a_training_is_a_bootstrap(client: httpx.AsyncClient, database: Da
     async with held(client, Phase.TRAIN).going_on():
         (iteration,) = (await client.get("/admin/iterations")).json()["iterations"]
     await worker.end()
-    assert iteration["kind"] == Kind.BOOTSTRAP
+    assert iteration["kind"] == IterationKind.BOOTSTRAP
 
 
 async def listed(client: httpx.AsyncClient) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""The contenders of our own take the work they are said to take, through the real doors."""
+"""The contenders of our own take the work they are said to take, through the real endpoints."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -28,7 +28,7 @@ OPEN: dict[str, Open] = {SEQUENTIAL.module: sequential.searching}
 
 
 class Server:
-    """The server's engine, and a client for its control doors."""
+    """The server's engine, and a client for its control endpoints."""
 
     def __init__(self, url: str, engine: MeteredWords, http: httpx.AsyncClient) -> None:
         self.url, self.engine, self._http = url, engine, http
@@ -49,7 +49,7 @@ class Server:
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[Server]:
-    """The benchmark's doors over a scripted engine."""
+    """The benchmark's endpoints over a scripted engine."""
     engine = MeteredWords()
     async with (
         benchmark_server(engine, tmp_path) as url,

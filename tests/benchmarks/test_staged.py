@@ -1,4 +1,4 @@
-"""Both sides of `staged` do the same work on the real doors, with words instead of a model."""
+"""Both sides of `staged` do the same work on the real endpoints, with words instead of a model."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -35,7 +35,7 @@ def engine() -> MeteredWords:
 
 @pytest.fixture
 async def server(engine: MeteredWords, tmp_path: Path) -> AsyncIterator[MeteredServer]:
-    """The benchmark's doors over that engine, in this process."""
+    """The benchmark's endpoints over that engine, in this process."""
     async with (
         benchmark_server(engine, tmp_path) as url,
         httpx.AsyncClient(base_url=url, timeout=None) as http,

@@ -1,4 +1,4 @@
-"""What clients ask: every door and every mode, chosen by the seed."""
+"""What clients ask: every endpoint and every mode, chosen by the seed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ SHAPE = {"n": 2, "branch": 2, "beam": 1, "depth": 2, "votes": 1}
 TOKENS = 16
 
 
-class Door(StrEnum):
+class Endpoint(StrEnum):
     """A way to ask."""
 
     GENERATE = "generate"
@@ -27,14 +27,14 @@ class Door(StrEnum):
 
 
 SEARCHED = frozenset(
-    {Door.GENERATE, Door.GENERATE_STREAM, Door.CHAT_SEARCH, Door.CHAT_SEARCH_STREAM}
+    {Endpoint.GENERATE, Endpoint.GENERATE_STREAM, Endpoint.CHAT_SEARCH, Endpoint.CHAT_SEARCH_STREAM}
 )
-"""The doors whose answers are searches, which are stored."""
-STREAMED = frozenset({Door.GENERATE_STREAM, Door.CHAT_STREAM, Door.CHAT_SEARCH_STREAM})
+"""The endpoints whose answers are searches, which are stored."""
+STREAMED = frozenset({Endpoint.GENERATE_STREAM, Endpoint.CHAT_STREAM, Endpoint.CHAT_SEARCH_STREAM})
 PATHS = {
-    Door.GENERATE: "/generate",
-    Door.GENERATE_STREAM: "/generate",
-    Door.JUDGE: "/judge",
+    Endpoint.GENERATE: "/generate",
+    Endpoint.GENERATE_STREAM: "/generate",
+    Endpoint.JUDGE: "/judge",
 }
 CHAT_PATH = "/v1/chat/completions"
 
@@ -44,7 +44,7 @@ class Ask:
     """One request. `prompt` is like no other request's; `leave_after` in seconds, or never."""
 
     number: int
-    door: Door
+    endpoint: Endpoint
     prompt: str
     body: dict[str, Any]
     leave_after: float | None = None
@@ -52,7 +52,7 @@ class Ask:
     @property
     def path(self) -> str:
         """Where it is sent."""
-        return PATHS.get(self.door, CHAT_PATH)
+        return PATHS.get(self.endpoint, CHAT_PATH)
 
 
 def mark(seed: int) -> str:
@@ -63,10 +63,10 @@ def mark(seed: int) -> str:
 def ask_for(seed: int, number: int) -> Ask:
     """The request of this number: the same again for the same seed."""
     random = Random(f"{seed}/{number}")
-    door, mode = random.choice(list(Door)), random.choice(list(Mode))
+    endpoint, mode = random.choice(list(Endpoint)), random.choice(list(Mode))
     prompt = f"{mark(seed)}{number}: name a river."
     leave = random.uniform(0.02, 1.0) if random.random() < LEAVING else None
-    return Ask(number, door, prompt, BODIES[door](prompt, mode), leave)
+    return Ask(number, endpoint, prompt, BODIES[endpoint](prompt, mode), leave)
 
 
 def _generate(prompt: str, mode: Mode, *, stream: bool) -> dict[str, Any]:
@@ -98,12 +98,12 @@ def _judge(prompt: str, _: Mode) -> dict[str, Any]:
     return {"prompt": prompt, "response": "The Nile.", "search": {"votes": 3}}
 
 
-BODIES: dict[Door, Callable[[str, Mode], dict[str, Any]]] = {
-    Door.GENERATE: lambda prompt, mode: _generate(prompt, mode, stream=False),
-    Door.GENERATE_STREAM: lambda prompt, mode: _generate(prompt, mode, stream=True),
-    Door.CHAT: lambda prompt, _: _chat(prompt, "actor", stream=False),
-    Door.CHAT_STREAM: lambda prompt, _: _chat(prompt, "actor", stream=True),
-    Door.CHAT_SEARCH: lambda prompt, mode: _chat_search(prompt, mode, stream=False),
-    Door.CHAT_SEARCH_STREAM: lambda prompt, mode: _chat_search(prompt, mode, stream=True),
-    Door.JUDGE: _judge,
+BODIES: dict[Endpoint, Callable[[str, Mode], dict[str, Any]]] = {
+    Endpoint.GENERATE: lambda prompt, mode: _generate(prompt, mode, stream=False),
+    Endpoint.GENERATE_STREAM: lambda prompt, mode: _generate(prompt, mode, stream=True),
+    Endpoint.CHAT: lambda prompt, _: _chat(prompt, "actor", stream=False),
+    Endpoint.CHAT_STREAM: lambda prompt, _: _chat(prompt, "actor", stream=True),
+    Endpoint.CHAT_SEARCH: lambda prompt, mode: _chat_search(prompt, mode, stream=False),
+    Endpoint.CHAT_SEARCH_STREAM: lambda prompt, mode: _chat_search(prompt, mode, stream=True),
+    Endpoint.JUDGE: _judge,
 }

@@ -9,7 +9,7 @@ from tests.chaos.evidence import Evidence
 from tests.chaos.outcome import End, Outcome, Version
 
 STOP_SECONDS = 1.0
-"""Whoever knocks so long before a server is told to stop may find the door closing."""
+"""Whoever knocks so long before a server is told to stop may find the endpoint closing."""
 GROWTH_BYTES = 48 * 2**20
 """What a warm server may still come to need: caches, and the allocator's own habits."""
 ENDINGS = frozenset({"succeeded", "failed", "cancelled"})
@@ -81,7 +81,7 @@ def _is_lost(one: Outcome, evidence: Evidence) -> bool:
 def _nothing_lost(evidence: Evidence) -> Iterator[str]:
     for one in lost(evidence):
         when = f"from {one.began:.1f} to {one.ended:.1f} s"
-        yield f"{one.ask.door} {one.ask.number} {when}: {one.end}: {one.detail}"
+        yield f"{one.ask.endpoint} {one.ask.number} {when}: {one.end}: {one.detail}"
 
 
 def _no_mixed_versions(evidence: Evidence) -> Iterator[str]:
@@ -119,7 +119,7 @@ def _stored_as_seen(evidence: Evidence) -> Iterator[str]:
 
 
 def _stored_once(evidence: Evidence) -> Iterator[str]:
-    asked = {one.ask.prompt: one for one in evidence.outcomes if one.ask.door in SEARCHED}
+    asked = {one.ask.prompt: one for one in evidence.outcomes if one.ask.endpoint in SEARCHED}
     for prompt, times in Counter(stored.prompt for stored in evidence.stored.values()).items():
         if times > 1:
             yield f"{prompt!r} was asked once and is stored {times} times"
@@ -138,7 +138,7 @@ def _recovered(evidence: Evidence) -> Iterator[str]:
         yield "nothing was answered once all was calm"
     for one in late:
         if one.end not in (End.ANSWERED, End.LEFT) and one.detail != FULL:
-            yield f"{one.ask.door} {one.ask.number} in the calm: {one.end}: {one.detail}"
+            yield f"{one.ask.endpoint} {one.ask.number} in the calm: {one.end}: {one.detail}"
 
 
 def _iterations_end_once(evidence: Evidence) -> Iterator[str]:

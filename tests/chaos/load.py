@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from tests.chaos.asking import STREAMED, Ask, Door, ask_for
+from tests.chaos.asking import STREAMED, Ask, Endpoint, ask_for
 from tests.chaos.outcome import (
     Answer,
     End,
@@ -97,12 +97,12 @@ async def _exchange(client: httpx.AsyncClient, wanted: Ask) -> tuple[End, Answer
     async with client.stream("POST", wanted.path, json=wanted.body) as response:
         if response.status_code != httpx.codes.OK:
             return _refused(response.status_code, response.headers, await response.aread())
-        if wanted.door not in STREAMED:
+        if wanted.endpoint not in STREAMED:
             found = _json(await response.aread())
-            return End.ANSWERED, read_answer(wanted.door, found), ""
-        if wanted.door is Door.GENERATE_STREAM:
+            return End.ANSWERED, read_answer(wanted.endpoint, found), ""
+        if wanted.endpoint is Endpoint.GENERATE_STREAM:
             return await _follow_search(response)
-        return await _follow_chat(wanted.door, response)
+        return await _follow_chat(wanted.endpoint, response)
 
 
 def _refused(status: int, headers: httpx.Headers, body: bytes) -> tuple[End, Answer | None, str]:
@@ -117,20 +117,22 @@ async def _follow_search(response: httpx.Response) -> tuple[End, Answer | None, 
         if name == "start":
             announced = read_version(data["checkpoint"])
         elif name == "final":
-            return End.ANSWERED, read_answer(Door.GENERATE_STREAM, data, announced), ""
+            return End.ANSWERED, read_answer(Endpoint.GENERATE_STREAM, data, announced), ""
         elif name == "error":
             return End.CLEAN_ERROR, None, f"event {data['type']}"
     raise httpx.RemoteProtocolError("the stream ended without an end")
 
 
-async def _follow_chat(door: Door, response: httpx.Response) -> tuple[End, Answer | None, str]:
+async def _follow_chat(
+    endpoint: Endpoint, response: httpx.Response
+) -> tuple[End, Answer | None, str]:
     """The chunks put together as one answer; its text is said in pieces."""
     whole: dict[str, Any] = {}
     text = ""
     async for _, data in _events(response):
         if data is None:
             whole["choices"] = [{"message": {"content": text}}]
-            return End.ANSWERED, read_answer(door, whole), ""
+            return End.ANSWERED, read_answer(endpoint, whole), ""
         if "error" in data:
             return End.CLEAN_ERROR, None, f"event {data['error']['type']}"
         text += "".join(choice["delta"].get("content") or "" for choice in data["choices"])

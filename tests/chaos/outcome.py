@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from tests.chaos.asking import SEARCHED, Ask, Door
+from tests.chaos.asking import SEARCHED, Ask, Endpoint
 
 Version = tuple[int, int]
 """The versions of actor and refiner."""
@@ -79,16 +79,18 @@ def is_problem(status: int, media_type: str, body: bytes) -> bool:
     return isinstance(problem, dict) and problem.get("status") == status and "message" in problem
 
 
-def read_answer(door: Door, found: Any, announced: Version | None = None) -> Answer:
+def read_answer(endpoint: Endpoint, found: Any, announced: Version | None = None) -> Answer:
     """What the JSON object of an answer says. Raises `Garbled`."""
     try:
-        reader = _chat if door not in (Door.GENERATE, Door.GENERATE_STREAM) else _generate
-        return _judge(found) if door is Door.JUDGE else reader(door, found, announced)
+        reader = (
+            _chat if endpoint not in (Endpoint.GENERATE, Endpoint.GENERATE_STREAM) else _generate
+        )
+        return _judge(found) if endpoint is Endpoint.JUDGE else reader(endpoint, found, announced)
     except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise Garbled(f"{door}: {type(error).__name__}: {error}") from error
+        raise Garbled(f"{endpoint}: {type(error).__name__}: {error}") from error
 
 
-def _generate(_: Door, found: Any, announced: Version | None) -> Answer:
+def _generate(_: Endpoint, found: Any, announced: Version | None) -> Answer:
     return Answer(
         versions=read_version(found["checkpoint"]),
         named=named_versions(json.dumps(found)),
@@ -99,12 +101,12 @@ def _generate(_: Door, found: Any, announced: Version | None) -> Answer:
     )
 
 
-def _chat(door: Door, found: Any, announced: Version | None) -> Answer:
+def _chat(endpoint: Endpoint, found: Any, announced: Version | None) -> Answer:
     text = found["choices"][0]["message"]["content"]
     fingerprint = dict(named_versions(found["system_fingerprint"]))
     versions = (fingerprint["actor"], fingerprint["refiner"])
     named = named_versions(json.dumps(found))
-    if door not in SEARCHED:
+    if endpoint not in SEARCHED:
         return Answer(versions, named, response=text)
     search = found["search"]
     return Answer(

@@ -27,7 +27,7 @@ JUMP = timedelta(hours=1)
 IDLE_SECONDS = 2.0
 """Until an adapter nobody asked for is unloaded: minutes in a real server, too long for a test."""
 LOADED = "/chaos/engine"
-"""Where the server tells what its engine has loaded; the real one has no such door."""
+"""Where the server tells what its engine has loaded; the real one has no such endpoint."""
 
 
 class JumpingClock:

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from app.api.openai_schemas import ChatIn
 from app.api.schemas import GenerateIn, JudgeIn
-from tests.chaos.asking import STREAMED, Door, ask_for, mark
+from tests.chaos.asking import STREAMED, Endpoint, ask_for, mark
 
 SCHEMAS: dict[str, type[BaseModel]] = {
     "/generate": GenerateIn,
@@ -22,7 +22,7 @@ def test_a_request_is_valid_and_the_same_again(seed: int, number: int) -> None:
     ask = ask_for(seed, number)
     assert ask == ask_for(seed, number)
     body = SCHEMAS[ask.path].model_validate(ask.body)
-    assert getattr(body, "stream", False) == (ask.door in STREAMED)
+    assert getattr(body, "stream", False) == (ask.endpoint in STREAMED)
 
 
 def test_no_two_requests_of_a_run_have_the_same_prompt() -> None:
@@ -34,5 +34,5 @@ def test_no_two_requests_of_a_run_have_the_same_prompt() -> None:
 
 def test_every_door_is_asked_and_some_clients_leave() -> None:
     asks = [ask_for(1, number) for number in range(300)]
-    assert set(Counter(ask.door for ask in asks)) == set(Door)
+    assert set(Counter(ask.endpoint for ask in asks)) == set(Endpoint)
     assert 10 < sum(ask.leave_after is not None for ask in asks) < 100

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.chaos.asking import Ask, Door
+from tests.chaos.asking import Ask, Endpoint
 from tests.chaos.evidence import Evidence, Iterated, Memory, Quiet, Stored
 from tests.chaos.faults import ServerEnd
 from tests.chaos.invariants import violations
@@ -12,10 +12,10 @@ from tests.chaos.outcome import Answer, End, Outcome
 
 SEARCH = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 NAMED = frozenset({("actor", 1), ("refiner", 2)})
-ASK = Ask(1, Door.GENERATE, "Chaos 1-1: name a river.", {})
+ASK = Ask(1, Endpoint.GENERATE, "Chaos 1-1: name a river.", {})
 ANSWER = Answer((1, 2), NAMED, SEARCH, (1, 2), "The Nile.", 9)
 ANSWERED = Outcome(ASK, 10.0, 11.0, End.ANSWERED, ANSWER)
-CALM = Outcome(Ask(2, Door.CHAT, "x", {}), 100, 101, End.ANSWERED, Answer((1, 2), NAMED))
+CALM = Outcome(Ask(2, Endpoint.CHAT, "x", {}), 100, 101, End.ANSWERED, Answer((1, 2), NAMED))
 STORED = Stored(ASK.prompt, (1, 2), "The Nile.", 9, nodes=3, rows=4, named=NAMED)
 ITERATED = Iterated("one", ("queued", "running", "succeeded"), "succeeded", True, 1)
 FINE = Evidence(

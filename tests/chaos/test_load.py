@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.asking import Ask, Door
+from tests.chaos.asking import Ask, Endpoint
 from tests.chaos.load import Load
 from tests.chaos.outcome import End, Outcome
 
@@ -55,55 +55,55 @@ async def saying(text: str) -> Any:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-async def outcome(text: str, door: Door, leave_after: float | None = None) -> Outcome:
+async def outcome(text: str, endpoint: Endpoint, leave_after: float | None = None) -> Outcome:
     """How a request ends that is answered so."""
     async with saying(text) as url:
         load = Load(url, 1, 1, seconds=5)
-        return await load.ask(Ask(1, door, "a prompt", {}, leave_after))
+        return await load.ask(Ask(1, endpoint, "a prompt", {}, leave_after))
 
 
 @pytest.mark.parametrize(
-    ("door", "text", "end"),
+    ("endpoint", "text", "end"),
     [
-        (Door.GENERATE, whole("200 OK", "application/json", FOUND), End.ANSWERED),
-        (Door.GENERATE, whole("200 OK", "application/json", {"id": 1}), End.GARBLED),
-        (Door.GENERATE, f"{OK}\r\n{{", End.GARBLED),
-        (Door.GENERATE, f"{OK}content-length: 100\r\n\r\n{{", End.CUT),
-        (Door.GENERATE, "", End.CUT),
+        (Endpoint.GENERATE, whole("200 OK", "application/json", FOUND), End.ANSWERED),
+        (Endpoint.GENERATE, whole("200 OK", "application/json", {"id": 1}), End.GARBLED),
+        (Endpoint.GENERATE, f"{OK}\r\n{{", End.GARBLED),
+        (Endpoint.GENERATE, f"{OK}content-length: 100\r\n\r\n{{", End.CUT),
+        (Endpoint.GENERATE, "", End.CUT),
         (
-            Door.GENERATE,
+            Endpoint.GENERATE,
             whole("429 Too Many", "application/problem+json", PROBLEM),
             End.CLEAN_ERROR,
         ),
-        (Door.GENERATE, whole("429 Too Many", "application/json", PROBLEM), End.GARBLED),
-        (Door.GENERATE, whole("500 Error", "application/problem+json", PROBLEM), End.GARBLED),
+        (Endpoint.GENERATE, whole("429 Too Many", "application/json", PROBLEM), End.GARBLED),
+        (Endpoint.GENERATE, whole("500 Error", "application/problem+json", PROBLEM), End.GARBLED),
         (
-            Door.GENERATE_STREAM,
+            Endpoint.GENERATE_STREAM,
             f"{EVENTS}{START}event: final\ndata: {json.dumps(FOUND)}\n\n",
             End.ANSWERED,
         ),
         (
-            Door.GENERATE_STREAM,
+            Endpoint.GENERATE_STREAM,
             f"{EVENTS}{START}event: error\ndata: {json.dumps(PROBLEM)}\n\n",
             End.CLEAN_ERROR,
         ),
-        (Door.GENERATE_STREAM, f"{EVENTS}{START}", End.CUT),
+        (Endpoint.GENERATE_STREAM, f"{EVENTS}{START}", End.CUT),
         (
-            Door.CHAT_STREAM,
+            Endpoint.CHAT_STREAM,
             f'{EVENTS}data: {{"error": {json.dumps(PROBLEM)}}}\n\n',
             End.CLEAN_ERROR,
         ),
-        (Door.CHAT_STREAM, f"{EVENTS}data: [DONE]\n\n", End.GARBLED),
+        (Endpoint.CHAT_STREAM, f"{EVENTS}data: [DONE]\n\n", End.GARBLED),
     ],
 )
-async def test_what_comes_back_is_told_apart(door: Door, text: str, end: End) -> None:
-    found = await outcome(text, door)
+async def test_what_comes_back_is_told_apart(endpoint: Endpoint, text: str, end: End) -> None:
+    found = await outcome(text, endpoint)
     assert found.end is end, found
 
 
 async def test_an_answer_is_read() -> None:
     found = await outcome(
-        f"{EVENTS}{START}event: final\ndata: {json.dumps(FOUND)}\n\n", Door.GENERATE_STREAM
+        f"{EVENTS}{START}event: final\ndata: {json.dumps(FOUND)}\n\n", Endpoint.GENERATE_STREAM
     )
     answer = found.answer
     assert answer is not None
@@ -115,7 +115,7 @@ async def test_an_answer_is_read() -> None:
 async def test_nobody_there_is_told_apart() -> None:
     async with saying("") as url:
         pass
-    found = await Load(url, 1, 1, seconds=5).ask(Ask(1, Door.CHAT, "a prompt", {}))
+    found = await Load(url, 1, 1, seconds=5).ask(Ask(1, Endpoint.CHAT, "a prompt", {}))
     assert found.end is End.TURNED_AWAY
 
 
@@ -127,5 +127,5 @@ async def test_a_server_that_says_nothing_is_silent_and_a_client_may_leave_it() 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         load = Load(url, 1, 1, seconds=0.1)
-        assert (await load.ask(Ask(1, Door.CHAT, "a prompt", {}))).end is End.SILENT
-        assert (await load.ask(Ask(1, Door.CHAT, "a prompt", {}, 0.01))).end is End.LEFT
+        assert (await load.ask(Ask(1, Endpoint.CHAT, "a prompt", {}))).end is End.SILENT
+        assert (await load.ask(Ask(1, Endpoint.CHAT, "a prompt", {}, 0.01))).end is End.LEFT

@@ -37,7 +37,7 @@ class Watcher:
     _memory: dict[int, list[tuple[float, int]]] = field(default_factory=dict)
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """QuickVerdict until cancelled."""
         async with self.system.client() as client:
             while True:
                 self._look_at_processes()

@@ -10,7 +10,7 @@ from app.domain.prompt import Message
 from app.domain.search import Sampling
 from app.engine.base import Call
 from app.errors import CheckpointRefused, Conflict, EngineError, EngineUnavailable
-from app.serving.drain import Gate
+from app.serving.drain import DrainBarrier
 from tests.helpers.swapping import (
     LoadingEngine,
     World,
@@ -86,10 +86,10 @@ async def test_a_broken_full_checkpoint_is_found_before_anybody_has_to_wait(
 ) -> None:
     await world.add_full(Role.ACTOR, 1)
     (world.folder(Role.ACTOR, 1) / "model.safetensors").write_bytes(b"")
-    gate = Gate()
-    inside = gate.passage()
+    drain_barrier = DrainBarrier()
+    inside = drain_barrier.barrier_pass()
     await inside.enter()  # a drain would wait for it
-    async with world.server(engine, gate=gate) as (registry, _):
+    async with world.server(engine, drain_barrier=drain_barrier) as (registry, _):
         await world.promote(1, 0)
         [state] = await until_reported(world, lambda state: state.error)
         assert "cut short" in (state.error or "")
@@ -101,9 +101,9 @@ async def test_weights_are_replaced_when_the_last_request_has_ended(
     world: World, engine: LoadingEngine
 ) -> None:
     await world.add_full(Role.ACTOR, 1)
-    gate = Gate()
-    running, coming = gate.passage(), gate.passage()
-    async with world.server(engine, gate=gate) as (registry, _):
+    drain_barrier = DrainBarrier()
+    running, coming = drain_barrier.barrier_pass(), drain_barrier.barrier_pass()
+    async with world.server(engine, drain_barrier=drain_barrier) as (registry, _):
         await until_served(registry, 0, 0)
         await running.enter()
         await world.promote(1, 0)
@@ -147,10 +147,15 @@ async def test_an_adapter_brings_the_weights_it_was_trained_on(
     await world.add_on(1, Role.ACTOR, 2)
     await world.add(Role.ACTOR, 3)
     async with world.server(engine) as (registry, _):
-        for version, ground in ((2, "actor@1"), (3, "actor@0"), (2, "actor@1"), (1, "actor@1")):
+        for version, base_checkpoint in (
+            (2, "actor@1"),
+            (3, "actor@0"),
+            (2, "actor@1"),
+            (1, "actor@1"),
+        ):
             await world.promote(version, 0)
             await until_served(registry, version, 0)
-            assert weights(engine, Role.ACTOR) == ground
+            assert weights(engine, Role.ACTOR) == base_checkpoint
 
 
 async def test_an_adapter_for_other_full_weights_is_refused(
@@ -192,7 +197,7 @@ async def test_a_failed_replacement_has_been_undone_when_it_ends(
     await world.add_full(Role.REFINER, 1)
     engine.troubles["refiner@1"] = CheckpointRefused("the engine cannot load it")
     registry = await world.registry(engine)
-    registry.flip(Versions())
+    registry.activate(Versions())
     needed = await registry.needed(Versions(1, 1))
     with pytest.raises(CheckpointRefused):
         await registry.replace(needed, Versions(1, 1))
@@ -255,23 +260,23 @@ async def test_requests_during_ten_swaps_are_never_refused(
 ) -> None:
     for version in (1, 2):
         await world.add_full(Role.ACTOR, version)
-    gate, stop = Gate(), asyncio.Event()
+    drain_barrier, stop = DrainBarrier(), asyncio.Event()
     served: set[int] = set()
 
     async def ask(registry: Registry) -> None:
         while not stop.is_set():
-            passage = gate.passage()
-            await passage.enter()
+            barrier_pass = drain_barrier.barrier_pass()
+            await barrier_pass.enter()
             try:
                 versions = await registry.pin()
-                async with passage.working():
+                async with barrier_pass.working():
                     await asyncio.sleep(0.001)
                     await say(engine, versions.served_name(Role.ACTOR))
                 served.add(versions.actor)
             finally:
-                passage.leave()
+                barrier_pass.leave()
 
-    async with world.server(engine, gate=gate) as (registry, _):
+    async with world.server(engine, drain_barrier=drain_barrier) as (registry, _):
         await until_served(registry, 0, 0)
         asking = [asyncio.create_task(ask(registry)) for _ in range(4)]
         for number in range(10):
@@ -288,7 +293,7 @@ async def test_a_full_checkpoint_asked_for_while_it_is_loaded_is_not_taken_for_a
 ) -> None:
     await world.add_full(Role.ACTOR, 1)
     registry = await world.registry(engine)
-    registry.flip(Versions())
+    registry.activate(Versions())
     engine.held["actor@1"] = asyncio.Event()
     versions = Versions(actor=1)
     replacing = asyncio.create_task(registry.replace(await registry.needed(versions), versions))

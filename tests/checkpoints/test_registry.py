@@ -33,7 +33,7 @@ async def test_nothing_is_pinned_before_the_first_versions(
         _ = registry.versions
     with pytest.raises(EngineUnavailable):
         await registry.pin()
-    registry.flip(Versions())
+    registry.activate(Versions())
     assert registry.ready
     assert await registry.pin() == Versions(0, 0)
 
@@ -174,7 +174,7 @@ async def test_a_request_may_pin_other_versions_than_those_served(
     await world.add(Role.ACTOR, 1)
     await world.add(Role.REFINER, 1)
     registry = await world.registry(engine)
-    registry.flip(Versions())
+    registry.activate(Versions())
     assert await registry.pin(actor=1) == Versions(1, 0)
     assert await registry.pin(refiner=1) == Versions(0, 1)
     assert await registry.pin(1, 1) == Versions(1, 1)
@@ -188,11 +188,11 @@ async def test_a_pin_during_a_swap_is_not_mixed(world: World, engine: LoadingEng
     for version in (1, 2):
         await world.add(Role.ACTOR, version)
     registry = await world.registry(engine)
-    registry.flip(Versions(0, 0))
+    registry.activate(Versions(0, 0))
     engine.held["actor@2"] = asyncio.Event()
     pinning = asyncio.create_task(registry.pin(actor=2))
     await until(lambda: engine.loads)
-    registry.flip(Versions(1, 5))
+    registry.activate(Versions(1, 5))
     engine.held["actor@2"].set()
     assert await pinning == Versions(2, 0)
 
@@ -203,7 +203,7 @@ async def test_only_what_nobody_needs_is_unloaded(world: World, engine: LoadingE
     registry = await world.registry(engine)
     for version in (1, 2, 3):
         await registry.prepare(Role.ACTOR, version)
-    registry.flip(Versions(actor=2))
+    registry.activate(Versions(actor=2))
     await registry.retire({(Role.ACTOR, 1)}, idle_seconds=3600)
     assert sorted(engine.adapters) == ["actor@1", "actor@2", "actor@3"]
     await registry.retire({(Role.ACTOR, 1)}, idle_seconds=0)

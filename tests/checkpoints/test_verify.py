@@ -83,7 +83,7 @@ def lengthened(file: Path) -> None:
     file.write_bytes(file.read_bytes() + b"\0")
 
 
-def flipped(file: Path) -> None:
+def activated(file: Path) -> None:
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
@@ -95,7 +95,7 @@ def flipped(file: Path) -> None:
     [
         (cut_short, "cut short"),
         (lengthened, "too long"),
-        (flipped, "damaged"),
+        (activated, "damaged"),
         (Path.unlink, "is missing"),
     ],
 )

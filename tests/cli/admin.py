@@ -1,4 +1,4 @@
-"""What the admin door sends, built by hand."""
+"""What the admin endpoint sends, built by hand."""
 
 from typing import Any
 

@@ -17,9 +17,9 @@ from app.db.recorder import Recorder
 from app.db.session import Database
 from app.db.upgrade import upgrade
 from app.engine.scripted import Script, ScriptedEngine
-from tests.cli.doors import Door
+from tests.cli.endpoints import Endpoint
 from tests.cli.replay import Run, Server, application
-from tests.helpers.door import admin_door
+from tests.helpers.endpoint import admin_door
 from tests.helpers.evaluating import evaluated_server
 from tests.helpers.scripts import verdict_of_critique
 
@@ -64,15 +64,15 @@ def server(_running: Server) -> Server:
 
 
 @pytest.fixture
-def door(tmp_path: Path) -> Iterator[Door]:
-    """A real admin door over an empty database."""
+def endpoint(tmp_path: Path) -> Iterator[Endpoint]:
+    """A real admin endpoint over an empty database."""
     database_url = f"sqlite+aiosqlite:///{tmp_path}/spar.db"
     upgrade(database_url)
     database = Database(database_url)
     with served(admin_door(database, Recorder(database))) as url:
-        door = Door(url, database_url)
-        door.do(lambda session: CheckpointRepository(session).ensure_base_checkpoints("base"))
-        yield door
+        endpoint = Endpoint(url, database_url)
+        endpoint.do(lambda session: CheckpointRepository(session).ensure_base_checkpoints("base"))
+        yield endpoint
 
 
 @pytest.fixture

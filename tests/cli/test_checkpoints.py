@@ -1,4 +1,4 @@
-"""Checkpoints, what is served, and feedback, through a real admin door."""
+"""Checkpoints, what is served, and feedback, through a real admin endpoint."""
 
 import json
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from app.db.prompts import BetterAnswer, FeedbackRepository
 from app.db.searches import SearchRepository
 from app.domain.checkpoint import CheckpointKind, Role, Versions
 from app.domain.iteration import PRESETS
-from tests.cli.doors import Door
+from tests.cli.endpoints import Endpoint
 from tests.cli.replay import Run
 from tests.db.building import search_id, searched
 
@@ -30,24 +30,24 @@ async def train_actor(session: AsyncSession) -> None:
     await checkpoints.complete(Role.ACTOR, version, "checkpoints/actor@1", "0" * 64)
 
 
-def test_a_version_is_promoted_and_rolled_back(spar: Run, door: Door) -> None:
-    door.do(train_actor)
-    promoted = spar("checkpoints", "promote", "actor@1", "--url", door.url)
+def test_a_version_is_promoted_and_rolled_back(spar: Run, endpoint: Endpoint) -> None:
+    endpoint.do(train_actor)
+    promoted = spar("checkpoints", "promote", "actor@1", "--url", endpoint.url)
     assert promoted.stdout == "To be served: actor@1, refiner@0\n"
-    listed = spar("checkpoints", "--url", door.url).stdout
+    listed = spar("checkpoints", "--url", endpoint.url).stdout
     assert [line.split()[:3] for line in listed.splitlines()[3:-1]] == [
         ["actor@1", "yes", "promoted"],
         ["actor@0", "promoted", "base"],
         ["refiner@0", "yes", "promoted"],
     ]
-    back = spar("checkpoints", "rollback", "actor", "--url", door.url)
+    back = spar("checkpoints", "rollback", "actor", "--url", endpoint.url)
     assert back.stdout == "To be served: actor@0, refiner@0\n"
 
 
-def test_what_the_server_refuses_is_said(spar: Run, door: Door) -> None:
-    unknown = spar("checkpoints", "promote", "refiner@7", "--url", door.url)
+def test_what_the_server_refuses_is_said(spar: Run, endpoint: Endpoint) -> None:
+    unknown = spar("checkpoints", "promote", "refiner@7", "--url", endpoint.url)
     assert (unknown.exit_code, unknown.stderr) == (1, "error: there is no checkpoint refiner@7\n")
-    first = spar("checkpoints", "rollback", "actor", "--url", door.url)
+    first = spar("checkpoints", "rollback", "actor", "--url", endpoint.url)
     assert (first.exit_code, first.stderr) == (
         1,
         "error: nothing was served before the first actor\n",
@@ -55,17 +55,17 @@ def test_what_the_server_refuses_is_said(spar: Run, door: Door) -> None:
 
 
 @pytest.mark.parametrize("name", ["actor", "actor@x", "critic@1", "actor@-1"])
-def test_what_names_no_version_is_a_usage_error(spar: Run, door: Door, name: str) -> None:
-    assert spar("checkpoints", "promote", name, "--url", door.url).exit_code == 2
+def test_what_names_no_version_is_a_usage_error(spar: Run, endpoint: Endpoint, name: str) -> None:
+    assert spar("checkpoints", "promote", name, "--url", endpoint.url).exit_code == 2
 
 
 async def break_actor(session: AsyncSession) -> None:
     await CheckpointRepository(session).record_error(Role.ACTOR, 0, "a file is\x1b[2J missing")
 
 
-def test_why_a_version_cannot_be_loaded_is_said_below(spar: Run, door: Door) -> None:
-    door.do(break_actor)
-    listed = spar("checkpoints", "list", "--url", door.url).stdout
+def test_why_a_version_cannot_be_loaded_is_said_below(spar: Run, endpoint: Endpoint) -> None:
+    endpoint.do(break_actor)
+    listed = spar("checkpoints", "list", "--url", endpoint.url).stdout
     assert listed.endswith("actor@0: a file is[2J missing\n")
 
 
@@ -76,14 +76,14 @@ async def report_server(session: AsyncSession) -> None:
     await ServerRepository(session).report(state)
 
 
-def test_serving_shows_every_server(spar: Run, door: Door) -> None:
-    door.do(report_server)
-    shown = spar("serving", "--url", door.url).stdout
+def test_serving_shows_every_server(spar: Run, endpoint: Endpoint) -> None:
+    endpoint.do(report_server)
+    shown = spar("serving", "--url", endpoint.url).stdout
     assert shown.startswith("Promoted: actor@0, refiner@0\n")
     assert "http://here:8000" in shown
     assert "actor@1: the file" in shown
     assert "\x1b" not in shown
-    raw = json.loads(spar("serving", "--json", "--url", door.url).stdout)
+    raw = json.loads(spar("serving", "--json", "--url", endpoint.url).stdout)
     assert raw["promoted"] == {"actor": 0, "refiner": 0}
 
 
@@ -95,19 +95,19 @@ async def better_answers(session: AsyncSession) -> list[BetterAnswer]:
     return await FeedbackRepository(session).better_answers("any")
 
 
-def test_a_better_answer_is_stored(spar: Run, door: Door, tmp_path: Path) -> None:
-    door.do(add_search)
+def test_a_better_answer_is_stored(spar: Run, endpoint: Endpoint, tmp_path: Path) -> None:
+    endpoint.do(add_search)
     (tmp_path / "better.txt").write_text("Green.")
-    arguments = ["--down", "--better-file", str(tmp_path / "better.txt"), "--url", door.url]
+    arguments = ["--down", "--better-file", str(tmp_path / "better.txt"), "--url", endpoint.url]
     result = spar("feedback", SEARCH, *arguments)
     assert result.exit_code == 0, result.stderr
-    [stored] = door.do(better_answers)
+    [stored] = endpoint.do(better_answers)
     assert (stored.better, stored.feedback_id in result.stdout) == ("Green.", True)
 
 
-def test_a_rating_is_stored(spar: Run, door: Door) -> None:
-    door.do(add_search)
-    result = spar("feedback", SEARCH, "--up", "--json", "--url", door.url)
+def test_a_rating_is_stored(spar: Run, endpoint: Endpoint) -> None:
+    endpoint.do(add_search)
+    result = spar("feedback", SEARCH, "--up", "--json", "--url", endpoint.url)
     stored = json.loads(result.stdout)
     assert (stored["rating"], stored["better"]) == (1, None)
 
@@ -117,11 +117,11 @@ def test_a_rating_is_stored(spar: Run, door: Door) -> None:
     [[], ["--up", "--down"], ["--better", "x", "--better-file", "y"], ["--better", " "]],
 )
 def test_feedback_that_says_nothing_or_too_much_is_a_usage_error(
-    spar: Run, door: Door, arguments: list[str]
+    spar: Run, endpoint: Endpoint, arguments: list[str]
 ) -> None:
-    assert spar("feedback", SEARCH, *arguments, "--url", door.url).exit_code == 2
+    assert spar("feedback", SEARCH, *arguments, "--url", endpoint.url).exit_code == 2
 
 
-def test_feedback_on_a_search_there_is_not(spar: Run, door: Door) -> None:
-    result = spar("feedback", SEARCH, "--up", "--url", door.url)
+def test_feedback_on_a_search_there_is_not(spar: Run, endpoint: Endpoint) -> None:
+    result = spar("feedback", SEARCH, "--up", "--url", endpoint.url)
     assert (result.exit_code, f"there is no search {SEARCH}" in result.stderr) == (1, True)

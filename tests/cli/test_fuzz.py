@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.cli.doors import Door
+from tests.cli.endpoints import Endpoint
 from tests.cli.replay import Run
 
 texts = st.text(max_size=8)
@@ -55,17 +55,17 @@ def check(run: Run, folder: Path, command: tuple[str, ...], content: bytes) -> s
 @often
 @given(st.lists(lines, max_size=3))
 def test_any_file_of_prompts_is_taken_or_refused_by_line(
-    spar: Run, door: Door, tmp_path: Path, content: list[bytes]
+    spar: Run, endpoint: Endpoint, tmp_path: Path, content: list[bytes]
 ) -> None:
-    check(spar, tmp_path, ("prompts", "import", "--url", door.url), b"\n".join(content))
+    check(spar, tmp_path, ("prompts", "import", "--url", endpoint.url), b"\n".join(content))
 
 
 @often
 @given(st.lists(lines, max_size=3))
 def test_any_file_of_conversations_is_taken_or_refused_by_line(
-    spar: Run, door: Door, tmp_path: Path, content: list[bytes]
+    spar: Run, endpoint: Endpoint, tmp_path: Path, content: list[bytes]
 ) -> None:
-    command = ("bootstrap", "--detach", "--url", door.url)
+    command = ("bootstrap", "--detach", "--url", endpoint.url)
     check(spar, tmp_path, command, b"\n".join([*content, b"{"]))
 
 
@@ -81,6 +81,8 @@ def test_any_file_of_conversations_is_taken_or_refused_by_line(
     ],
     ids=["surrogate", "infinity", "number", "null", "deep", "digits"],
 )
-def test_a_row_of_no_measure_is_refused(spar: Run, door: Door, tmp_path: Path, row: str) -> None:
-    said = check(spar, tmp_path, ("prompts", "import", "--url", door.url), row.encode())
+def test_a_row_of_no_measure_is_refused(
+    spar: Run, endpoint: Endpoint, tmp_path: Path, row: str
+) -> None:
+    said = check(spar, tmp_path, ("prompts", "import", "--url", endpoint.url), row.encode())
     assert said.startswith("error: line 1: ")

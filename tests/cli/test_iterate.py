@@ -39,7 +39,14 @@ def squeezed(text: str) -> list[str]:
 def test_what_is_asked_for_reaches_the_server(spar: Run, server: Server) -> None:
     play(server, end=SUCCEEDED)
     options = ["--preset", "micro", "--promote", "never", "--seed", "3"]
-    values = ["--set", "data.prompts=12", "--set", "data.gate=0.6", "--set", "actor.method=full"]
+    values = [
+        "--set",
+        "data.prompts=12",
+        "--set",
+        "data.accept_threshold=0.6",
+        "--set",
+        "actor.method=full",
+    ]
     spar("iterate", *options, *values, "--detach", "--url", server.url)
     assert server.asked == [
         {
@@ -47,7 +54,7 @@ def test_what_is_asked_for_reaches_the_server(spar: Run, server: Server) -> None
             "promote": "never",
             "kind": "self_play",
             "overrides": {
-                "data": {"prompts": 12, "gate": 0.6},
+                "data": {"prompts": 12, "accept_threshold": 0.6},
                 "actor": {"method": "full"},
                 "seed": 3,
             },
@@ -194,7 +201,7 @@ def test_cancelling_and_resuming(spar: Run, server: Server) -> None:
         (["seed=1", "data.prompts=2"], {"seed": 1, "data": {"prompts": 2}}),
         (['roles=["actor"]'], {"roles": ["actor"]}),
         (["actor.method=full", "note=a=b"], {"actor": {"method": "full"}, "note": "a=b"}),
-        (["data.gate=NaN"], {"data": {"gate": "NaN"}}),
+        (["data.accept_threshold=NaN"], {"data": {"accept_threshold": "NaN"}}),
         (["seed=1", "seed=2"], {"seed": 2}),
     ],
 )

@@ -42,11 +42,11 @@ def test_a_judgment_shows_votes_and_constraints(spar: Run, server: Server) -> No
     assert "length_constraints:number_words no 132 words, at most 100 allowed" in lines
 
 
-def test_a_judgment_by_first_look_shows_it(spar: Run, server: Server) -> None:
-    looked = {**JUDGMENT, "value": 0.03, "votes": [], "first_look": 0.03}
+def test_a_judgment_by_quick_verdict_shows_it(spar: Run, server: Server) -> None:
+    looked = {**JUDGMENT, "value": 0.03, "votes": [], "quick_verdict": 0.03}
     server.response = Response(json.dumps(looked), media_type="application/json")
     result = spar("judge", "hi", "--response", "x", "--url", server.url)
-    assert result.stdout.splitlines()[1] == "P(yes) at first look: 0.03"
+    assert result.stdout.splitlines()[1] == "P(yes) at quick verdict: 0.03"
 
 
 def test_json_is_the_servers_object_and_nothing_else(spar: Run, server: Server) -> None:
@@ -63,9 +63,9 @@ def test_every_option_reaches_its_field(spar: Run, server: Server, tmp_path: Pat
     options = [
         "--votes",
         "3",
-        "--gate",
+        "--accept-threshold",
         "0.6",
-        "--first-look",
+        "--quick-verdict",
         "--seed",
         "5",
         "--constraint",
@@ -77,7 +77,7 @@ def test_every_option_reaches_its_field(spar: Run, server: Server, tmp_path: Pat
             "prompt": "hi",
             "response": "Réponse\r\nlonge",
             "constraints": [{"id": "a:b", "kwargs": {}}],
-            "search": {"votes": 3, "gate": 0.6, "first_look": True},
+            "search": {"votes": 3, "accept_threshold": 0.6, "quick_verdict": True},
             "seed": 5,
         }
     ]

@@ -11,7 +11,7 @@ from typer.testing import Result
 from app.cli.client import Client
 from app.db.session import Database
 from app.domain.key import Scope
-from app.keys.cache import KeyRing
+from app.keys.cache import KeyCache
 from tests.cli.conftest import served
 from tests.cli.replay import Run
 
@@ -31,7 +31,7 @@ def recognised(text: str, folder: Path) -> frozenset[Scope] | None:
 
     async def find() -> frozenset[Scope] | None:
         database = Database(f"sqlite+aiosqlite:///{folder / 'spar.db'}")
-        ring = KeyRing(database)
+        ring = KeyCache(database)
         try:
             key = await ring.find(text)
             await ring.close()

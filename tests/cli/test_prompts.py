@@ -1,4 +1,4 @@
-"""Prompts, conversations and training data, to and from a real admin door."""
+"""Prompts, conversations and training data, to and from a real admin endpoint."""
 
 import json
 from pathlib import Path
@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db.iterations import IterationRepository, NewIteration, Sample, SampleRepository
 from app.db.prompts import PromptRepository
 from app.domain.checkpoint import Role, Versions
-from app.domain.iteration import PRESETS, Kind, SampleKind
-from tests.cli.doors import Door
+from app.domain.iteration import PRESETS, IterationKind, SampleKind
+from tests.cli.endpoints import Endpoint
 from tests.cli.replay import Run
 
 WORDS = {"relation": "at most", "num_words": 9}
@@ -26,7 +26,7 @@ def write(folder: Path, *rows: Any) -> str:
     return str(file)
 
 
-def pool(door: Door) -> list[tuple[str, list[str]]]:
+def pool(endpoint: Endpoint) -> list[tuple[str, list[str]]]:
     """The pool's texts with the ids of their constraints, oldest first."""
 
     async def read(session: AsyncSession) -> list[tuple[str, list[str]]]:
@@ -36,10 +36,10 @@ def pool(door: Door) -> list[tuple[str, list[str]]]:
             for one in reversed(page)
         ]
 
-    return door.do(read)
+    return endpoint.do(read)
 
 
-def test_every_way_to_write_a_prompt_is_read(spar: Run, door: Door, tmp_path: Path) -> None:
+def test_every_way_to_write_a_prompt_is_read(spar: Run, endpoint: Endpoint, tmp_path: Path) -> None:
     file = write(
         tmp_path,
         {"prompt": "Plain.", "id": "not ours"},
@@ -52,24 +52,24 @@ def test_every_way_to_write_a_prompt_is_read(spar: Run, door: Door, tmp_path: Pa
         },
         {"messages": [{"role": "system", "content": "Be brief."}, CHAT[0]]},
     )
-    result = spar("prompts", "import", file, "--url", door.url)
+    result = spar("prompts", "import", file, "--url", endpoint.url)
     assert (result.exit_code, result.stdout) == (0, "4 new, 0 known already\n")
-    assert pool(door) == [
+    assert pool(endpoint) == [
         ("Plain.", []),
         ("Ours.", ["punctuation:no_comma"]),
         ("IFEval's.", ["length_constraints:number_words", "punctuation:no_comma"]),
         ("Hi.", []),
     ]
-    again = spar("prompts", "import", file, "--url", door.url)
+    again = spar("prompts", "import", file, "--url", endpoint.url)
     assert again.stdout == "0 new, 4 known already\n"
 
 
-def test_a_long_file_goes_in_several_batches(spar: Run, door: Door, tmp_path: Path) -> None:
+def test_a_long_file_goes_in_several_batches(spar: Run, endpoint: Endpoint, tmp_path: Path) -> None:
     short = [{"prompt": f"Number {n}."} for n in range(450)]
     long = [{"prompt": f"{n} " + "long " * 20_000} for n in range(12)]
-    result = spar("prompts", "import", write(tmp_path, *short, *long), "--url", door.url)
+    result = spar("prompts", "import", write(tmp_path, *short, *long), "--url", endpoint.url)
     assert result.stdout == "462 new, 0 known already\n", result.stderr
-    assert [text for text, _ in pool(door)][:450] == [row["prompt"] for row in short]
+    assert [text for text, _ in pool(endpoint)][:450] == [row["prompt"] for row in short]
 
 
 @pytest.mark.parametrize(
@@ -86,70 +86,72 @@ def test_a_long_file_goes_in_several_batches(spar: Run, door: Door, tmp_path: Pa
     ],
 )
 def test_a_bad_line_is_named_and_those_before_it_stay(
-    spar: Run, door: Door, tmp_path: Path, bad: Any, words: str
+    spar: Run, endpoint: Endpoint, tmp_path: Path, bad: Any, words: str
 ) -> None:
     file = write(tmp_path, {"prompt": "One."}, "", {"prompt": "Two."}, bad, {"prompt": "Three."})
-    result = spar("prompts", "import", file, "--url", door.url)
+    result = spar("prompts", "import", file, "--url", endpoint.url)
     assert result.exit_code == 1
     assert result.stderr.startswith("error: line 4: ")
     assert words in result.stderr
     assert "prompts." not in result.stderr, "the place in a batch means nothing to anybody"
     assert result.stdout == "2 new, 0 known already\n"
-    assert [text for text, _ in pool(door)] == ["One.", "Two."]
+    assert [text for text, _ in pool(endpoint)] == ["One.", "Two."]
 
 
-def test_the_first_of_several_bad_lines_is_named(spar: Run, door: Door, tmp_path: Path) -> None:
+def test_the_first_of_several_bad_lines_is_named(
+    spar: Run, endpoint: Endpoint, tmp_path: Path
+) -> None:
     unknown = {"prompt": "x", "constraints": [{"id": "nonsense"}]}
     file = write(tmp_path, {"prompt": "One."}, unknown, {"prompt": 7}, "{")
-    result = spar("prompts", "import", file, "--url", door.url)
+    result = spar("prompts", "import", file, "--url", endpoint.url)
     assert result.stderr.startswith("error: line 2: ")
-    assert [text for text, _ in pool(door)] == ["One."]
+    assert [text for text, _ in pool(endpoint)] == ["One."]
 
 
 @pytest.mark.parametrize("bad", [{"prompt": 7}, "{"])
 def test_a_bad_line_anywhere_in_a_long_file_sends_nothing_twice(
-    spar: Run, door: Door, tmp_path: Path, bad: Any
+    spar: Run, endpoint: Endpoint, tmp_path: Path, bad: Any
 ) -> None:
     rows: list[Any] = [{"prompt": f"Number {n}."} for n in range(450)]
     rows[150] = bad
-    result = spar("prompts", "import", write(tmp_path, *rows), "--url", door.url)
+    result = spar("prompts", "import", write(tmp_path, *rows), "--url", endpoint.url)
     assert result.stderr.startswith("error: line 151: ")
     assert result.stdout == "150 new, 0 known already\n"
-    assert len(pool(door)) == 150
+    assert len(pool(endpoint)) == 150
 
 
-def test_a_line_in_another_encoding_is_named(spar: Run, door: Door, tmp_path: Path) -> None:
+def test_a_line_in_another_encoding_is_named(spar: Run, endpoint: Endpoint, tmp_path: Path) -> None:
     file = tmp_path / "latin.jsonl"
     file.write_bytes('{"prompt": "Ü"}\n'.encode("latin-1"))
-    result = spar("prompts", "import", str(file), "--url", door.url)
+    result = spar("prompts", "import", str(file), "--url", endpoint.url)
     assert result.stderr == "error: line 1: it is not UTF-8\n"
 
 
-def test_a_file_that_is_not_there_is_a_usage_error(spar: Run, door: Door) -> None:
-    assert spar("prompts", "import", "no/file", "--url", door.url).exit_code == 2
+def test_a_file_that_is_not_there_is_a_usage_error(spar: Run, endpoint: Endpoint) -> None:
+    assert spar("prompts", "import", "no/file", "--url", endpoint.url).exit_code == 2
 
 
 @pytest.mark.parametrize("command", [["prompts"], ["prompts", "count"]])
 def test_prompts_are_counted_by_source(
-    spar: Run, door: Door, tmp_path: Path, command: list[str]
+    spar: Run, endpoint: Endpoint, tmp_path: Path, command: list[str]
 ) -> None:
-    spar("prompts", "import", write(tmp_path, {"prompt": "One."}), "--url", door.url)
-    lines = spar(*command, "--url", door.url).stdout.splitlines()
+    spar("prompts", "import", write(tmp_path, {"prompt": "One."}), "--url", endpoint.url)
+    lines = spar(*command, "--url", endpoint.url).stdout.splitlines()
     assert [line.split() for line in lines] == [
         ["imported", "1"],
         ["recorded", "0"],
         ["generated", "0"],
     ]
-    counted = json.loads(spar(*command, "--json", "--url", door.url).stdout)
+    counted = json.loads(spar(*command, "--json", "--url", endpoint.url).stdout)
     assert counted == {"imported": 1, "recorded": 0, "generated": 0}
 
 
 def test_a_bootstrap_sends_its_conversations_and_is_queued(
-    spar: Run, door: Door, tmp_path: Path
+    spar: Run, endpoint: Endpoint, tmp_path: Path
 ) -> None:
     rows = [{"role": role, "messages": CHAT, "source": "hand"} for role in ("actor", "refiner")]
     file = write(tmp_path, *rows)
-    result = spar("bootstrap", file, "--detach", "--promote", "always", "--url", door.url)
+    result = spar("bootstrap", file, "--detach", "--promote", "always", "--url", endpoint.url)
     assert result.exit_code == 0, result.stderr
     assert result.stdout.startswith("2 new, 0 known already\nIteration ")
 
@@ -158,22 +160,26 @@ def test_a_bootstrap_sends_its_conversations_and_is_queued(
         kept = await PromptRepository(session).conversations(Role.REFINER)
         return queued.kind, queued.promote, len(kept)
 
-    assert door.do(read) == (Kind.BOOTSTRAP, "always", 1)
+    assert endpoint.do(read) == (IterationKind.BOOTSTRAP, "always", 1)
 
 
-def test_a_bootstrap_with_a_bad_line_queues_nothing(spar: Run, door: Door, tmp_path: Path) -> None:
+def test_a_bootstrap_with_a_bad_line_queues_nothing(
+    spar: Run, endpoint: Endpoint, tmp_path: Path
+) -> None:
     file = write(tmp_path, {"role": "actor", "messages": CHAT[:1]})
-    result = spar("bootstrap", file, "--detach", "--url", door.url)
+    result = spar("bootstrap", file, "--detach", "--url", endpoint.url)
     assert result.exit_code == 1
     assert result.stderr.startswith("error: line 1: the last of `messages` must be")
 
     async def count(session: AsyncSession) -> int:
         return len((await IterationRepository(session).page(10))[0])
 
-    assert door.do(count) == 0
+    assert endpoint.do(count) == 0
 
 
-def test_training_data_is_exported_as_it_was_made(spar: Run, door: Door, tmp_path: Path) -> None:
+def test_training_data_is_exported_as_it_was_made(
+    spar: Run, endpoint: Endpoint, tmp_path: Path
+) -> None:
     pairs = [
         {"prompt": [CHAT[0]], "chosen": [CHAT[1]], "rejected": [{"n": n, "text": "é\u2028"}]}
         for n in range(450)
@@ -185,8 +191,8 @@ def test_training_data_is_exported_as_it_was_made(spar: Run, door: Door, tmp_pat
         await SampleRepository(session, iteration).replace_samples(Role.ACTOR, made)
         return iteration
 
-    iteration, folder = door.do(make), tmp_path / "new" / "folder"
-    result = spar("export", iteration, "--to", str(folder), "--url", door.url)
+    iteration, folder = endpoint.do(make), tmp_path / "new" / "folder"
+    result = spar("export", iteration, "--to", str(folder), "--url", endpoint.url)
     assert result.exit_code == 0, result.stderr
     assert "actor: 450 samples" in result.stdout
     assert "refiner: 0 samples" in result.stdout
@@ -195,8 +201,10 @@ def test_training_data_is_exported_as_it_was_made(spar: Run, door: Door, tmp_pat
         assert [json.loads(line) for line in lines] == pairs
 
 
-def test_an_export_of_nothing_known_leaves_no_file(spar: Run, door: Door, tmp_path: Path) -> None:
+def test_an_export_of_nothing_known_leaves_no_file(
+    spar: Run, endpoint: Endpoint, tmp_path: Path
+) -> None:
     unknown = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
-    result = spar("export", unknown, "--to", str(tmp_path / "out"), "--url", door.url)
+    result = spar("export", unknown, "--to", str(tmp_path / "out"), "--url", endpoint.url)
     assert (result.exit_code, result.stderr) == (1, f"error: there is no iteration {unknown}\n")
     assert list((tmp_path / "out").iterdir()) == []

@@ -18,7 +18,7 @@ def flat(result: Result) -> str:
     [
         (["hi", "--n", "many"], "'--n'"),
         (["hi", "--n", "0"], "--n: Input should be greater than or equal to 1"),
-        (["hi", "--gate", "nan"], "--gate"),
+        (["hi", "--accept-threshold", "nan"], "--accept-threshold"),
         (["hi", "--temperature", "inf"], "--temperature"),
         (["hi", "--length", "0"], "--length"),
         (["hi", "--max-tokens", "0"], "--max-tokens"),
@@ -68,8 +68,8 @@ def test_only_what_was_asked_for_is_sent(spar: Run, server: Server) -> None:
 def test_every_option_reaches_its_field(spar: Run, server: Server) -> None:
     server.events = [("final", answer())]
     options = (
-        "--mode dfs --n 2 --branch 4 --beam 1 --depth 5 --votes 3 --gate 0.25 --no-early-stop "
-        "--max-nodes 9 --max-tokens 800 --deadline 2500 --temperature 0.5 --top-p 0.75 "
+        "--mode dfs --n 2 --branch 4 --beam 1 --depth 5 --votes 3 --accept-threshold 0.25 "
+        "--no-early-stop --max-nodes 9 --max-tokens 800 --deadline 2500 --temperature 0.5 --top-p 0.75 "
         "--length 64 --seed 7 --stop END --stop FIN --tree"
     )
     constraints = ["--constraint", "punctuation:no_comma", "--constraint", 'regex={"pattern": "="}']
@@ -88,7 +88,7 @@ def test_every_option_reaches_its_field(spar: Run, server: Server) -> None:
                 "beam": 1,
                 "depth": 5,
                 "votes": 3,
-                "gate": 0.25,
+                "accept_threshold": 0.25,
                 "early_stop": False,
             },
             "budget": {"max_nodes": 9, "max_tokens": 800, "deadline_ms": 2500},

@@ -1,9 +1,17 @@
 """Finished searches, built by hand."""
 
 from app.domain.checkpoint import Versions
-from app.domain.judgment import ConstraintResult, Judgment, Look, Vote
+from app.domain.judgment import ConstraintResult, Judgment, QuickVerdict, Vote
 from app.domain.prompt import Constraint, Message, Prompt
-from app.domain.search import Budget, FirstLook, Mode, Sampling, SearchOptions, StopReason, Usage
+from app.domain.search import (
+    Budget,
+    Mode,
+    QuickVerdictRule,
+    Sampling,
+    SearchOptions,
+    StopReason,
+    Usage,
+)
 from app.domain.tree import Tree
 from app.search.base import SearchRequest, SearchResult
 
@@ -32,9 +40,9 @@ def request(
             beam=1,
             depth=5,
             votes=2,
-            gate=GATE,
+            accept_threshold=GATE,
             early_stop=False,
-            first_look=FirstLook(0.2, 0.7),
+            quick_verdict=QuickVerdictRule(0.2, 0.7),
         ),
         budget=Budget(max_nodes=9, max_tokens=900, deadline_ms=90_000),
         sampling=Sampling(temperature=0.9, top_p=0.8, max_tokens=70, seed=7, stop=("END",)),
@@ -69,11 +77,13 @@ def looked(search: str) -> SearchResult:
     tree = Tree()
     first, unclear, rewrite = tree.reserve(), tree.reserve(), tree.reserve()
     tree.add(unclear, tree.root, "Sky.")
-    tree.judge(unclear, Judgment((Vote(False, 0.2, "No color."),), (), GATE, Look(0.8, None)))
+    tree.judge(
+        unclear, Judgment((Vote(False, 0.2, "No color."),), (), GATE, QuickVerdict(0.8, None))
+    )
     rejected = tree.add(first, tree.root, "A dog.")
-    rejected = tree.judge(first, Judgment((), (), GATE, Look(0.65, False), "Not a color."))
+    rejected = tree.judge(first, Judgment((), (), GATE, QuickVerdict(0.65, False), "Not a color."))
     tree.add(rewrite, rejected, "Blue.")
-    best = tree.judge(rewrite, Judgment((), (), GATE, Look(0.95, True)))
+    best = tree.judge(rewrite, Judgment((), (), GATE, QuickVerdict(0.95, True)))
     return SearchResult(request(search), tree, best, StopReason.ACCEPTED, Usage(nodes=2), 5.0)
 
 

@@ -18,7 +18,7 @@ from app.db.upgrade import upgrade
 from app.domain.iteration import PRESETS, Stage
 from app.errors import DatabaseError
 from tests.db.building import search_id, searched
-from tests.helpers.door import admin_door
+from tests.helpers.endpoint import admin_door
 from tests.helpers.postgres import PostgresServer, postgres_server, standby_of
 
 SOON = [0.02] * 1000

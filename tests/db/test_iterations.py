@@ -7,7 +7,7 @@ import pytest
 from app.db.iterations import IterationRepository, NewIteration, StoredIteration
 from app.db.session import Database
 from app.domain.checkpoint import Versions
-from app.domain.iteration import PRESETS, STAGES, Kind, Policy, Stage, Status, options_for
+from app.domain.iteration import PRESETS, STAGES, IterationKind, Policy, Stage, Status, options_for
 
 MICRO = NewIteration("micro", PRESETS["micro"])
 SERVING = Versions(2, 3)
@@ -53,9 +53,9 @@ async def resume(database: Database, iteration_id: str) -> bool:
         return await IterationRepository(session).resume(iteration_id)
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", list(IterationKind))
 async def test_a_queued_iteration_has_all_that_was_asked_and_no_stage_begun(
-    database: Database, kind: Kind
+    database: Database, kind: IterationKind
 ) -> None:
     options = options_for("tiny", {"seed": 7, "data": {"prompts": 9}})
     found = await get(

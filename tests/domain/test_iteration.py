@@ -2,7 +2,15 @@ import pytest
 from pydantic import ValidationError
 
 from app.domain.checkpoint import Role
-from app.domain.iteration import PRESETS, STAGES, Kind, Stage, Status, UnknownOption, options_for
+from app.domain.iteration import (
+    PRESETS,
+    STAGES,
+    IterationKind,
+    Stage,
+    Status,
+    UnknownOption,
+    options_for,
+)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -38,8 +46,8 @@ def test_each_role_has_its_training() -> None:
 
 
 def test_self_play_runs_every_stage_and_a_bootstrap_those_that_need_no_play() -> None:
-    assert STAGES[Kind.SELF_PLAY] == tuple(Stage)
-    assert {Stage.RESPOND, Stage.JUDGE, Stage.REFINE}.isdisjoint(STAGES[Kind.BOOTSTRAP])
+    assert STAGES[IterationKind.SELF_PLAY] == tuple(Stage)
+    assert {Stage.RESPOND, Stage.JUDGE, Stage.REFINE}.isdisjoint(STAGES[IterationKind.BOOTSTRAP])
 
 
 def test_only_what_did_not_succeed_can_be_resumed() -> None:

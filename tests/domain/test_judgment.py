@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.judgment import Judgment, Look
+from app.domain.judgment import Judgment, QuickVerdict
 from tests.helpers.judgments import judged, judgments, result, vote
 from tests.helpers.properties import calm
 
@@ -31,15 +31,15 @@ def test_satisfied_is_the_share_of_constraints_met(met: int, failed: int) -> Non
         (judged(3, 2), True),
         (judged(2, 3), False),
         (judged(1, 1), False),
-        (judged(3, 2, gate=0.6), False),
-        (judged(4, 1, gate=0.6), True),
+        (judged(3, 2, accept_threshold=0.6), False),
+        (judged(4, 1, accept_threshold=0.6), True),
         (judged(5, met=2), True),
         (judged(5, met=2, failed=1), False),
         (judged(0, 1, met=2), False),
         (judged(0, met=1), True),
         (judged(0, failed=1), False),
-        (judged(5, gate=1.0), False),
-        (judged(0, 5, gate=0.0), False),
+        (judged(5, accept_threshold=1.0), False),
+        (judged(0, 5, accept_threshold=0.0), False),
     ],
 )
 def test_accepted_is_a_value_above_the_gate_and_every_constraint_met(
@@ -84,15 +84,15 @@ def test_values_are_shares(judgment: Judgment) -> None:
 
 
 @pytest.mark.parametrize("verdict", [True, False])
-def test_a_first_look_that_decided_counts_whatever_the_gate(verdict: bool) -> None:
-    judgment = Judgment((), (result(True),), 0.5, Look(0.5, verdict))
+def test_a_quick_verdict_that_decided_counts_whatever_the_gate(verdict: bool) -> None:
+    judgment = Judgment((), (result(True),), 0.5, QuickVerdict(0.5, verdict))
     assert judgment.accepted is verdict
     assert judgment.value == 0.5
     assert not replace(judgment, constraints=(result(False),)).accepted
 
 
-def test_votes_count_where_a_first_look_was_not_clear() -> None:
-    judgment = Judgment((vote(True), vote(False), vote(True)), (), 0.5, Look(0.2, None))
+def test_votes_count_where_a_quick_verdict_was_not_clear() -> None:
+    judgment = Judgment((vote(True), vote(False), vote(True)), (), 0.5, QuickVerdict(0.2, None))
     assert judgment.value == 2 / 3
     assert judgment.accepted
 

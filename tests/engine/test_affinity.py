@@ -3,7 +3,7 @@
 import asyncio
 
 from app.domain.prompt import Message
-from app.engine.base import affinity_of, one_place_for
+from app.engine.base import affinity_of, prefix_affinity
 
 PROMPT = (Message("system", "Be brief."), Message("user", "Name three rivers."))
 OTHER = (Message("user", "Does it name three rivers?"), Message("assistant", "Verdict:"))
@@ -19,7 +19,7 @@ async def test_everything_that_a_block_starts_belongs_to_its_conversation() -> N
     async def key() -> str:
         return affinity_of(OTHER)
 
-    with one_place_for(PROMPT):
+    with prefix_affinity(PROMPT):
         inside = await asyncio.create_task(key())
     assert inside == affinity_of(PROMPT)
     assert await key() == affinity_of(OTHER)
@@ -27,7 +27,7 @@ async def test_everything_that_a_block_starts_belongs_to_its_conversation() -> N
 
 async def test_two_searches_at_once_keep_apart() -> None:
     async def search(messages: tuple[Message, ...]) -> str:
-        with one_place_for(messages):
+        with prefix_affinity(messages):
             await asyncio.sleep(0)
             return affinity_of((Message("user", "judge"),))
 

@@ -1,4 +1,4 @@
-"""The remote engine against a real server: our OpenAI door, and refusals in vLLM's words."""
+"""The remote engine against a real server: our OpenAI endpoint, and refusals in vLLM's words."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from app.engine.remote import CONTEXT_TOKENS, RemoteEngine
 from app.engine.remote_protocol import CallRefused, ServerBusy
 from app.engine.scripted import ScriptedEngine
 from app.errors import ConfigurationError, EngineError, EngineUnavailable, PromptTooLong
-from tests.helpers.serving import door, served
+from tests.helpers.serving import endpoint, served
 
 USER = Message("user", "Name three rivers.")
 OPENED = (USER, Message("assistant", "The Nile,\n"))
@@ -57,7 +57,7 @@ async def over(
     scripted: ScriptedEngine, *, connections: int = 4, running: int = 64, waiting: int = 64
 ) -> AsyncIterator[RemoteEngine]:
     """A remote engine whose server runs a scripted one."""
-    app = door(scripted, running=running, waiting=waiting)
+    app = endpoint(scripted, running=running, waiting=waiting)
     async with served(app) as url, remote(url, connections=connections) as engine:
         yield engine
 
@@ -411,7 +411,7 @@ async def test_a_stranger_behind_the_address_is_an_error(body: str) -> None:
 
 
 async def test_a_server_that_is_gone_is_unavailable_until_it_is_back() -> None:
-    app = door(ScriptedEngine(rivers, by_table))
+    app = endpoint(ScriptedEngine(rivers, by_table))
     async with served(app) as url:
         engine = RemoteEngine(url, connections=2, timeout_s=10)
         assert not engine.ready
@@ -445,7 +445,7 @@ async def test_a_silent_server_is_unavailable() -> None:
     async def stuck(call: Call) -> str:
         return await asyncio.Future()
 
-    app = door(ScriptedEngine(stuck, by_table))
+    app = endpoint(ScriptedEngine(stuck, by_table))
     async with served(app) as url:
         # Not started: on a busy machine that too can take longer than so short a time.
         engine = RemoteEngine(url, connections=1, timeout_s=0.3)

@@ -15,7 +15,7 @@ from app.domain.search import Mode
 from app.engine.base import Call
 from app.engine.scripted import ScriptedEngine
 from app.evaluation.asking import Asker
-from app.evaluation.base import Item, Outcome, Task
+from app.evaluation.base import Item, RowOutcome, Task
 from app.evaluation.http import Patience, RowRefused, RunRefused, Server
 from tests.helpers.evaluating import evaluated_server, plan_of
 from tests.helpers.scripts import FINE, SHORT, judged_text, playing, verdict_of_critique
@@ -54,7 +54,7 @@ def question(**fields: object) -> Item:
 
 async def ask(
     engine: ScriptedEngine, plan: EvaluationPlan, item: Item, url: str, task: Task = Task.ANSWER
-) -> Outcome:
+) -> RowOutcome:
     async with asking(engine, plan, url) as asker:
         return await asker.ask(item, task)
 

@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 from app.domain.checkpoint import Versions
 from app.domain.search import Mode
 from app.errors import InvalidRequest
-from app.evaluation.compare_runs import Run, compare_ratios, compare_runs
+from app.evaluation.compare_runs import EvaluationRun, compare_ratios, compare_runs
 from app.evaluation.statistics import compare, mcnemar
 from tests.helpers.evaluating import plan_of, row_of
 
 
-def run_of(scores: Sequence[Mapping[str, tuple[float, int]]], name: str = "run") -> Run:
+def run_of(scores: Sequence[Mapping[str, tuple[float, int]]], name: str = "run") -> EvaluationRun:
     rows = [row_of(str(at), at, score=score) for at, score in enumerate(scores)]
-    return Run(name, plan_of(), rows, len(rows))
+    return EvaluationRun(name, plan_of(), rows, len(rows))
 
 
-def yes_or_no(answers: str) -> Run:
+def yes_or_no(answers: str) -> EvaluationRun:
     """A run in which a `1` stands for a prompt that was followed."""
     return run_of([{"prompts": (float(answer), 1)} for answer in answers])
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.constraints.checker import Checker
 from app.errors import ConfigurationError
-from app.evaluation.base import Item, Outcome
+from app.evaluation.base import Item, RowOutcome
 from app.evaluation.followbench import FollowBench, judged, satisfied
 from tests.helpers.properties import calm
 
@@ -160,7 +160,7 @@ def test_rules_and_the_judge_share_the_rows_out(source: str, target: str, answer
 
 
 async def score(item: Item, checker: Checker, **outcome: Any) -> dict[str, float]:
-    found = await SUITE.score(item, Outcome(**outcome), checker)
+    found = await SUITE.score(item, RowOutcome(**outcome), checker)
     assert all(units == 1 for _, units in found.values())
     return {name: value for name, (value, _) in found.items()}
 
@@ -203,7 +203,7 @@ async def test_levels_and_ways_of_scoring_are_reported_apart(
     scores = [
         await SUITE.score(
             item,
-            Outcome(response="two one", accepted=row["level"] < 3, value=0.8),
+            RowOutcome(response="two one", accepted=row["level"] < 3, value=0.8),
             checker,
         )
         for item, row in zip(items, rows, strict=True)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.constraints.checker import Checker
 from app.errors import ConfigurationError
-from app.evaluation.base import Item, Outcome
+from app.evaluation.base import Item, RowOutcome
 from app.evaluation.instructions import IFBENCH, IFEVAL, InstructionSuite, loose_versions
 from tests.helpers.properties import calm
 
@@ -61,7 +61,7 @@ async def test_families_prompts_and_instructions_are_scored(
     tmp_path: Path, checker: Checker
 ) -> None:
     items = read(tmp_path, row(COMMA, WORDS, TITLE, key=1), row(WORDS, key=2))
-    outcomes = [Outcome(response="One, two, three."), Outcome(response="One, two, three.")]
+    outcomes = [RowOutcome(response="One, two, three."), RowOutcome(response="One, two, three.")]
     scores = [
         await IFEVAL.score(item, outcome, checker)
         for item, outcome in zip(items, outcomes, strict=True)
@@ -82,7 +82,7 @@ async def test_families_prompts_and_instructions_are_scored(
 async def test_loose_forgives_a_line_around_and_asterisks(tmp_path: Path, checker: Checker) -> None:
     (item,) = read(tmp_path, row(COMMA, END))
     answer = "Sure, here you go:\nAll of it.\n*That is all.*\nWell, bye."
-    score = await IFEVAL.score(item, Outcome(response=answer), checker)
+    score = await IFEVAL.score(item, RowOutcome(response=answer), checker)
     assert score["instructions_strict"] == (0.0, 2)
     assert score["instructions_loose"] == (2.0, 2)
     assert (score["prompts_strict"], score["prompts_loose"]) == ((0.0, 1), (1.0, 1))
@@ -93,7 +93,7 @@ async def test_loose_versions_are_of_what_follows_the_thinking(
 ) -> None:
     (item,) = read(tmp_path, row(COMMA))
     answer = "<think>Hm.\nWell.</think>Sure, here you go:\nPlain."
-    score = await IFEVAL.score(item, Outcome(response=answer), checker)
+    score = await IFEVAL.score(item, RowOutcome(response=answer), checker)
     assert (score["prompts_strict"], score["prompts_loose"]) == ((0.0, 1), (1.0, 1))
 
 
@@ -103,7 +103,7 @@ async def test_each_instruction_may_be_loosely_followed_in_its_own_version(
     """As in the original: no single version has to follow all."""
     (item,) = read(tmp_path, row(COMMA, TITLE))
     answer = "<<A, title>>\nPlain."
-    score = await IFEVAL.score(item, Outcome(response=answer), checker)
+    score = await IFEVAL.score(item, RowOutcome(response=answer), checker)
     assert score["instructions_loose"] == (2.0, 2)
     assert score["prompts_loose"] == (1.0, 1)
 
@@ -112,7 +112,7 @@ async def test_a_copy_is_counted_and_changes_no_figure_of_the_original(
     tmp_path: Path, checker: Checker
 ) -> None:
     (item,) = read(tmp_path, row(WORDS, prompt="Use few words."))
-    score = await IFEVAL.score(item, Outcome(response="Use few words."), checker)
+    score = await IFEVAL.score(item, RowOutcome(response="Use few words."), checker)
     assert score["copies"] == (1.0, 1)
     assert score["prompts_strict"] == (1.0, 1)
 
@@ -122,7 +122,7 @@ async def test_no_answer_follows_nothing(
     tmp_path: Path, checker: Checker, response: str | None
 ) -> None:
     (item,) = read(tmp_path, row(COMMA, WORDS))
-    score = await IFEVAL.score(item, Outcome(response=response), checker)
+    score = await IFEVAL.score(item, RowOutcome(response=response), checker)
     for how in ("strict", "loose"):
         assert score[f"instructions_{how}"] == (0.0, 2)
         assert score[f"prompts_{how}"] == (0.0, 1)
@@ -137,7 +137,7 @@ async def test_what_cannot_be_checked_is_left_out_and_counted(
         {"letter": "#", "let_frequency": 4, "let_relation": "at least"},
     )
     items = read(tmp_path, row(COMMA, odd, key=1), row(WORDS, key=2), row(odd, key=3))
-    scores = [await IFEVAL.score(item, Outcome(response="Yes."), checker) for item in items]
+    scores = [await IFEVAL.score(item, RowOutcome(response="Yes."), checker) for item in items]
     figures = {figure.name: (figure.value, figure.n) for figure in IFEVAL.figures(items, scores)}
     assert figures["prompts_strict"] == (1.0, 1)
     assert figures["instructions_strict"] == (1.0, 2)
@@ -149,7 +149,7 @@ async def test_ifbench_has_kinds_of_its_own_and_some_without_a_checker(
 ) -> None:
     titled: Asked = ("format:title_case", {})
     (item,) = read(tmp_path, row(titled, ("ratio:stop_words", {"percentage": 5})), suite=IFBENCH)
-    score = await IFBENCH.score(item, Outcome(response="All Words Are Great"), checker)
+    score = await IFBENCH.score(item, RowOutcome(response="All Words Are Great"), checker)
     assert score["instructions_strict"] == (1.0, 1)
     assert score["unchecked"] == (1.0, 2)
     with pytest.raises(ConfigurationError, match="stop_words"):

@@ -7,7 +7,7 @@ import pytest
 
 from app.constraints.checker import Checker
 from app.errors import ConfigurationError
-from app.evaluation.base import Figure, Item, Outcome, Score, Verdicts
+from app.evaluation.base import Figure, Item, RowOutcome, Score, Verdicts
 from app.evaluation.llmbar import LLMBar
 
 SUITE = LLMBar()
@@ -24,7 +24,7 @@ def read(folder: Path, *rows: object, name: str = "natural.jsonl") -> list[Item]
 
 async def score(item: Item, verdicts: Verdicts | None, checker: Checker) -> Score:
     """The score without its subset."""
-    found = await SUITE.score(item, Outcome(verdicts=verdicts), checker)
+    found = await SUITE.score(item, RowOutcome(verdicts=verdicts), checker)
     assert {name.partition("/")[2] for name in found} == {"", item.group}
     return {name: cell for name, cell in found.items() if "/" not in name}
 
@@ -93,7 +93,7 @@ async def test_figures_are_given_for_subsets_too(tmp_path: Path, checker: Checke
     items = read(tmp_path, ROW | {"subset": "a"}, ROW | {"subset": "b"}, ROW | {"subset": "b"})
     right, wrong = Verdicts((1.0, 0.0), (True, False)), Verdicts((0.0, 1.0), (False, True))
     scores = [
-        await SUITE.score(item, Outcome(verdicts=verdicts), checker)
+        await SUITE.score(item, RowOutcome(verdicts=verdicts), checker)
         for item, verdicts in zip(items, (right, right, wrong), strict=True)
     ]
     figures = by_name(SUITE.figures(items, scores))

@@ -11,7 +11,7 @@ import pytest
 
 from app.constraints.checker import Checker
 from app.constraints.ifeval import KINDS
-from app.evaluation.base import Outcome
+from app.evaluation.base import RowOutcome
 from app.evaluation.instructions import IFEVAL
 from tests.evaluation.answers import ANSWERS, INSTRUCTIONS
 
@@ -53,7 +53,7 @@ async def ours(some: Rows, checker: Checker, folder: Path) -> tuple[Rows, dict[s
     file.write_text("".join(json.dumps(one) + "\n" for one in some))
     items = IFEVAL.read(file)
     scores = [
-        await IFEVAL.score(item, Outcome(response=one["response"]), checker)
+        await IFEVAL.score(item, RowOutcome(response=one["response"]), checker)
         for item, one in zip(items, some, strict=True)
     ]
     shown: Rows = [

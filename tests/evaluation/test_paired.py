@@ -14,7 +14,7 @@ from tests.helpers.properties import calm
 BINARY = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=12)
 
 
-def flips(better: int, worse: int) -> float:
+def activates(better: int, worse: int) -> float:
     """McNemar's p by listing every way in which fair coins can fall."""
     extreme = abs(better - worse)
     falls = itertools.product((1, -1), repeat=better + worse)
@@ -25,7 +25,7 @@ def flips(better: int, worse: int) -> float:
 @pytest.mark.parametrize("better", range(6))
 @pytest.mark.parametrize("worse", range(6))
 def test_mcnemar_is_the_share_of_coin_flips_as_extreme(better: int, worse: int) -> None:
-    assert mcnemar(better, worse) == pytest.approx(flips(better, worse))
+    assert mcnemar(better, worse) == pytest.approx(activates(better, worse))
 
 
 def test_mcnemar_takes_many_items() -> None:

@@ -10,7 +10,7 @@ import pytest
 from app.constraints.checker import Checker
 from app.domain.evaluation import EvaluatedRow
 from app.domain.prompt import Prompt
-from app.evaluation.base import Figure, Item, Outcome, Score, Task, outcome_values
+from app.evaluation.base import Figure, Item, RowOutcome, Score, Task, outcome_values
 from app.evaluation.http import RowRefused, ServerGone
 from app.evaluation.runner import Ask, Work, run
 
@@ -28,7 +28,7 @@ class Lengths:
         """The same items, whatever the file."""
         return ITEMS
 
-    async def score(self, item: Item, outcome: Outcome, checker: Checker) -> Score:
+    async def score(self, item: Item, outcome: RowOutcome, checker: Checker) -> Score:
         """Whether something was said."""
         return {"said": (float(bool(outcome.response)), 1)}
 
@@ -60,9 +60,9 @@ class Kept:
         return sorted(row.key for row in self.rows)
 
 
-async def echo(item: Item, task: Task) -> Outcome:
+async def echo(item: Item, task: Task) -> RowOutcome:
     """The prompt as the answer."""
-    return Outcome(response=item.prompt.instruction, completion_tokens=2)
+    return RowOutcome(response=item.prompt.instruction, completion_tokens=2)
 
 
 def work(ask: Ask, kept: Kept, at_once: int = 2) -> Work:
@@ -88,7 +88,7 @@ async def test_rows_with_a_result_are_not_asked_again() -> None:
 
 
 async def test_a_row_that_cannot_be_answered_is_kept_and_counts_as_wrong() -> None:
-    async def ask(item: Item, task: Task) -> Outcome:
+    async def ask(item: Item, task: Task) -> RowOutcome:
         if item.key == "3":
             raise RowRefused("the prompt is too long")
         return await echo(item, task)
@@ -105,7 +105,7 @@ async def test_one_of_several_questions_about_a_row_is_enough_to_fail_it() -> No
     async def refuse() -> None:
         raise RowRefused("too long")
 
-    async def ask(item: Item, task: Task) -> Outcome:
+    async def ask(item: Item, task: Task) -> RowOutcome:
         async with asyncio.TaskGroup() as group:
             group.create_task(refuse())
             group.create_task(refuse())
@@ -117,7 +117,7 @@ async def test_one_of_several_questions_about_a_row_is_enough_to_fail_it() -> No
 
 
 async def test_a_server_that_is_gone_ends_the_run_and_what_is_kept_stays() -> None:
-    async def ask(item: Item, task: Task) -> Outcome:
+    async def ask(item: Item, task: Task) -> RowOutcome:
         if item.key == "3":
             raise ServerGone("gone")
         if item.key > "3":
@@ -135,7 +135,7 @@ async def test_a_server_that_is_gone_ends_the_run_and_what_is_kept_stays() -> No
 async def test_no_more_rows_are_worked_on_than_allowed() -> None:
     running, peak = 0, 0
 
-    async def ask(item: Item, task: Task) -> Outcome:
+    async def ask(item: Item, task: Task) -> RowOutcome:
         nonlocal running, peak
         running += 1
         peak = max(peak, running)
@@ -150,7 +150,7 @@ async def test_no_more_rows_are_worked_on_than_allowed() -> None:
 async def test_a_cancelled_run_ends_as_cancelled() -> None:
     begun = asyncio.Event()
 
-    async def ask(item: Item, task: Task) -> Outcome:
+    async def ask(item: Item, task: Task) -> RowOutcome:
         begun.set()
         await asyncio.Event().wait()
         raise AssertionError

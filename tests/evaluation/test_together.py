@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.evaluation.runner import together
+from app.evaluation.runner import bounded_map
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 20])
@@ -19,7 +19,7 @@ async def test_everything_is_done_once_and_no_more_at_a_time_than_allowed(at_onc
         running -= 1
         done.append(number)
 
-    await together(range(10), work, at_once)
+    await bounded_map(range(10), work, at_once)
     assert sorted(done) == list(range(10))
     assert peak == min(at_once, 10)
 
@@ -36,5 +36,5 @@ async def test_the_first_error_ends_it_and_raises_by_itself() -> None:
             ended.append(number)
 
     with pytest.raises(ValueError, match="one"):
-        await together(range(5), work, 2)
+        await bounded_map(range(5), work, 2)
     assert ended == [0]

@@ -88,7 +88,7 @@ def test_unknown_options_are_an_error(preset: str, override: str, message: str) 
 def test_a_variant_changes_the_options_that_its_name_says(variant: Variant) -> None:
     data = options_for("micro", {"data": dict(variant.data)}).data
     assert data.refine == (variant.name != "no refinement")
-    assert data.own_pairs == int(variant.name == "no refinement")
+    assert data.on_policy_pairs == int(variant.name == "no refinement")
     assert (data.mode.value == "greedy") == (variant.name == "no tree search")
     assert variant.iterations == (1 if variant.name == "no iterative training" else 2)
 

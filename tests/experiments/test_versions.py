@@ -70,7 +70,7 @@ def test_what_is_asked_decides_the_identity(tmp_path: Path) -> None:
     assert first == ifeval(tmp_path).identity
     assert first["options"]["search"] == {
         "votes": SearchOptions().votes,
-        "gate": SearchOptions().gate,
+        "accept_threshold": SearchOptions().accept_threshold,
     }
     longer = answering("ifeval", tmp_path / "ifeval.jsonl", None, 65)
     other = answering("ifeval", ifeval_file(tmp_path, ["Name a river."]), None, 64)

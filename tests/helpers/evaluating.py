@@ -16,7 +16,7 @@ from app.domain.checkpoint import Versions
 from app.domain.evaluation import EvaluatedRow, EvaluationPlan
 from app.domain.search import Mode
 from app.engine.base import AdapterEngine
-from tests.helpers.serving import door
+from tests.helpers.serving import endpoint
 
 NO_COMMAS: dict[str, Any] = {
     "instruction_id_list": ["punctuation:no_comma"],
@@ -26,12 +26,12 @@ NO_COMMAS: dict[str, Any] = {
 
 def evaluated_server(engine: AdapterEngine, database_url: str) -> FastAPI:
     """The routes that an evaluation uses; searches are stored in the database at the URL."""
-    app = door(engine)
+    app = endpoint(engine)
     app.include_router(judge.router)
     app.include_router(health.router)
     database = Database(database_url)
     registry = Registry(database, Path(), engine, "base")
-    registry.flip(Versions())
+    registry.activate(Versions())
     services: Services = app.state.services
     services.recorder, services.registry = Recorder(database), registry
     return app

@@ -20,8 +20,8 @@ from app.domain.dtype import Dtype
 from app.domain.iteration import (
     DataOptions,
     EvaluationOptions,
+    IterationKind,
     IterationOptions,
-    Kind,
     Policy,
     Source,
     Stage,
@@ -35,7 +35,7 @@ from tests.helpers.checkpoint_files import make_adapter
 from tests.helpers.scripts import FINE, SHORT, Part, judged_text, part_of, verdict_of_critique
 from tests.helpers.searching import Checks, roles
 from training.config import TrainingConfig, TrainingStep
-from worker.context import Place, StageRun, Work
+from worker.context import IterationContext, Paths, StageRun
 from worker.iteration import run_iteration
 from worker.trainer import OnProgress
 
@@ -126,7 +126,7 @@ class World:
         options: IterationOptions = OPTIONS,
         *,
         promote: Policy = Policy.ALWAYS,
-        kind: Kind = Kind.SELF_PLAY,
+        kind: IterationKind = IterationKind.SELF_PLAY,
     ) -> str:
         """Queue an iteration, on prompts that are imported for it."""
         async with self.database.session() as session:
@@ -141,7 +141,7 @@ class World:
         assert lease is not None
         return lease
 
-    async def work(self, iteration_id: str, lease: Lease | None = None) -> Work:
+    async def work(self, iteration_id: str, lease: Lease | None = None) -> IterationContext:
         """An iteration that begins, or goes on."""
         lease = lease or await self.lease()
         async with self.database.session() as session:
@@ -151,15 +151,15 @@ class World:
             await IterationRepository(session).start(iteration_id, serving)
         iteration = await self.iteration(iteration_id)
         assert iteration.incumbents is not None
-        place = Place(self.data, str(self.model), niceness=7, dtype=self.dtype, train=self.trainer)
-        return Work(
+        paths = Paths(self.data, str(self.model), niceness=7, dtype=self.dtype, train=self.trainer)
+        return IterationContext(
             iteration,
             iteration.incumbents,
             lease,
             self.database,
             roles(self.engine, self.checks),
             self.checks,
-            place,
+            paths,
         )
 
     async def run(self, iteration_id: str, lease: Lease | None = None) -> None:

@@ -15,12 +15,14 @@ def result(satisfied: bool, message: str = "") -> ConstraintResult:
     return ConstraintResult("some:constraint", {}, satisfied, message)
 
 
-def judged(yes: int, no: int = 0, *, met: int = 0, failed: int = 0, gate: float = 0.5) -> Judgment:
+def judged(
+    yes: int, no: int = 0, *, met: int = 0, failed: int = 0, accept_threshold: float = 0.5
+) -> Judgment:
     """A judgment of so many votes and constraint results."""
     return Judgment(
         votes=(vote(True),) * yes + (vote(False),) * no,
         constraints=(result(True),) * met + (result(False),) * failed,
-        gate=gate,
+        accept_threshold=accept_threshold,
     )
 
 
@@ -30,6 +32,6 @@ judgments = st.builds(
     no=st.integers(0, 3),
     met=st.integers(0, 2),
     failed=st.integers(0, 2),
-    gate=st.sampled_from([0.0, 0.5, 0.7]),
+    accept_threshold=st.sampled_from([0.0, 0.5, 0.7]),
 )
 """Any judgment, of few enough kinds that ties are common."""

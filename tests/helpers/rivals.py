@@ -18,7 +18,7 @@ from app.engine.arguments import EngineConfig
 from app.engine.base import Call, Completion, OnDelta, ignore_delta
 from benchmarks.rivals import control, server
 from benchmarks.rivals.metering import Meter
-from tests.helpers.serving import door, served
+from tests.helpers.serving import endpoint, served
 from tests.helpers.speaking import SpeakingEngine
 
 
@@ -60,10 +60,10 @@ class MeteredWords(SpeakingEngine):
 
 @asynccontextmanager
 async def benchmark_server(engine: MeteredWords, folder: Path) -> AsyncIterator[str]:
-    """Serve the doors that the benchmark uses, over a real database."""
+    """Serve the endpoints that the benchmark uses, over a real database."""
     url = f"sqlite+aiosqlite:///{folder / 'spar.db'}"
     await asyncio.to_thread(upgrade, url)
-    app = door(engine)
+    app = endpoint(engine)
     app.include_router(generate.router)
     app.include_router(control.router)
     services = app.state.services

@@ -1,4 +1,4 @@
-"""The OpenAI door of our server, over any engine, on a loopback port."""
+"""The OpenAI endpoint of our server, over any engine, on a loopback port."""
 
 import asyncio
 import socket
@@ -24,11 +24,11 @@ from app.serving.admission import Admission, Background
 from tests.helpers.searching import roles
 
 
-def door(engine: AdapterEngine, *, running: int = 64, waiting: int = 64) -> FastAPI:
+def endpoint(engine: AdapterEngine, *, running: int = 64, waiting: int = 64) -> FastAPI:
     """The routes that talk to the engine directly; searches and their record stay closed."""
     database = Database("sqlite+aiosqlite://")
     registry = Registry(database, Path(), engine, "base")
-    registry.flip(Versions())
+    registry.activate(Versions())
     admission = Admission(running, waiting)
     app = FastAPI()
     add_handlers(app)

@@ -22,7 +22,7 @@ from app.domain.checkpoint import (
 from app.engine.base import Call
 from app.engine.scripted import Script, ScriptedEngine
 from app.errors import SparError
-from app.serving.drain import Gate
+from app.serving.drain import DrainBarrier
 from app.serving.swap import OnSwap, Swapper, SwapTimes, ignore_swap
 from tests.helpers.checkpoint_files import make_checkpoint, make_full
 from tests.helpers.scripts import verdict_of_critique
@@ -96,12 +96,12 @@ class World:
         digest = make_full(self.folder(role, version), self.base, role, version, scale=1 + version)
         await self._record(role, version, {"kind": CheckpointKind.FULL, "digest": digest} | values)
 
-    async def add_on(self, ground: int, role: Role, version: int) -> None:
+    async def add_on(self, base_checkpoint: int, role: Role, version: int) -> None:
         """Make and record an adapter for the full weights of another version."""
         digest = make_checkpoint(
-            self.folder(role, version), self.folder(role, ground), role, version
+            self.folder(role, version), self.folder(role, base_checkpoint), role, version
         )
-        values = {"kind": CheckpointKind.LORA, "digest": digest, "parent": ground}
+        values = {"kind": CheckpointKind.LORA, "digest": digest, "parent": base_checkpoint}
         await self._record(role, version, values)
 
     async def _record(self, role: Role, version: int, values: dict[str, Any]) -> None:
@@ -154,16 +154,16 @@ class World:
         *,
         times: SwapTimes = QUICK,
         keep: int = 3,
-        gate: Gate | None = None,
+        drain_barrier: DrainBarrier | None = None,
         on_swap: OnSwap = ignore_swap,
     ) -> AsyncIterator[tuple[Registry, Swapper]]:
-        """A server that follows the promotions; its requests pass the gate."""
+        """A server that follows the promotions; its requests pass the drain_barrier."""
         registry = await self.registry(engine)
         swapper = Swapper(
             self.database,
             registry,
             engine,
-            drain=gate or Gate(),
+            drain=drain_barrier or DrainBarrier(),
             url="http://here",
             keep=keep,
             times=times,

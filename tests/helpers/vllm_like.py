@@ -1,4 +1,4 @@
-"""A small HTTP server that behaves as `vllm serve` does at the doors a fleet uses."""
+"""A small HTTP server that behaves as `vllm serve` does at the endpoints a pool uses."""
 
 import asyncio
 import json
@@ -47,7 +47,7 @@ class VllmLike:
 
     @property
     def real_calls(self) -> list[Json]:
-        """The calls without those by which a fleet finds out what it can do."""
+        """The calls without those by which a pool finds out what it can do."""
         return [call for call in self.calls if call["messages"][0]["content"] != "Count."]
 
     async def _health(self) -> Response:

@@ -1,4 +1,4 @@
-"""lm-eval drives the OpenAI door unchanged: plain answers, and answers that are searched for."""
+"""lm-eval drives the OpenAI endpoint unchanged: plain answers, and searched ones."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What the OpenAI door refuses, as the official `openai` client tells it."""
+"""What the OpenAI endpoint refuses, as the official `openai` client tells it."""
 
 from typing import Any
 

@@ -78,7 +78,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database: Database) -
     async def serving(**settings: object) -> AsyncIterator[Open]:
         file, folder = tmp_path / "test.db", tmp_path / str(next(servers))
         async with whole_server(monkeypatch, folder, file, **settings) as app:
-            app.state.guard.ring.fresh_seconds = 0.0
+            app.state.authorizer.key_cache.fresh_seconds = 0.0
             async with client_of(app) as client:
                 yield Open(app, client, database)
 

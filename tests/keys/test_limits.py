@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.api.authentication import Guard, Request
+from app.api.authentication import Authorizer, Request
 from app.domain.key import Key, KeyLimits, Scope
 from app.errors import RateLimited
 from app.keys.limits import Limiter
@@ -60,7 +60,7 @@ async def test_a_minute_slides(clock: Clock) -> None:
 
 async def test_the_headers_tell_what_is_left(clock: Clock) -> None:
     limiter, ann = Limiter(), key(requests_per_minute=3, tokens_per_minute=100)
-    limiter.owe(ann, 30)
+    limiter.charge(ann, 30)
     headers = await limiter.admit(ann)
     assert headers["x-ratelimit-limit-requests"] == "3"
     assert headers["x-ratelimit-remaining-requests"] == "2"
@@ -71,7 +71,7 @@ async def test_the_headers_tell_what_is_left(clock: Clock) -> None:
 async def test_tokens_are_a_debt(clock: Clock) -> None:
     limiter, ann = Limiter(), key(tokens_per_minute=100)
     assert await admitted(limiter, ann)
-    limiter.owe(ann, 250)
+    limiter.charge(ann, 250)
     with pytest.raises(RateLimited) as refused:
         await limiter.admit(ann)
     assert refused.value.retry_after is not None
@@ -108,7 +108,7 @@ def test_searches_at_a_time_are_counted() -> None:
 
 async def test_a_key_without_limits_has_none() -> None:
     limiter, ann = Limiter(), key()
-    limiter.owe(ann, 10**9)
+    limiter.charge(ann, 10**9)
     assert await limiter.admit(ann) == {}
 
 
@@ -162,9 +162,9 @@ async def test_what_models_read_and_write_is_paid_for(
 async def test_searches_at_a_time_are_counted_until_they_end(serve: Serve) -> None:
     async with serve(keys="required") as server:
         ann = await server.key(Scope.GENERATE, limits=KeyLimits(searches=1))
-        guard: Guard = server.app.state.guard
+        authorizer: Authorizer = server.app.state.authorizer
         running = Request("POST", "/generate", {"authorization": ann}, None)
-        async with guard.visit(running):
+        async with authorizer.visit(running):
             refused = await server.ask("/generate", ann)
             assert refused.status_code == 429
             assert refused.headers["retry-after"] == "1"

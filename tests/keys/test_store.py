@@ -1,4 +1,4 @@
-"""Where texts are not kept, no door takes or gives any."""
+"""Where texts are not kept, no endpoint takes or gives any."""
 
 import pytest
 from pydantic import ValidationError

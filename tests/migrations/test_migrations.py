@@ -127,8 +127,28 @@ def test_a_filled_database_keeps_what_it_holds(url: str) -> None:
     assert search.nodes[2].judgment == Judgment(
         votes=(Vote(True, 0.75, "Good."), Vote(True, 0.5, "Fine.")),
         constraints=(ConstraintResult("regex", {"pattern": "B"}, True, "found"),),
-        gate=0.5,
+        accept_threshold=0.5,
     )
+
+
+def test_renamed_options_are_found_under_their_new_names(url: str) -> None:
+    migrate(url, command.upgrade, FIRST)
+    within(url, fill)
+    told = {"search": {"gate": 0.5, "n": 2}, "sampling": {"stop": ['"gate": 1']}}
+
+    def store(connection: Connection) -> None:
+        connection.execute(
+            sa.text("UPDATE searches SET options = :options").bindparams(
+                sa.bindparam("options", told, sa.JSON())
+            )
+        )
+
+    within(url, store)
+    upgrade(url)
+    search = asyncio.run(read(url, "01JZ0000000000000000000001"))
+    assert search is not None
+    assert search.options["search"] == {"accept_threshold": 0.5, "n": 2}
+    assert search.options["sampling"] == {"stop": ['"gate": 1']}
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)  # nobody else rebuilds tables

@@ -10,7 +10,7 @@ from app.engine.scripted import ScriptedEngine
 from app.errors import EngineError, EngineUnavailable
 from app.roles.judge import Judge, JudgeCall, judge_messages
 from app.roles.prompt_leak import NOT_THE_REQUEST
-from app.search.run import Meter
+from app.search.run import TokenBudget
 from tests.helpers.judgments import result
 from tests.helpers.scripts import FINE, SHORT, Play, always, never, playing, verdict_of_critique
 from tests.helpers.searching import Checks
@@ -20,10 +20,22 @@ FAILED = Checks(lambda _: (result(True, "fine"), result(False, "2 words, at most
 
 
 def how(
-    votes: int = 5, gate: float = 0.5, *, early_stop: bool = True, seed: int = 1, ties: int = 3
+    votes: int = 5,
+    accept_threshold: float = 0.5,
+    *,
+    early_stop: bool = True,
+    seed: int = 1,
+    ties: int = 3,
 ) -> JudgeCall:
     return JudgeCall(
-        "refiner@4", votes, gate, early_stop, seed=seed, priority=2, chunk_tokens=8, ties=ties
+        "refiner@4",
+        votes,
+        accept_threshold,
+        early_stop,
+        seed=seed,
+        priority=2,
+        chunk_tokens=8,
+        ties=ties,
     )
 
 
@@ -56,7 +68,7 @@ async def test_votes_stop_when_the_rest_cannot_change_the_outcome(
     judgment = await judge_of(engine).judge(PROMPT, "Hello", how())
     assert len(engine.started) == calls
     assert judgment.value == value
-    assert judgment.gate == 0.5
+    assert judgment.accept_threshold == 0.5
 
 
 async def test_without_early_stop_every_vote_is_cast() -> None:
@@ -192,8 +204,8 @@ async def test_votes_and_tokens_are_counted() -> None:
         cast += 1
 
     engine = playing(decide=never)
-    meter = Meter(usage, None)
-    await judge_of(engine).judge(PROMPT, "Hello", how(), on_delta=meter, on_vote=count)
+    token_budget = TokenBudget(usage, None)
+    await judge_of(engine).judge(PROMPT, "Hello", how(), on_delta=token_budget, on_vote=count)
     assert cast == 3
     assert usage.completion_tokens == 3 * (len(SHORT.split()) + 1)
 

@@ -13,7 +13,7 @@ SAMPLING = Sampling(temperature=0.7, top_p=0.9, max_tokens=50, seed=3, stop=("EN
 REJECTED = Judgment(
     votes=(vote(True, "one word"), vote(False, "two words"), vote(False, "too long")),
     constraints=(result(False, "2 words, at most 1 allowed"), result(True, "no comma")),
-    gate=0.5,
+    accept_threshold=0.5,
 )
 
 

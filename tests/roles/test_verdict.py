@@ -26,31 +26,40 @@ temperatures = st.floats(0, 2)
 @calm
 @given(totals, st.data(), gates)
 def test_decided_means_that_all_completions_of_the_votes_agree(
-    total: int, data: st.DataObject, gate: float
+    total: int, data: st.DataObject, accept_threshold: float
 ) -> None:
     votes = data.draw(st.lists(st.booleans(), max_size=total))
     missing = total - len(votes)
     counts = [sum(votes) + sum(rest) for rest in product([False, True], repeat=missing)]
-    outcomes = {"tie" if is_tie(yes, total - yes) else yes / total > gate for yes in counts}
+    outcomes = {
+        "tie" if is_tie(yes, total - yes) else yes / total > accept_threshold for yes in counts
+    }
     same = len(outcomes) == 1 and (missing == 0 or "tie" not in outcomes)
-    assert is_decided(sum(votes), len(votes) - sum(votes), total, gate) is same
+    assert is_decided(sum(votes), len(votes) - sum(votes), total, accept_threshold) is same
 
 
 @calm
 @given(totals, gates)
-def test_the_fewest_votes_to_decide_decide_and_one_less_never_does(total: int, gate: float) -> None:
-    fewest = fewest_to_decide(total, gate)
+def test_the_fewest_votes_to_decide_decide_and_one_less_never_does(
+    total: int, accept_threshold: float
+) -> None:
+    fewest = fewest_to_decide(total, accept_threshold)
     assert 1 <= fewest <= total
-    assert any(is_decided(yes, fewest - yes, total, gate) for yes in range(fewest + 1))
+    assert any(is_decided(yes, fewest - yes, total, accept_threshold) for yes in range(fewest + 1))
     for fewer in range(1, fewest):
-        assert not any(is_decided(yes, fewer - yes, total, gate) for yes in range(fewer + 1))
+        assert not any(
+            is_decided(yes, fewer - yes, total, accept_threshold) for yes in range(fewer + 1)
+        )
 
 
 @pytest.mark.parametrize(
-    ("total", "gate", "fewest"), [(5, 0.5, 3), (1, 0.5, 1), (2, 0.5, 2), (4, 0.5, 3), (5, 0.8, 1)]
+    ("total", "accept_threshold", "fewest"),
+    [(5, 0.5, 3), (1, 0.5, 1), (2, 0.5, 2), (4, 0.5, 3), (5, 0.8, 1)],
 )
-def test_the_fewest_votes_of_some_judgments(total: int, gate: float, fewest: int) -> None:
-    assert fewest_to_decide(total, gate) == fewest
+def test_the_fewest_votes_of_some_judgments(
+    total: int, accept_threshold: float, fewest: int
+) -> None:
+    assert fewest_to_decide(total, accept_threshold) == fewest
 
 
 @pytest.mark.parametrize(("yes", "no", "tie"), [(0, 1, False), (2, 2, True), (3, 2, False)])

@@ -65,12 +65,16 @@ async def test_two_waves_at_most_and_the_second_only_if_the_first_disagrees(
 
 @calm
 @given(st.lists(st.booleans(), min_size=1, max_size=7), st.floats(0, 1))
-async def test_stopping_early_never_changes_the_outcome(verdicts: list[bool], gate: float) -> None:
+async def test_stopping_early_never_changes_the_outcome(
+    verdicts: list[bool], accept_threshold: float
+) -> None:
     cast = Voters(tuple(verdicts))
-    some = Judgment(await collect_until_decided(cast, len(verdicts), gate), (), gate)
-    everything = Judgment(await collect_votes(cast, len(verdicts)), (), gate)
+    some = Judgment(
+        await collect_until_decided(cast, len(verdicts), accept_threshold), (), accept_threshold
+    )
+    everything = Judgment(await collect_votes(cast, len(verdicts)), (), accept_threshold)
     assert some.accepted == everything.accepted
-    assert len(some.votes) >= fewest_to_decide(len(verdicts), gate)
+    assert len(some.votes) >= fewest_to_decide(len(verdicts), accept_threshold)
     if is_tie(sum(verdicts), len(verdicts) - sum(verdicts)):
         assert some.votes == everything.votes
 

@@ -111,7 +111,7 @@ def drawn_by_seed(delays: list[int]) -> ScriptedEngine:
 
 async def grown(mode: Mode, delays: list[int]) -> tuple[SearchResult, list[int | None]]:
     engine = drawn_by_seed(delays)
-    options = SearchOptions(votes=5, gate=0.9, n=8)
+    options = SearchOptions(votes=5, accept_threshold=0.9, n=8)
     found = await search(engine, request_for(mode, options, seed=BEFORE_ANY_ACCEPTANCE))
     return found, [call.sampling.seed for call in engine.started]
 

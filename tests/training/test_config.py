@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from training.config import Kind, Method, Refused, Schedule, TrainingConfig
+from training.config import Method, Refused, Schedule, TrainingConfig, TrainingKind
 
 PLACES = {"model": "/models/base", "data": "d.jsonl", "output": "/out/actor", "progress": "p"}
 
@@ -27,7 +27,8 @@ def test_full_training_uses_spars_numbers() -> None:
 @pytest.mark.parametrize("method", list(Method))
 def test_an_adapter_learns_at_a_higher_rate_than_all_weights(method: Method) -> None:
     adapter, full = (
-        make(method=method, kind=kind).learning_rate for kind in (Kind.LORA, Kind.FULL)
+        make(method=method, kind=kind).learning_rate
+        for kind in (TrainingKind.LORA, TrainingKind.FULL)
     )
     assert adapter >= 50 * full
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import training
-from training.config import Outcome, Refused, failure_line, parse_failure
+from training.config import ExitCode, Refused, failure_line, parse_failure
 from training.run import classify
 
 ROOT = Path(training.__file__).parent.parent
@@ -36,12 +36,12 @@ def test_the_last_failure_line_is_found_among_what_launchers_write() -> None:
     text = "\n".join(
         [
             "Traceback (most recent call last):",
-            failure_line(Outcome.FAILED, "first"),
-            failure_line(Outcome.OUT_OF_MEMORY, "two\nlines"),
+            failure_line(ExitCode.FAILED, "first"),
+            failure_line(ExitCode.OUT_OF_MEMORY, "two\nlines"),
             "subprocess.CalledProcessError: returned non-zero exit status 3.",
         ]
     )
-    assert parse_failure(text) == (Outcome.OUT_OF_MEMORY, "two lines")
+    assert parse_failure(text) == (ExitCode.OUT_OF_MEMORY, "two lines")
     assert parse_failure("some noise") is None
 
 
@@ -60,7 +60,7 @@ def test_a_full_disk_is_recognised_whoever_writes(tmp_path: Path, line: str) -> 
 def test_a_full_disk_is_recognised_behind_another_error() -> None:
     error = RuntimeError("the checkpoint could not be saved")
     error.__cause__ = OSError(errno.ENOSPC, "No space left on device")
-    assert classify(error)[0] is Outcome.DISK_FULL
+    assert classify(error)[0] is ExitCode.DISK_FULL
 
 
 def test_running_out_of_memory_is_recognised() -> None:
@@ -68,10 +68,10 @@ def test_running_out_of_memory_is_recognised() -> None:
         torch.empty(1 << 60)
     for error in (raised.value, MemoryError(), torch.OutOfMemoryError("CUDA out of memory")):
         outcome, reason = classify(error)
-        assert outcome is Outcome.OUT_OF_MEMORY
+        assert outcome is ExitCode.OUT_OF_MEMORY
         assert reason.startswith("out of memory: ")
 
 
 def test_other_errors_keep_their_words() -> None:
-    assert classify(Refused("line 3 is bad")) == (Outcome.REFUSED, "line 3 is bad")
-    assert classify(KeyError("x")) == (Outcome.FAILED, "KeyError: 'x'")
+    assert classify(Refused("line 3 is bad")) == (ExitCode.REFUSED, "line 3 is bad")
+    assert classify(KeyError("x")) == (ExitCode.FAILED, "KeyError: 'x'")

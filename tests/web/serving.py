@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from app.api import constraints, feedback, generate, health, searches
 from app.api.admin import checkpoints, evaluations, iterations, overview, prompts
-from app.api.authentication import Doorkeeper, Guard
+from app.api.authentication import AuthMiddleware, Authorizer
 from app.api.deps import Services
 from app.api.problems import add_handlers
 from app.checkpoints.registry import open_registry
@@ -71,10 +71,16 @@ async def site(
     recorder = Recorder(database)
     base = make_base(folder / "base")
     registry = await open_registry(database, folder, engine, str(base))
-    registry.flip(Versions())
+    registry.activate(Versions())
     admission = Admission(8, 8)
     swapper = Swapper(
-        database, registry, engine, drain=admission.gate, url="http://here", keep=3, times=TIMES
+        database,
+        registry,
+        engine,
+        drain=admission.drain_barrier,
+        url="http://here",
+        keep=3,
+        times=TIMES,
     )
     services = Services(
         settings=settings,
@@ -95,8 +101,8 @@ async def site(
     )
     app = FastAPI(docs_url=None, redoc_url=None)
     app.state.services = services
-    app.state.guard = Guard(services.settings, database, None)
-    app.add_middleware(Doorkeeper)
+    app.state.guard = Authorizer(services.settings, database, None)
+    app.add_middleware(AuthMiddleware)
     add_handlers(app)
     admin = (iterations, checkpoints, evaluations, prompts, overview)
     for routes in (generate, constraints, searches, feedback, health, *admin):

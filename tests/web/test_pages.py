@@ -14,13 +14,13 @@ from fastapi import FastAPI
 from app.api import generate
 from app.api.admin import iterations
 from app.api.problems import RESPONSE
-from app.web.pages import HERE, PLACES, add_pages
+from app.web.pages import HERE, NAV_LINKS, add_pages
 
 STATIC = HERE / "static"
 VENDOR = STATIC / "vendor"
 ID = "01M848M0S3XC86DXX60FQ85V3G"
 PATHS = (
-    *(place.path for place in PLACES),
+    *(place.path for place in NAV_LINKS),
     f"/ui/searches/{ID}",
     f"/ui/iterations/{ID}",
     "/docs",
@@ -69,7 +69,7 @@ async def test_a_page_runs_nothing_but_the_servers_own_files(path: str) -> None:
 async def test_everything_a_page_points_at_is_there(path: str) -> None:
     tags = Tags((await get(path)).text).found
     targets = {a.get("src") or a.get("href") for _, a in tags} - {None}
-    assert {place.path for place in PLACES} <= targets
+    assert {place.path for place in NAV_LINKS} <= targets
     for target in targets:
         assert target is not None
         if target.startswith("#"):

@@ -18,7 +18,7 @@ from app.db.prompts import Conversation, PromptRepository
 from app.db.searches import SearchRepository
 from app.db.tables import PromotionRow, SearchRow
 from app.domain.checkpoint import CheckpointStatus, Role, Versions
-from app.domain.iteration import Kind, Policy, SampleKind, Stage, Status
+from app.domain.iteration import IterationKind, Policy, SampleKind, Stage, Status
 from app.domain.prompt import Message
 from app.engine.base import Call
 from app.engine.scripted import ScriptedEngine
@@ -233,7 +233,7 @@ async def add_conversations(world: World, *numbers: int) -> None:
 
 async def test_a_bootstrap_trains_both_roles_on_what_people_provided(world: World) -> None:
     await add_conversations(world, 1, 2, 3)
-    one = await world.queue(kind=Kind.BOOTSTRAP)
+    one = await world.queue(kind=IterationKind.BOOTSTRAP)
     await world.run(one)
     assert [config.method for config in world.trainer.trained] == [Method.SFT, Method.SFT]
     for role in Role:
@@ -247,7 +247,7 @@ async def test_a_bootstrap_trains_both_roles_on_what_people_provided(world: Worl
 
 async def test_what_comes_after_the_data_was_built_is_for_another_iteration(world: World) -> None:
     await add_conversations(world, 1, 2)
-    one = await world.queue(kind=Kind.BOOTSTRAP)
+    one = await world.queue(kind=IterationKind.BOOTSTRAP)
     world.engine = cut_after(0, Cut())
     with pytest.raises(Cut):
         await world.run(one)
@@ -261,7 +261,7 @@ async def test_what_comes_after_the_data_was_built_is_for_another_iteration(worl
 
 async def test_too_little_data_trains_and_promotes_nothing(world: World) -> None:
     await add_conversations(world, 1)
-    one = await world.queue(kind=Kind.BOOTSTRAP)
+    one = await world.queue(kind=IterationKind.BOOTSTRAP)
     await world.run(one)
     assert world.trainer.trained == []
     async with world.database.session() as session:

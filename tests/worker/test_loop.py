@@ -59,7 +59,7 @@ def failing(error: Exception) -> Runs:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look every few milliseconds."""
+    """QuickVerdict every few milliseconds."""
     monkeypatch.setattr(loop, "POLL_SECONDS", 0.005)
 
 

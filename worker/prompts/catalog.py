@@ -89,8 +89,8 @@ class SeedWords(_Strict):
 class ConstraintType(_Strict):
     """One type of requirement.
 
-    `claims`, `needs`, `rules_out` and `only_with` (names of types; None: any) say what it goes
-    together with: see `conflicts`. `seed_kinds` are the kinds of seeds that it fits. A type that is
+    `claims`, `needs`, `rules_out` and `only_with` (names of types; None: any) say what it can be
+    combined with: see `conflicts`. `seed_kinds` are the kinds of seeds that it fits. A type that is
     `held_out` is in no training prompt, so that evaluation shows what carries over.
     """
 

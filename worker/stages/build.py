@@ -45,21 +45,26 @@ async def build(
     stage: StageRun, prompts: Sequence[Prompt], judged: Judged, repairs: Sequence[Repair]
 ) -> Data:
     """The samples of both roles."""
-    work = stage.work
+    context = stage.context
 
     async def make(_: str) -> ItemResult:
-        async with work.database.session() as session:
-            better = await FeedbackRepository(session).better_answers(work.id)
-        rng = Random(derive_seed(work.options.seed, "build"))
+        async with context.database.session() as session:
+            better = await FeedbackRepository(session).better_answers(context.id)
+        rng = Random(derive_seed(context.options.seed, "build"))
         pairs = [
-            *(_preference(prompts[repair.prompt], repair, work.incumbents) for repair in repairs),
-            *own_pairs(prompts, judged, work.incumbents, work.options.data.own_pairs, rng),
+            *(
+                _preference(prompts[repair.prompt], repair, context.incumbents)
+                for repair in repairs
+            ),
+            *on_policy_pairs(
+                prompts, judged, context.incumbents, context.options.data.on_policy_pairs, rng
+            ),
             *map(_wanted, better),
         ]
         data = {
             Role.ACTOR: _different(pair for pair in pairs if pair is not None),
             Role.REFINER: refiner_samples(
-                prompts, judged, repairs, work.incumbents, work.options.data, rng
+                prompts, judged, repairs, context.incumbents, context.options.data, rng
             ),
         }
         return _kept(stage, data, [answer.feedback_id for answer in better])
@@ -69,10 +74,10 @@ async def build(
 
 async def build_from_conversations(stage: StageRun) -> Data:
     """The conversations that people provided, as they are."""
-    versions = stage.work.incumbents
+    versions = stage.context.incumbents
 
     async def make(_: str) -> ItemResult:
-        async with stage.work.database.session() as session:
+        async with stage.context.database.session() as session:
             pool = PromptRepository(session)
             data = {
                 role: [
@@ -139,7 +144,7 @@ def _preference(prompt: Prompt, repair: Repair, versions: Versions) -> Sample | 
     )
 
 
-def own_pairs(
+def on_policy_pairs(
     prompts: Sequence[Prompt], judged: Judged, versions: Versions, most: int, rng: Random
 ) -> Iterator[Sample]:
     """Up to `most` pairs of each prompt: an accepted and a rejected response, each used once."""
@@ -259,10 +264,10 @@ def _kept(stage: StageRun, data: Data, feedback_ids: list[str]) -> ItemResult:
     """How many samples each role has, and what stores them."""
 
     async def store(session: AsyncSession) -> None:
-        samples = SampleRepository(session, stage.work.id)
+        samples = SampleRepository(session, stage.context.id)
         for role, some in data.items():
             await samples.replace_samples(role, some)
-        await FeedbackRepository(session).mark_used(feedback_ids, stage.work.id)
+        await FeedbackRepository(session).mark_used(feedback_ids, stage.context.id)
 
     return {role.value: len(some) for role, some in data.items()}, store
 
@@ -273,8 +278,8 @@ async def _once(stage: StageRun, make: Callable[[str], Awaitable[ItemResult]]) -
     On resuming there may be more feedback, or more conversations; what was trained on stays.
     """
     await stage.each((SAMPLES,), make)
-    async with stage.work.database.session() as session:
-        samples = SampleRepository(session, stage.work.id)
+    async with stage.context.database.session() as session:
+        samples = SampleRepository(session, stage.context.id)
         data = {role: await samples.samples(role) for role in Role}
         stage.metrics |= {kind.value: n for kind, n in (await samples.count_samples()).items()}
     total = sum(map(len, data.values()))

@@ -19,7 +19,14 @@ from app.evaluation.llmbar import LabelledPair, read_pairs, score
 from app.evaluation.statistics import Comparison, RoleReport, compare
 from app.roles.judge import JudgeCall
 from app.search.run import WHOLE_CALL
-from worker.context import BACKGROUND_PRIORITY, ItemResult, Record, StageRun, Work, together
+from worker.context import (
+    BACKGROUND_PRIORITY,
+    ItemResult,
+    IterationContext,
+    Record,
+    StageRun,
+    gather_or_cancel,
+)
 from worker.stages.prompts import HeldOutPrompt
 from worker.stages.train import Candidates
 
@@ -34,9 +41,9 @@ async def evaluate(
 ) -> Mapping[Role, RoleReport]:
     """A report for each role that was trained, except for full checkpoints.
 
-    Those cannot answer beside their incumbent: an engine holds one set of whole weights.
+    Those cannot answer beside their incumbent: an engine holds one set of full weights.
     """
-    options = stage.work.options
+    options = stage.context.options
     candidates = {
         role: version
         for role, version in candidates.items()
@@ -45,9 +52,9 @@ async def evaluate(
     if not candidates or not prompts:
         await stage.progress(0, 0)
         return {}
-    pairs = await _pairs(stage.work) if Role.REFINER in candidates else []
+    pairs = await _pairs(stage.context) if Role.REFINER in candidates else []
     results = await _Measuring(stage, prompts, pairs).run(candidates)
-    incumbents = stage.work.incumbents
+    incumbents = stage.context.incumbents
 
     def of(name: str, count: int) -> Answers:
         return [results[f"{name}:{index}"] for index in range(count)]
@@ -65,8 +72,8 @@ async def evaluate(
     return reports
 
 
-async def _pairs(work: Work) -> list[LabelledPair]:
-    file, limit = work.place.labelled_pairs, work.options.evaluation.pairs
+async def _pairs(context: IterationContext) -> list[LabelledPair]:
+    file, limit = context.paths.labelled_pairs, context.options.evaluation.pairs
     return await asyncio.to_thread(read_pairs, file, limit) if file is not None else []
 
 
@@ -139,10 +146,10 @@ class _Measuring:
         self, stage: StageRun, prompts: Sequence[HeldOutPrompt], pairs: Sequence[LabelledPair]
     ) -> None:
         self._stage = stage
-        self._work = stage.work
+        self._work = stage.context
         self._prompts = prompts
         self._pairs = pairs
-        self._judged = _spread(len(prompts), stage.work.options.evaluation.judged)
+        self._judged = _spread(len(prompts), stage.context.options.evaluation.judged)
         self._answers: Mapping[str, Any] = {}
 
     async def run(self, candidates: Candidates) -> Mapping[str, Any]:
@@ -185,7 +192,7 @@ class _Measuring:
     async def _passes(self, prompt: Prompt, text: str) -> bool:
         """Whether the incumbent refiner's votes alone accept an answer."""
         value = await self._value(prompt, text, self._incumbent_refiner, early_stop=True)
-        return value > self._work.options.data.gate
+        return value > self._work.options.data.accept_threshold
 
     async def _verdict(self, key: str) -> ItemResult:
         """One version's verdict on the incumbent actor's answer to one prompt."""
@@ -203,7 +210,7 @@ class _Measuring:
         name, index = _read_key(key.removeprefix(f"{PAIRS}:"))
         pair = self._pairs[index]
         prompt = Prompt.from_text(pair.instruction)
-        better, worse = await together(
+        better, worse = await gather_or_cancel(
             *(
                 self._value(prompt, text, name, early_stop=False)
                 for text in (pair.better, pair.worse)
@@ -216,7 +223,7 @@ class _Measuring:
         how = JudgeCall(
             model=refiner,
             votes=self._work.options.data.votes,
-            gate=self._work.options.data.gate,
+            accept_threshold=self._work.options.data.accept_threshold,
             early_stop=early_stop,
             seed=derive_seed(self._work.options.seed, "evaluate", prompt.instruction, text),
             priority=BACKGROUND_PRIORITY,

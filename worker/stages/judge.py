@@ -12,9 +12,9 @@ from worker.context import (
     BACKGROUND_PRIORITY,
     ItemResult,
     StageRun,
+    gather_or_cancel,
     judgment_record,
     read_judgment,
-    together,
 )
 from worker.stages.respond import Responses
 
@@ -33,24 +33,24 @@ Judged = tuple[tuple[JudgedResponse, ...], ...]
 
 async def judge(stage: StageRun, prompts: Sequence[Prompt], responses: Responses) -> Judged:
     """Judge each different response to each prompt with the incumbent refiner."""
-    work, data = stage.work, stage.work.options.data
+    context, data = stage.context, stage.context.options.data
 
     async def one(prompt: Prompt, response: str) -> Judgment:
         how = JudgeCall(
-            model=work.incumbents.served_name(Role.REFINER),
+            model=context.incumbents.served_name(Role.REFINER),
             votes=data.votes,
-            gate=data.gate,
+            accept_threshold=data.accept_threshold,
             early_stop=True,
-            seed=derive_seed(work.options.seed, "judge", prompt.instruction, response),
+            seed=derive_seed(context.options.seed, "judge", prompt.instruction, response),
             priority=BACKGROUND_PRIORITY,
             ties=data.ties,
         )
-        return await work.roles.judge.judge(prompt, response, how)
+        return await context.roles.judge.judge(prompt, response, how)
 
     async def all_of(key: str) -> ItemResult:
         index = int(key)
         texts = list(dict.fromkeys(text for text in responses[index] if text))
-        judgments = await together(*(one(prompts[index], text) for text in texts))
+        judgments = await gather_or_cancel(*(one(prompts[index], text) for text in texts))
         pairs = zip(texts, judgments, strict=True)
         return [{"text": text, "judgment": judgment_record(found)} for text, found in pairs], None
 

@@ -18,24 +18,24 @@ async def promote(
 
     Everything happens in one transaction, and an iteration promotes at most once.
     """
-    work = stage.work
-    limits = work.options.evaluation
+    context = stage.context
+    limits = context.options.evaluation
     rule = GateRule(limits.min_gain, limits.confidence, limits.margin)
     unmeasured = candidates.keys() - reports.keys()
-    decision = decide(reports, rule, work.iteration.promote, unmeasured)
-    async with work.lease.session() as session:
+    decision = decide(reports, rule, context.iteration.promote, unmeasured)
+    async with context.lease.session() as session:
         checkpoints = CheckpointRepository(session)
         await checkpoints.lock_serving()
-        if not await checkpoints.promoted_by(work.id):
+        if not await checkpoints.promoted_by(context.id):
             versions = await _record(checkpoints, candidates, decision, reports)
             if decision.promoted:
-                await checkpoints.promote(versions, PromotionCause.ITERATION, work.id)
+                await checkpoints.promote(versions, PromotionCause.ITERATION, context.id)
         report = {
             "promoted": sorted(decision.promoted),
             "reasons": {role.value: reason for role, reason in decision.reasons.items()},
             "reports": {role.value: one.to_dict() for role, one in reports.items()},
         }
-        await IterationRepository(session).record_report(work.id, report)
+        await IterationRepository(session).record_report(context.id, report)
     for role, version in candidates.items():
         promoted = role in decision.promoted
         stage.metrics[served_name(role, version)] = "promoted" if promoted else "rejected"

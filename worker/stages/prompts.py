@@ -7,7 +7,7 @@ from itertools import islice
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.prompts import PromptRepository
-from app.domain.iteration import IterationOptions, Kind, Source
+from app.domain.iteration import IterationKind, IterationOptions, Source
 from app.domain.prompt import Prompt
 from worker.context import ItemResult, Record, StageRun, prompt_record, read_prompt
 from worker.prompts.generator import draw, generate
@@ -37,7 +37,7 @@ async def choose_prompts(stage: StageRun) -> Prompts:
     async def choose(key: str) -> ItemResult:
         if key == EVALUATION:
             return _evaluation_prompts(stage), None
-        if stage.work.iteration.kind is Kind.BOOTSTRAP:
+        if stage.context.iteration.kind is IterationKind.BOOTSTRAP:
             return [], None
         return await _choose_training(stage)
 
@@ -57,7 +57,7 @@ def _evaluation_prompts(stage: StageRun) -> list[Record]:
 
     They depend on the seed alone, so iterations of the same seed are measured on the same.
     """
-    options = stage.work.options
+    options = stage.context.options
     held_out = options.evaluation.prompts // 2
     return [
         {"prompt": prompt_record(generated.prompt), "held_out": kind}
@@ -67,10 +67,10 @@ def _evaluation_prompts(stage: StageRun) -> list[Record]:
 
 
 async def _choose_training(stage: StageRun) -> ItemResult:
-    options = stage.work.options
+    options = stage.context.options
     chosen: list[Prompt] = []
     fresh: list[Prompt] = []
-    async with stage.work.database.session() as session:
+    async with stage.context.database.session() as session:
         pool = PromptRepository(session)
         for source in options.data.sources:
             missing = options.data.prompts - len(chosen)
@@ -83,7 +83,7 @@ async def _choose_training(stage: StageRun) -> ItemResult:
     async def keep(session: AsyncSession) -> None:
         pool = PromptRepository(session)
         await pool.add(fresh, Source.GENERATED)
-        await pool.mark_used(chosen, stage.work.id)
+        await pool.mark_used(chosen, stage.context.id)
 
     return _records(chosen), keep
 

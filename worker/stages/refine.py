@@ -70,7 +70,7 @@ async def refine(stage: StageRun, prompts: Sequence[Prompt], judged: Judged) -> 
     async def repair(key: str) -> ItemResult:
         index = int(key)
         result = await run_search(
-            _request(stage, prompts[index], negatives[index], index), stage.work.roles
+            _request(stage, prompts[index], negatives[index], index), stage.context.roles
         )
         assert result.best is not None, "the given response is there"
 
@@ -94,12 +94,12 @@ async def refine(stage: StageRun, prompts: Sequence[Prompt], judged: Judged) -> 
 def _negatives(stage: StageRun, judged: Judged) -> dict[int, JudgedResponse]:
     """By position of the prompt, one rejected response; the same again on resuming."""
     negatives: dict[int, JudgedResponse] = {}
-    if not stage.work.options.data.refine:
+    if not stage.context.options.data.refine:
         return negatives
     for index, responses in enumerate(judged):
         rejected = [response for response in responses if not response.judgment.accepted]
         if rejected:
-            draw = Random(derive_seed(stage.work.options.seed, "negative", index))
+            draw = Random(derive_seed(stage.context.options.seed, "negative", index))
             negatives[index] = draw.choice(rejected)
     return negatives
 
@@ -107,7 +107,7 @@ def _negatives(stage: StageRun, judged: Judged) -> dict[int, JudgedResponse]:
 def _request(
     stage: StageRun, prompt: Prompt, negative: JudgedResponse, index: int
 ) -> SearchRequest:
-    work, data = stage.work, stage.work.options.data
+    context, data = stage.context, stage.context.options.data
     return SearchRequest(
         id=str(ULID()),
         mode=data.mode,
@@ -118,10 +118,10 @@ def _request(
             temperature=data.temperature,
             top_p=data.top_p,
             max_tokens=data.max_tokens,
-            seed=derive_seed(work.options.seed, "refine", index),
+            seed=derive_seed(context.options.seed, "refine", index),
         ),
         started=time.monotonic(),
-        versions=work.incumbents,
+        versions=context.incumbents,
         priority=BACKGROUND_PRIORITY,
         root=given_response(negative.text, negative.judgment),
     )

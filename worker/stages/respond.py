@@ -7,7 +7,7 @@ from app.domain.prompt import Prompt
 from app.domain.search import Sampling, derive_seed
 from app.engine.base import ignore_delta
 from app.search.run import WHOLE_CALL
-from worker.context import BACKGROUND_PRIORITY, ItemResult, StageRun, together
+from worker.context import BACKGROUND_PRIORITY, ItemResult, StageRun, gather_or_cancel
 
 Responses = tuple[tuple[str, ...], ...]
 """The responses to each prompt, in the order of the prompts."""
@@ -15,17 +15,17 @@ Responses = tuple[tuple[str, ...], ...]
 
 async def respond(stage: StageRun, prompts: Sequence[Prompt]) -> Responses:
     """Sample responses to each prompt from the incumbent actor."""
-    work, data = stage.work, stage.work.options.data
+    context, data = stage.context, stage.context.options.data
 
     async def one(prompt: Prompt, *path: int) -> str:
-        completion = await work.roles.actor.respond(
+        completion = await context.roles.actor.respond(
             prompt,
-            model=work.incumbents.served_name(Role.ACTOR),
+            model=context.incumbents.served_name(Role.ACTOR),
             sampling=Sampling(
                 temperature=data.temperature,
                 top_p=data.top_p,
                 max_tokens=data.max_tokens,
-                seed=derive_seed(work.options.seed, "respond", *path),
+                seed=derive_seed(context.options.seed, "respond", *path),
             ),
             priority=BACKGROUND_PRIORITY,
             chunk_tokens=WHOLE_CALL,
@@ -36,7 +36,7 @@ async def respond(stage: StageRun, prompts: Sequence[Prompt]) -> Responses:
     async def all_of(key: str) -> ItemResult:
         index = int(key)
         calls = (one(prompts[index], index, number) for number in range(data.responses))
-        return await together(*calls), None
+        return await gather_or_cancel(*calls), None
 
     results = await stage.each([str(index) for index in range(len(prompts))], all_of)
     responses = tuple(tuple(texts) for texts in results.values())

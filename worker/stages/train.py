@@ -17,11 +17,10 @@ from app.checkpoints.store import verify_files
 from app.db.checkpoints import CheckpointRepository, StoredCheckpoint
 from app.db.iterations import Sample, SampleRepository
 from app.domain.checkpoint import CheckpointKind, Role, served_name
-from app.domain.iteration import Kind, TrainOptions
+from app.domain.iteration import IterationKind, TrainOptions
 from app.errors import CheckpointRefused
-from training.config import Kind as TrainingKind
-from training.config import Method, TrainingConfig, TrainingStep
-from worker.context import StageRun, Work
+from training.config import Method, TrainingConfig, TrainingKind, TrainingStep
+from worker.context import IterationContext, StageRun
 from worker.stages.build import Data
 from worker.trainer import TrainingFailed
 
@@ -36,7 +35,7 @@ Candidates = Mapping[Role, int]
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What a training goes on from: whole weights, and an adapter on them if there is one."""
+    """What a training goes on from: full weights, and an adapter on them if there is one."""
 
     model: str
     adapter: Path | None
@@ -45,53 +44,53 @@ class Start:
 async def train(stage: StageRun, data: Data) -> Candidates:
     """Train the roles asked for that there is data for, one after the other.
 
-    Each starts from its incumbent: an adapter goes on from an adapter, or begins on whole weights;
-    whole weights go on from whole weights. What is trained already is not trained again. Raises
+    Each starts from its incumbent: an adapter goes on from an adapter, or begins on full weights;
+    full weights go on from full weights. What is trained already is not trained again. Raises
     `TrainingFailed`.
     """
     roles = [
         role
         for role in Role
-        if role in stage.work.options.roles and len(data[role]) >= FEWEST_SAMPLES
+        if role in stage.context.options.roles and len(data[role]) >= FEWEST_SAMPLES
     ]
     await stage.progress(0, len(roles))
     candidates = {}
     for done, role in enumerate(roles, start=1):
-        candidates[role] = await _train(stage.work, role, data[role])
+        candidates[role] = await _train(stage.context, role, data[role])
         await stage.progress(done, len(roles))
     await _summarise(stage, candidates)
     return candidates
 
 
-async def _train(work: Work, role: Role, samples: Sequence[Sample]) -> int:
-    options = work.options.training(role)
-    async with work.lease.session() as session:
+async def _train(context: IterationContext, role: Role, samples: Sequence[Sample]) -> int:
+    options = context.options.training(role)
+    async with context.lease.session() as session:
         checkpoints = CheckpointRepository(session)
-        parent = await checkpoints.get(role, work.incumbents.of(role))
+        parent = await checkpoints.get(role, context.incumbents.of(role))
         assert parent is not None, "what serves is recorded"
-        ground = await checkpoints.ground(parent)
-        assert ground is not None, "so is what it was trained on"
+        base_checkpoint = await checkpoints.base_checkpoint(parent)
+        assert base_checkpoint is not None, "so is what it was trained on"
         _check_method(options.method, parent)
         kind = CheckpointKind.LORA if options.method == "lora" else CheckpointKind.FULL
         version = await checkpoints.begin(
             role,
             kind=kind,
-            model=work.place.model,
+            model=context.paths.model,
             parent=parent.version,
-            iteration_id=work.id,
+            iteration_id=context.id,
         )
         begun = await checkpoints.get(role, version)
     if begun is not None and begun.digest is not None:
         return version
-    start = await asyncio.to_thread(_start, work, parent, ground)
-    config = await asyncio.to_thread(_prepare, work, role, version, start, options, samples)
-    await _run(work, role, config)
+    start = await asyncio.to_thread(_start, context, parent, base_checkpoint)
+    config = await asyncio.to_thread(_prepare, context, role, version, start, options, samples)
+    await _run(context, role, config)
     # Full weights go back to the first of all models, over any number of trainings.
-    base_model = start.model if kind is CheckpointKind.LORA else work.place.model
+    base_model = start.model if kind is CheckpointKind.LORA else context.paths.model
     base = await asyncio.to_thread(fingerprint, Path(base_model))
     digest = await asyncio.to_thread(seal, config.output, role, version, kind, base)
-    path = config.output.relative_to(work.place.data.absolute())
-    async with work.lease.session() as session:
+    path = config.output.relative_to(context.paths.data.absolute())
+    async with context.lease.session() as session:
         await CheckpointRepository(session).complete(role, version, str(path), digest)
     return version
 
@@ -101,23 +100,27 @@ def _check_method(method: str, parent: StoredCheckpoint) -> None:
         name = served_name(parent.role, parent.version)
         raise TrainingFailed(
             f"full training cannot go on from {name}, which is an adapter: train it further with"
-            f" method lora, or roll the {parent.role} back to whole weights and bootstrap again"
+            f" method lora, or roll the {parent.role} back to full weights and bootstrap again"
         )
 
 
-def _start(work: Work, parent: StoredCheckpoint, ground: StoredCheckpoint) -> Start:
-    """What a training goes on from: the parent, and the whole weights it needs, both checked."""
+def _start(
+    context: IterationContext, parent: StoredCheckpoint, base_checkpoint: StoredCheckpoint
+) -> Start:
+    """What a training goes on from: the parent, and the full weights it needs, both checked."""
     is_adapter = parent.kind is CheckpointKind.LORA and parent.path is not None
     return Start(
-        model=work.place.model if ground.path is None else str(_checked(work, ground)),
-        adapter=_checked(work, parent) if is_adapter else None,
+        model=context.paths.model
+        if base_checkpoint.path is None
+        else str(_checked(context, base_checkpoint)),
+        adapter=_checked(context, parent) if is_adapter else None,
     )
 
 
-def _checked(work: Work, stored: StoredCheckpoint) -> Path:
+def _checked(context: IterationContext, stored: StoredCheckpoint) -> Path:
     """A checkpoint's folder: inside the data folder, and with the content that was recorded."""
     try:
-        folder, digest = place(stored, work.place.data)
+        folder, digest = place(stored, context.paths.data)
         verify_files(folder, digest, stored.role, stored.version)
     except CheckpointRefused as error:
         name = served_name(stored.role, stored.version)
@@ -132,7 +135,7 @@ def _write_samples(file: Path, samples: Sequence[Sample]) -> None:
 
 
 def _prepare(
-    work: Work,
+    context: IterationContext,
     role: Role,
     version: int,
     start: Start,
@@ -140,10 +143,10 @@ def _prepare(
     samples: Sequence[Sample],
 ) -> TrainingConfig:
     """Write the data of a training, and say how to train."""
-    file = work.folder / f"{role}.jsonl"
+    file = context.folder / f"{role}.jsonl"
     _write_samples(file, samples)
-    data = work.place.data.absolute()
-    sft = role is Role.REFINER or work.iteration.kind is Kind.BOOTSTRAP
+    data = context.paths.data.absolute()
+    sft = role is Role.REFINER or context.iteration.kind is IterationKind.BOOTSTRAP
     return TrainingConfig(
         role=role,
         method=Method.SFT if sft else Method.DPO,
@@ -152,7 +155,7 @@ def _prepare(
         adapter=start.adapter,
         data=file,
         output=data / CHECKPOINTS / served_name(role, version),
-        progress=work.folder / f"{role}.progress.jsonl",
+        progress=context.folder / f"{role}.progress.jsonl",
         lora_rank=options.rank,
         lora_alpha=options.alpha,
         lora_targets=options.targets,
@@ -163,10 +166,10 @@ def _prepare(
         micro_batch=options.micro_batch,
         max_length=options.max_length,
         gradient_checkpointing=options.gradient_checkpointing,
-        seed=work.options.seed,
+        seed=context.options.seed,
         save_steps=options.save_steps,
         warmup_ratio=options.warmup,
-        dtype=work.place.dtype,
+        dtype=context.paths.dtype,
         threads=_threads(),
     )
 
@@ -180,7 +183,7 @@ def _threads() -> int:
     return max(1, (os.cpu_count() or 1) // 2)
 
 
-async def _run(work: Work, role: Role, config: TrainingConfig) -> None:
+async def _run(context: IterationContext, role: Role, config: TrainingConfig) -> None:
     """Run the training; every step it reports is recorded while it runs."""
     steps: asyncio.Queue[TrainingStep | None] = asyncio.Queue()
 
@@ -195,15 +198,15 @@ async def _run(work: Work, role: Role, config: TrainingConfig) -> None:
                 "elapsed": step.elapsed,
                 "dtype": step.dtype,
             }
-            await work.lease.write(partial(_record_step, work, role, step.step, metrics))
+            await context.lease.write(partial(_record_step, context, role, step.step, metrics))
 
     recording = asyncio.create_task(record())
     try:
-        await work.place.train(
+        await context.paths.train(
             config,
             steps.put_nowait,
-            accelerate_config=work.place.accelerate_config,
-            niceness=work.place.niceness,
+            accelerate_config=context.paths.accelerate_config,
+            niceness=context.paths.niceness,
         )
         steps.put_nowait(None)
         await recording
@@ -213,15 +216,19 @@ async def _run(work: Work, role: Role, config: TrainingConfig) -> None:
 
 
 async def _record_step(
-    work: Work, role: Role, step: int, metrics: Mapping[str, Any], session: AsyncSession
+    context: IterationContext,
+    role: Role,
+    step: int,
+    metrics: Mapping[str, Any],
+    session: AsyncSession,
 ) -> None:
-    await SampleRepository(session, work.id).record_step(role, step, metrics)
+    await SampleRepository(session, context.id).record_step(role, step, metrics)
 
 
 async def _summarise(stage: StageRun, candidates: Candidates) -> None:
     """What the last step of each training showed."""
-    async with stage.work.database.session() as session:
-        samples = SampleRepository(session, stage.work.id)
+    async with stage.context.database.session() as session:
+        samples = SampleRepository(session, stage.context.id)
         for role, version in candidates.items():
             steps = await samples.steps(role)
             last = steps[-1][1] if steps else {}

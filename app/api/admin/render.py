@@ -1,4 +1,4 @@
-"""From what is stored to the JSON of the admin door."""
+"""From what is stored to the JSON of the admin endpoint."""
 
 from collections.abc import Iterable
 from dataclasses import asdict

@@ -17,7 +17,15 @@ from app.api.schemas import (
     Text,
 )
 from app.domain.checkpoint import CheckpointKind, CheckpointStatus, PromotionCause, Role
-from app.domain.iteration import IterationOptions, Kind, Policy, SampleKind, Source, Stage, Status
+from app.domain.iteration import (
+    IterationKind,
+    IterationOptions,
+    Policy,
+    SampleKind,
+    Source,
+    Stage,
+    Status,
+)
 
 MOST_AT_ONCE = 1000
 
@@ -83,8 +91,8 @@ class IterationIn(Schema):
     promote: Policy = Field(
         Policy.GATE, description="Promote what measures better, or always, or never."
     )
-    kind: Kind = Field(
-        Kind.SELF_PLAY, description="Self-play, or training on provided conversations."
+    kind: IterationKind = Field(
+        IterationKind.SELF_PLAY, description="Self-play, or training on provided conversations."
     )
     overrides: JsonObject = Field(
         default_factory=dict,
@@ -120,7 +128,7 @@ class IterationOut(BaseModel):
     status: Status
     stage: Stage | None = Field(description="The stage it is in, or ended in.")
     stages: list[StageOut]
-    kind: Kind
+    kind: IterationKind
     preset: str
     promote: Policy
     options: IterationOptions

@@ -13,10 +13,10 @@ from app.cli.eval.options import (
     DataFile,
     ModeOption,
     Output,
-    Place,
     Rows,
-    Run,
     RunName,
+    RunOptions,
+    ServerOptions,
     WithConstraints,
     Writing,
 )
@@ -41,9 +41,9 @@ def answering(suite: str, title: str) -> Callable[..., None]:
         mode: ModeOption = Mode.GREEDY,
         search: options.Search,
         writing: Writing,
-        run: Run,
+        run: RunOptions,
         output: Output,
-        place: Place,
+        place: ServerOptions,
     ) -> None:
         from app.cli.options import given
         from app.evaluation.base import SHAPE, search_shape
@@ -70,14 +70,16 @@ def judging(suite: str, title: str) -> Callable[..., None]:
         *,
         rows: Rows,
         votes: options.Votes = None,
-        gate: options.Gate = None,
-        run: Run,
+        accept_threshold: options.AcceptThreshold = None,
+        run: RunOptions,
         output: Output,
-        place: Place,
+        place: ServerOptions,
     ) -> None:
         from app.evaluation.base import search_shape
 
-        search = search_shape("votes", "gate", votes=votes, gate=gate)
+        search = search_shape(
+            "votes", "accept_threshold", votes=votes, accept_threshold=accept_threshold
+        )
         asked: Options = {"search": search, "budget": {}, "sampling": {}}
         _measure(suite, asked, rows, run, place, output, mode=None)
 
@@ -95,7 +97,7 @@ def resume(
     ] = False,
     at_once: AtOnce = 32,
     output: Output,
-    place: Place,
+    place: ServerOptions,
 ) -> None:
     """Go on with a run that stopped before its end."""
     from app.cli.eval import work
@@ -113,7 +115,13 @@ def resume(
 
 
 def _measure(
-    suite: str, asked: Options, rows: Rows, run: Run, place: Place, output: Output, **more: Any
+    suite: str,
+    asked: Options,
+    rows: Rows,
+    run: RunOptions,
+    place: ServerOptions,
+    output: Output,
+    **more: Any,
 ) -> None:
     """Make a run of a benchmark, and show its report. more: other fields of `Wanted`."""
     from app.cli.eval.plan import Wanted

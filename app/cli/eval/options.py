@@ -10,7 +10,7 @@ from app.cli import options
 from app.domain.search import Mode
 
 DEFAULT_LENGTH = 512
-_ROWS, _RUN, _OUTPUT = "Rows", "Run", "Output and server"
+_ROWS, _RUN, _OUTPUT = "Rows", "RunOptions", "Output and server"
 
 
 def _address(url: str | None) -> str | None:
@@ -77,7 +77,7 @@ class Writing:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunOptions:
     """A run itself, whatever it measures."""
 
     checkpoint: Annotated[
@@ -110,7 +110,7 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ServerOptions:
     """Which server is asked, and which database keeps what it says."""
 
     url: Url = None

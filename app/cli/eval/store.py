@@ -10,7 +10,7 @@ from app.db.evaluations import EvaluationRepository, StoredEvaluation
 from app.db.session import Database
 from app.domain.evaluation import EvaluatedRow
 from app.errors import DatabaseError, NotFound
-from app.evaluation.compare_runs import Run, RunComparison, compare_runs
+from app.evaluation.compare_runs import EvaluationRun, RunComparison, compare_runs
 from app.evaluation.report import Findings, RunReport
 from app.evaluation.suites import suite_named
 
@@ -59,7 +59,7 @@ async def compare_stored(
     """The second run compared with the first. Raises `NotFound` and `InvalidRequest`."""
     before, after = [await read_report(database, name) for name in (first, second)]
     runs = [
-        Run(report.name or report.id, report.plan, report.rows, report.total)
+        EvaluationRun(report.name or report.id, report.plan, report.rows, report.total)
         for report in (before, after)
     ]
     primary = suite_named(before.plan.suite).primary

@@ -122,7 +122,7 @@ async def _finish(one: _Begun, server: Server, where: Where) -> RunReport:
 async def _run_with_bar(work: Work, one: _Begun, done: Collection[str]) -> None:
     stored, total = one.stored, len(one.data.items)
     name = stored.plan.suite
-    err().print(f"Run {stored.id}: {name}, {count(total, 'row')}")
+    err().print(f"RunOptions {stored.id}: {name}, {count(total, 'row')}")
     with counting_bar() as bar:
         task = bar.add_task(name, total=total, completed=len(done))
         failed = 0

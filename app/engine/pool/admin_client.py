@@ -18,7 +18,7 @@ from app.errors import CheckpointRefused, EngineError, EngineUnavailable
 PROBE_SECONDS = 3.0
 LOAD_SECONDS = 120.0
 RETRY_SECONDS = 5
-_NO_SUCH_DOOR = (httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED)
+_NO_SUCH_ENDPOINT = (httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED)
 _CONNECTIONS = 4
 
 
@@ -34,8 +34,8 @@ class _Models(BaseModel):
     data: list[ServedModel]
 
 
-class ServerDoor:
-    """The doors of one server; `url` is its address without `/v1`. Belongs to one event loop."""
+class VllmAdminClient:
+    """The clients of one server; `url` is its address without `/v1`. Belongs to one event loop."""
 
     def __init__(self, url: str, *, api_key: str | None, local: bool) -> None:
         self._url = url
@@ -55,7 +55,7 @@ class ServerDoor:
     async def check_health(self) -> None:
         """Raise `EngineUnavailable` where the server says that it is not well, or nothing."""
         response = await self._send("GET", "/health")
-        if not response.is_success and response.status_code not in _NO_SUCH_DOOR:
+        if not response.is_success and response.status_code not in _NO_SUCH_ENDPOINT:
             raise EngineUnavailable(
                 f"{self._url}/health answered {response.status_code}", retry_after=RETRY_SECONDS
             )
@@ -89,7 +89,7 @@ class ServerDoor:
     async def has_door_for_adapters(self) -> bool:
         """Whether adapters can be loaded while it runs; an empty request changes nothing."""
         response = await self._send("POST", "/v1/load_lora_adapter", {})
-        return response.status_code not in _NO_SUCH_DOOR
+        return response.status_code not in _NO_SUCH_ENDPOINT
 
     async def load_adapter(self, name: str, path: Path) -> None:
         """Have it serve an adapter; the folder must be there under the same path.
@@ -203,7 +203,7 @@ _LAST_WORD = " two"
 
 
 @dataclass(frozen=True, slots=True)
-class Abilities:
+class Capabilities:
     """What one server can do.
 
     tokenizes: it counts tokens (vLLM's `/tokenize`).
@@ -239,34 +239,36 @@ class Abilities:
             )
 
 
-async def find_out(door: ServerDoor, model: str) -> Abilities:
+async def probe_capabilities(client: VllmAdminClient, model: str) -> Capabilities:
     """Ask a server that is up; `model` is the name of its own model.
 
     It makes one to four calls of one token. Raises `EngineUnavailable` and `EngineError`.
     """
-    word = await _tokens(door, {"model": model, "prompt": _LAST_WORD, "add_special_tokens": False})
-    rendered = await _tokens(door, {"model": model, **chat_fields(_PROBE)})
+    word = await _tokens(
+        client, {"model": model, "prompt": _LAST_WORD, "add_special_tokens": False}
+    )
+    rendered = await _tokens(client, {"model": model, **chat_fields(_PROBE)})
     wanted = word[-1] if word else 0
-    reply, prioritises = await _one_token(door, model, wanted)
-    return Abilities(
+    reply, prioritises = await _one_token(client, model, wanted)
+    return Capabilities(
         tokenizes=bool(word and rendered),
         # A template that closes the message puts tokens of its own behind the last word.
         prefills=bool(reply and word and rendered and rendered[-1] == word[-1]),
         scores=bool(word) and f"token_id:{wanted}" in _reported(reply),
         prioritises=prioritises,
-        swaps=await door.has_door_for_adapters(),
+        swaps=await client.has_door_for_adapters(),
     )
 
 
-async def _tokens(door: ServerDoor, body: dict[str, Any]) -> list[int] | None:
+async def _tokens(client: VllmAdminClient, body: dict[str, Any]) -> list[int] | None:
     """The tokens of a text, or None where the server does not tell."""
-    match await door.takes("/tokenize", body):
+    match await client.takes("/tokenize", body):
         case {"tokens": [*tokens]}:
             return tokens
     return None
 
 
-async def _one_token(door: ServerDoor, model: str, wanted: int) -> tuple[Any, bool]:
+async def _one_token(client: VllmAdminClient, model: str, wanted: int) -> tuple[Any, bool]:
     """The reply to a call that uses as much as it takes of what we need, and whether it may have
     a priority; None and false where it takes none of it."""
     call = {"model": model, **chat_fields(_PROBE), "max_tokens": 1, "temperature": 0.0}
@@ -279,7 +281,7 @@ async def _one_token(door: ServerDoor, model: str, wanted: int) -> tuple[Any, bo
     }
     for body in (scored, call):
         for priority in ({"priority": 1}, {}):
-            reply = await door.takes("/v1/chat/completions", {**body, **priority})
+            reply = await client.takes("/v1/chat/completions", {**body, **priority})
             if reply is not None:
                 return reply, bool(priority)
     return None, False

@@ -83,7 +83,7 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 
-class Watch:
+class HealthMonitor:
     """Probes the server at `url` from `start` to `stop`.
 
     `examine` is the probe, which raises `SparError` where the server is not as it should be;

@@ -12,7 +12,7 @@ from app.domain.prompt import Message
 from app.engine.base import Call, Completion, Delta, OnDelta, affinity_of, ignore_delta
 from app.engine.pool.admin_client import RETRY_SECONDS
 from app.engine.pool.health import Pauses
-from app.engine.pool.replica import BASE_VERSION, Load, Member, Shelf, choose
+from app.engine.pool.replica import BASE_VERSION, AdapterRegistry, Load, Replica, choose
 from app.engine.remote_protocol import CallRefused, ServerBusy
 from app.errors import CheckpointRefused, EngineError, EngineUnavailable
 
@@ -27,8 +27,8 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
-class FleetConfig:
-    """A fleet's servers, and the rest as `app.config.settings` has it.
+class EnginePoolConfig:
+    """A pool's servers, and the rest as `app.config.settings` has it.
 
     servers: the addresses for each role; one may serve both.
     context_tokens: the most that is used, where the servers' own context is longer.
@@ -44,7 +44,7 @@ class FleetConfig:
     pauses: Pauses = Pauses()
 
 
-class Fleet:
+class EnginePool:
     """An `AdapterEngine` over servers that run elsewhere.
 
     A call goes to a server of its role that is up and among the least loaded, if possible to the
@@ -56,15 +56,15 @@ class Fleet:
 
     separate_roles = False
 
-    def __init__(self, config: FleetConfig) -> None:
+    def __init__(self, config: EnginePoolConfig) -> None:
         """Raises `ConfigurationError` for what is no address."""
         self._config = config
-        self._shelf = Shelf()
-        self._members = [
-            Member(
+        self._adapter_registry = AdapterRegistry()
+        self._replicas = [
+            Replica(
                 url,
                 roles,
-                self._shelf,
+                self._adapter_registry,
                 api_key=config.api_key,
                 call_seconds=config.call_seconds,
                 pauses=config.pauses,
@@ -73,14 +73,14 @@ class Fleet:
         ]
 
     @property
-    def members(self) -> Sequence[Member]:
+    def replicas(self) -> Sequence[Replica]:
         """The servers, up or not."""
-        return self._members
+        return self._replicas
 
     async def start(self) -> None:
         """Wait until each role has a server; those that are not there are waited for."""
-        for member in self._members:
-            member.start()
+        for replica in self._replicas:
+            replica.start()
         waited = 0.0
         while not self.ready:
             await asyncio.sleep(LOOK_SECONDS)
@@ -91,7 +91,7 @@ class Fleet:
 
     async def close(self) -> None:
         """Take our adapters from the servers and leave them."""
-        closing = (member.close() for member in self._members)
+        closing = (replica.close() for replica in self._replicas)
         for ended in await asyncio.gather(*closing, return_exceptions=True):
             if isinstance(ended, BaseException):
                 raise ended
@@ -99,22 +99,22 @@ class Fleet:
     @property
     def ready(self) -> bool:
         """Whether each role has a server that is up."""
-        return all(any(member.up for member in self._of(role)) for role in Role)
+        return all(any(replica.up for replica in self._of(role)) for role in Role)
 
     @property
     def unfinished(self) -> int:
         """Our calls that run or queue on the servers."""
-        return sum(member.calls for member in self._members)
+        return sum(replica.calls for replica in self._replicas)
 
     @property
     def restarts(self) -> int:
         """How often a server came back."""
-        return sum(max(0, member.returns - 1) for member in self._members)
+        return sum(max(0, replica.returns - 1) for replica in self._replicas)
 
     @property
     def context_tokens(self) -> int:
         """Prompt and completion together may be this long on every server that was met."""
-        met = (member.context_tokens for member in self._members if member.returns)
+        met = (replica.context_tokens for replica in self._replicas if replica.returns)
         return min((self._config.context_tokens, *met))
 
     @property
@@ -140,7 +140,7 @@ class Fleet:
         return await self._anywhere(
             self._servers_for(call.model),
             affinity_of(call.messages),
-            lambda member: member.complete(call, reading),
+            lambda replica: replica.complete(call, reading),
             again=lambda: not read,
         )
 
@@ -151,13 +151,13 @@ class Fleet:
         return await self._anywhere(
             self._servers_for(call.model),
             affinity_of(call.messages),
-            lambda member: member.score(call, options, on_delta),
+            lambda replica: replica.score(call, options, on_delta),
         )
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         """See `Engine.count_tokens`; the servers' tokenizers are the same."""
         return await self._anywhere(
-            self._members, affinity_of(messages), lambda member: member.count_tokens(messages)
+            self._replicas, affinity_of(messages), lambda replica: replica.count_tokens(messages)
         )
 
     async def tokenize(
@@ -165,9 +165,9 @@ class Fleet:
     ) -> list[int]:
         """See `Engine.tokenize`."""
         return await self._anywhere(
-            self._members,
+            self._replicas,
             content if isinstance(content, str) else affinity_of(content),
-            lambda member: member.tokenize(content, special_tokens=special_tokens),
+            lambda replica: replica.tokenize(content, special_tokens=special_tokens),
         )
 
     async def load_adapter(self, name: str, path: Path) -> None:
@@ -175,10 +175,10 @@ class Fleet:
 
         Where one server refuses it, none keeps it.
         """
-        known = self._shelf.folder(name) is not None
-        servers = self._of(self._shelf.put(name, path))
+        known = self._adapter_registry.folder(name) is not None
+        servers = self._of(self._adapter_registry.put(name, path))
         answers = await asyncio.gather(
-            *(member.take(name, path) for member in servers if member.up), return_exceptions=True
+            *(replica.take(name, path) for replica in servers if replica.up), return_exceptions=True
         )
         failures = [answer for answer in answers if isinstance(answer, BaseException)]
         # One that did not answer is not used until it has been given what it lacks.
@@ -186,39 +186,41 @@ class Fleet:
         if not serious and len(failures) < len(answers):
             return
         if known:
-            self._shelf.put_away(name)
+            self._adapter_registry.put_away(name)
         else:
-            self._shelf.forget(name)
-        await asyncio.gather(*(member.drop(name) for member in servers if member.up))
+            self._adapter_registry.forget(name)
+        await asyncio.gather(*(replica.drop(name) for replica in servers if replica.up))
         raise next(iter([*serious, *failures]), self._nobody(servers))
 
     async def unload_adapter(self, name: str) -> None:
         """Unload it everywhere; see `AdapterEngine.unload_adapter`."""
-        self._shelf.put_away(name)
-        await asyncio.gather(*(member.drop(name) for member in self._members if member.up))
+        self._adapter_registry.put_away(name)
+        await asyncio.gather(*(replica.drop(name) for replica in self._replicas if replica.up))
 
     async def load_weights(self, name: str, folder: Path) -> None:
         """Refused: servers that run elsewhere keep the weights they were started with."""
         raise CheckpointRefused(
-            f"{name} has whole weights, and servers that run elsewhere keep those they were"
+            f"{name} has full weights, and servers that run elsewhere keep those they were"
             f" started with; train adapters, or start the servers with the weights in {folder}"
         )
 
-    def _of(self, role: Role) -> list[Member]:
-        return [member for member in self._members if role in member.roles]
+    def _of(self, role: Role) -> list[Replica]:
+        return [replica for replica in self._replicas if role in replica.roles]
 
-    def _servers_for(self, model: str) -> list[Member]:
+    def _servers_for(self, model: str) -> list[Replica]:
         """Raises `EngineError` for a name that is not served."""
         served = parse_served_name(model)
-        if served is None or (served[1] != BASE_VERSION and self._shelf.folder(model) is None):
+        if served is None or (
+            served[1] != BASE_VERSION and self._adapter_registry.folder(model) is None
+        ):
             raise EngineError(f"the engine does not serve {model}")
         return self._of(served[0])
 
     async def _anywhere(
         self,
-        servers: Sequence[Member],
+        servers: Sequence[Replica],
         key: str,
-        work: Callable[[Member], Awaitable[Result]],
+        work: Callable[[Replica], Awaitable[Result]],
         again: Callable[[], bool] = lambda: True,
     ) -> Result:
         """What the first server that does not fail says. Raises the last failure.
@@ -228,10 +230,10 @@ class Fleet:
         failure: EngineError | None = None
         tried: set[str] = set()
         failed = 0
-        while (member := _pick(servers, key, tried)) is not None and failed < FAILED_TRIES:
-            tried.add(member.url)
+        while (replica := _pick(servers, key, tried)) is not None and failed < FAILED_TRIES:
+            tried.add(replica.url)
             try:
-                return await work(member)
+                return await work(replica)
             except CallRefused:
                 raise
             except ServerBusy as error:
@@ -239,18 +241,20 @@ class Fleet:
             except EngineError as error:
                 failure = error
                 failed += 1
-                log.info("a call failed on %s: %s", member.url, error.message)
+                log.info("a call failed on %s: %s", replica.url, error.message)
                 if not again():
                     break
         raise failure or self._nobody(servers)
 
-    def _nobody(self, servers: Iterable[Member]) -> EngineUnavailable:
-        names = ", ".join(member.url for member in servers)
+    def _nobody(self, servers: Iterable[Replica]) -> EngineUnavailable:
+        names = ", ".join(replica.url for replica in servers)
         return EngineUnavailable(f"no server is up of {names}", retry_after=RETRY_SECONDS)
 
     def _troubles(self) -> str:
-        away = (member for member in self._members if not member.up)
-        return "; ".join(f"{member.url}: {member.trouble or 'not probed yet'}" for member in away)
+        away = (replica for replica in self._replicas if not replica.up)
+        return "; ".join(
+            f"{replica.url}: {replica.trouble or 'not probed yet'}" for replica in away
+        )
 
 
 def _roles_by_server(servers: Mapping[Role, Sequence[str]]) -> dict[str, frozenset[Role]]:
@@ -263,7 +267,9 @@ def _roles_by_server(servers: Mapping[Role, Sequence[str]]) -> dict[str, frozens
     return found
 
 
-def _pick(servers: Sequence[Member], key: str, tried: set[str]) -> Member | None:
-    usable = {member.url: member for member in servers if member.up and member.url not in tried}
-    chosen = choose((Load(url, member.calls) for url, member in usable.items()), key)
+def _pick(servers: Sequence[Replica], key: str, tried: set[str]) -> Replica | None:
+    usable = {
+        replica.url: replica for replica in servers if replica.up and replica.url not in tried
+    }
+    chosen = choose((Load(url, replica.calls) for url, replica in usable.items()), key)
     return None if chosen is None else usable[chosen]

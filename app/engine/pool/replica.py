@@ -1,4 +1,4 @@
-"""One server of a fleet: its health, its adapters, and the calls made to it."""
+"""One server of a pool: its health, its adapters, and the calls made to it."""
 
 import asyncio
 import logging
@@ -13,8 +13,13 @@ from app.domain.checkpoint import Role, parse_served_name
 from app.domain.prompt import Message
 from app.engine.base import Call, Completion, OnDelta
 from app.engine.pool import admin_client as plain
-from app.engine.pool.admin_client import RETRY_SECONDS, Abilities, ServerDoor, find_out
-from app.engine.pool.health import Pauses, Watch
+from app.engine.pool.admin_client import (
+    RETRY_SECONDS,
+    Capabilities,
+    VllmAdminClient,
+    probe_capabilities,
+)
+from app.engine.pool.health import HealthMonitor, Pauses
 from app.engine.remote import RemoteEngine
 from app.engine.remote_protocol import CallRefused, ServerBusy
 from app.errors import CheckpointRefused, EngineError, EngineUnavailable, SparError
@@ -60,7 +65,7 @@ BASE_VERSION = 0
 """The version of a role that is the server's own model, without an adapter."""
 
 
-class Shelf:
+class AdapterRegistry:
     """Names of adapters, their folders, and which of them are wanted now.
 
     A name stands for one folder for ever (servers keep what they computed under it), and is not
@@ -115,7 +120,7 @@ _LOCAL = {"localhost", "127.0.0.1", "::1"}
 Result = TypeVar("Result")
 
 
-class Member:
+class Replica:
     """One server, watched from `start` to `close`.
 
     It is used while it is `up`: it answers probes, calls come back, and it has every adapter that
@@ -129,7 +134,7 @@ class Member:
         self,
         url: str,
         roles: Set[Role],
-        shelf: Shelf,
+        adapter_registry: AdapterRegistry,
         *,
         api_key: str | None,
         call_seconds: float,
@@ -138,19 +143,19 @@ class Member:
         """Raises `ConfigurationError` for what is no address."""
         self.url = url.rstrip("/").removesuffix("/v1")
         self.roles = roles
-        self.abilities = Abilities()
+        self.capabilities = Capabilities()
         self.calls = 0
         self._engine = RemoteEngine(
             self.url, connections=CONNECTIONS, timeout_s=call_seconds, api_key=api_key
         )
         local = urlsplit(self.url).hostname in _LOCAL
-        self._door = ServerDoor(self.url, api_key=api_key, local=local)
-        self._shelf = shelf
-        self._watch = Watch(self.url, self._examine, self._is_back, pauses)
+        self._client = VllmAdminClient(self.url, api_key=api_key, local=local)
+        self._adapter_registry = adapter_registry
+        self._watch = HealthMonitor(self.url, self._examine, self._is_back, pauses)
         self._model = ""
         self._held: set[str] = set()
         self._lock = asyncio.Lock()
-        self._told: Abilities | None = None
+        self._told: Capabilities | None = None
 
     @property
     def up(self) -> bool:
@@ -183,7 +188,7 @@ class Member:
             for name in list(self._held):
                 await self.drop(name)
         await self._engine.close()
-        await self._door.close()
+        await self._client.close()
 
     async def take(self, name: str, path: Path) -> None:
         """Load an adapter, if it does not have it. Raises `CheckpointRefused`, `EngineUnavailable`.
@@ -192,7 +197,7 @@ class Member:
         """
         async with self._lock:
             try:
-                await self._watch.unless_silent(lambda: self._door.load_adapter(name, path))
+                await self._watch.unless_silent(lambda: self._client.load_adapter(name, path))
             except EngineUnavailable as error:
                 self._watch.lacks(error)
                 raise
@@ -204,7 +209,7 @@ class Member:
             if name not in self._held:
                 return
             try:
-                await self._door.unload_adapter(name)
+                await self._client.unload_adapter(name)
             except SparError as error:
                 self._watch.lacks(error)
             else:
@@ -212,7 +217,7 @@ class Member:
 
     async def complete(self, call: Call, on_delta: OnDelta) -> Completion:
         """See `Engine.complete`."""
-        if not self.abilities.prefills:
+        if not self.capabilities.prefills:
             call = plain.without_prefill(call)
         named = self._named(call)
         return await self._made(named.model, lambda: self._engine.complete(named, on_delta))
@@ -221,7 +226,7 @@ class Member:
         self, call: Call, options: Sequence[str], on_delta: OnDelta
     ) -> Mapping[str, float]:
         """See `Engine.score`; where the server cannot, the model is asked for one of them."""
-        named, can = self._named(call), self.abilities
+        named, can = self._named(call), self.capabilities
         if can.scores and can.prefills:
             return await self._made(
                 named.model, lambda: self._engine.score(named, options, on_delta)
@@ -239,7 +244,7 @@ class Member:
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         """See `Engine.count_tokens`; an estimate where the server does not count."""
-        if not self.abilities.tokenizes:
+        if not self.capabilities.tokenizes:
             return plain.estimated_tokens(messages)
         return await self._made("", lambda: self._engine.count_tokens(messages))
 
@@ -247,7 +252,7 @@ class Member:
         self, content: str | Sequence[Message], *, special_tokens: bool
     ) -> list[int]:
         """See `Engine.tokenize`. Raises `EngineError` where the server does not tell."""
-        if not self.abilities.tokenizes:
+        if not self.capabilities.tokenizes:
             raise EngineError(f"{self.url} cannot tokenize")
         return await self._made(
             "", lambda: self._engine.tokenize(content, special_tokens=special_tokens)
@@ -257,7 +262,7 @@ class Member:
         """The call with the server's own name for its model, and a priority if it may have one."""
         served = parse_served_name(call.model)
         base = served is not None and served[1] == BASE_VERSION
-        priority = call.priority if self.abilities.prioritises else 0
+        priority = call.priority if self.capabilities.prioritises else 0
         return replace(call, model=self._model if base else call.model, priority=priority)
 
     async def _made(self, model: str, work: Callable[[], Awaitable[Result]]) -> Result:
@@ -285,7 +290,7 @@ class Member:
 
     async def _remind(self, model: str, refusal: CallRefused) -> None:
         """Load the adapter that a call was refused for; raises the refusal if it was not that."""
-        path = self._shelf.folder(model)
+        path = self._adapter_registry.folder(model)
         if path is None:
             raise refusal
         try:
@@ -295,8 +300,8 @@ class Member:
 
     async def _examine(self) -> None:
         """See that it is well and has what it should. Raises `EngineError`, `CheckpointRefused`."""
-        await self._door.check_health()
-        models = await self._door.models()
+        await self._client.check_health()
+        models = await self._client.models()
         if not models:
             raise EngineUnavailable(f"{self.url} serves no model", retry_after=RETRY_SECONDS)
         if not self.up:
@@ -308,7 +313,7 @@ class Member:
         try:
             async with asyncio.timeout(ACQUAINTANCE_SECONDS):
                 await self._engine.start()
-                self.abilities = await find_out(self._door, self._model)
+                self.capabilities = await probe_capabilities(self._client, self._model)
         except TimeoutError as error:
             raise EngineUnavailable(
                 f"{self.url} is well, and does not answer calls", retry_after=RETRY_SECONDS
@@ -317,21 +322,21 @@ class Member:
     async def _equip(self, listed: Mapping[str, str | None]) -> None:
         """Load what is wanted and missing, and unload what we loaded and nobody wants now."""
         async with self._lock:
-            wanted = self._shelf.wanted(self.roles)
+            wanted = self._adapter_registry.wanted(self.roles)
             for name in self._held - wanted.keys():
-                await self._door.unload_adapter(name)
+                await self._client.unload_adapter(name)
                 self._held.discard(name)
             for name, path in wanted.items():
                 if listed.get(name) != str(path):
                     if name in listed:  # something else of that name
-                        await self._door.unload_adapter(name)
-                    await self._door.load_adapter(name, path)
+                        await self._client.unload_adapter(name)
+                    await self._client.load_adapter(name, path)
                 self._held.add(name)
 
     def _is_back(self) -> None:
         """Tell that it is used, and once what it cannot do."""
         log.warning("%s is used for %s", self.url, " and ".join(sorted(self.roles)))
-        if self.abilities != self._told:
-            self._told = self.abilities
-            for line in self.abilities.missing():
+        if self.capabilities != self._told:
+            self._told = self.capabilities
+            for line in self.capabilities.missing():
                 log.warning("%s has %s", self.url, line)

@@ -1,4 +1,4 @@
-"""This project's own door: one request to `/generate` per answer."""
+"""This project's own endpoint: one request to `/generate` per answer."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

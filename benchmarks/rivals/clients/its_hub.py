@@ -18,7 +18,7 @@ async def best_of_n(job: Job) -> AsyncIterator[Ask]:
     """The job's options: `n`."""
     answering = _model(job, "actor", job.response_tokens)
     judging = _model(job, "refiner", job.judgment_tokens)
-    # Its structured output is left out: a forced text has no structure, and the door has none.
+    # Its structured output is left out: a forced text has no structure, and the endpoint has none.
     algorithm = BestOfN(LLMJudge(judging, response_format=None))
 
     async def ask(question: Question, _: int) -> str:

@@ -24,7 +24,7 @@ class Question:
 
     @property
     def messages(self) -> list[dict[str, str]]:
-        """Both messages as OpenAI's doors take them."""
+        """Both messages as OpenAI's endpoints take them."""
         return [
             {"role": "system", "content": self.system},
             {"role": "user", "content": self.user},

@@ -225,7 +225,7 @@ def test_the_refiner_is_asked_about_pairs(run: Eval, tmp_path: Path) -> None:
     # The model repeats the question, which ends with the same choice in either order.
     assert (figure(report, "pairwise"), figure(report, "agreement")) == (0.5, 0.0)
     assert report["mode"] is None
-    assert report["options"]["search"] == {"votes": 1, "gate": 0.5}
+    assert report["options"]["search"] == {"votes": 1, "accept_threshold": 0.5}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from app.domain.prompt import Prompt
 from app.roles.refiner import OPENING
 from tests.helpers.judgments import judged, judgments, result, vote
 from tests.helpers.properties import calm
-from worker.stages.build import judgment_answer, own_pairs, refiner_samples
+from worker.stages.build import judgment_answer, on_policy_pairs, refiner_samples
 from worker.stages.judge import JudgedResponse
 from worker.stages.refine import Repair, Rewrite
 
@@ -137,7 +137,7 @@ def own(judged_so: list[bool], most: int) -> list[tuple[str, str]]:
         JudgedResponse(f"answer {number}", judged(int(fine), int(not fine)))
         for number, fine in enumerate(judged_so)
     )
-    found = own_pairs([PROMPT], (responses,), VERSIONS, most, Random(0))
+    found = on_policy_pairs([PROMPT], (responses,), VERSIONS, most, Random(0))
     return [
         (sample.content["chosen"][0]["content"], sample.content["rejected"][0]["content"])
         for sample in found

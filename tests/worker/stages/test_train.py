@@ -15,7 +15,7 @@ from app.domain.checkpoint import PromotionCause, Role, Versions
 from app.domain.iteration import SampleKind, Stage, TrainOptions
 from tests.helpers.checkpoint_files import make_base
 from tests.helpers.iterating import OPTIONS, Trainer, World
-from training.config import Kind, TrainingConfig
+from training.config import TrainingConfig, TrainingKind
 from worker.stages.train import train
 from worker.trainer import OnProgress, TrainingFailed
 
@@ -38,7 +38,7 @@ class TrainerOfBoth(Trainer):
         niceness: int = 0,
     ) -> None:
         await super().__call__(config, on_progress)
-        if config.kind is Kind.FULL:
+        if config.kind is TrainingKind.FULL:
             shutil.rmtree(config.output)
             make_base(config.output, scale=1.0 + len(self.trained))
 

@@ -29,8 +29,8 @@ export function requestBody(form, mode, constraints) {
   if (mode !== "greedy" && !form.elements["search.early_stop"].checked) {
     put(body, "search.early_stop", false);
   }
-  if (mode !== "greedy" && form.elements["search.first_look"].checked) {
-    put(body, "search.first_look", true);
+  if (mode !== "greedy" && form.elements["search.quick_verdict"].checked) {
+    put(body, "search.quick_verdict", true);
   }
   return body;
 }
@@ -45,7 +45,7 @@ export function fillIn(form, { prompt, mode, options }) {
     input.value = asked === null || asked === undefined ? "" : String(asked);
   }
   form.elements["search.early_stop"].checked = options.search.early_stop;
-  form.elements["search.first_look"].checked = Boolean(options.search.first_look);
+  form.elements["search.quick_verdict"].checked = Boolean(options.search.quick_verdict);
 }
 
 /** The first thing wrong with the form, shown to the reader; null when there is none. */

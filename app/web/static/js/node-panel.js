@@ -30,7 +30,7 @@ function facts(node) {
   return [
     verdict,
     ...(node.value === null ? [] : [`value ${share(node.value)}`]),
-    ...(node.first_look == null ? [] : [`first look ${share(node.first_look)}`]),
+    ...(node.quick_verdict == null ? [] : [`quick verdict ${share(node.quick_verdict)}`]),
     count(node.completion_tokens, "token"),
     `after ${duration(node.created_ms)}`,
     ...(node.partial ? ["cut off by a limit"] : []),

@@ -1,13 +1,13 @@
-"""Searches that judge by a first look: critiques are written late, once, and only for rewrites."""
+"""Searches that judge by a quick verdict: critiques come late, once, and only for rewrites."""
 
 import pytest
 
-from app.domain.search import FirstLook, Mode, SearchOptions, StopReason
+from app.domain.search import Mode, QuickVerdictRule, SearchOptions, StopReason
 from tests.helpers.judgments import result
 from tests.helpers.scripts import Part, always, looking, part_of, parts
 from tests.helpers.searching import Checks, request_for, search
 
-SHAPE = SearchOptions(branch=3, beam=2, depth=2, votes=5, first_look=FirstLook(0.2, 0.8))
+SHAPE = SearchOptions(branch=3, beam=2, depth=2, votes=5, quick_verdict=QuickVerdictRule(0.2, 0.8))
 REFINING = (Mode.ITERATIVE, Mode.BFS, Mode.DFS)
 
 
@@ -54,16 +54,16 @@ async def test_a_clear_yes_ends_the_search_without_a_vote(mode: Mode) -> None:
     assert found.usage.votes == 0
 
 
-async def test_best_of_n_compares_votes_and_takes_no_first_look() -> None:
+async def test_best_of_n_compares_votes_and_takes_no_quick_verdict() -> None:
     engine = looking(0.1, always)
     found = await search(engine, request_for(Mode.BEST_OF_N, SHAPE))
-    assert [node.judgment.first_look for node in found.tree.responses if node.judgment] == [
+    assert [node.judgment.quick_verdict for node in found.tree.responses if node.judgment] == [
         None
     ] * SHAPE.n
     assert found.usage.votes == SHAPE.n * SHAPE.votes
 
 
-async def test_without_a_first_look_no_critique_is_added() -> None:
+async def test_without_a_quick_verdict_no_critique_is_added() -> None:
     engine = looking(0.1)
     found = await search(engine, request_for(Mode.BFS, SearchOptions(votes=1, depth=2)))
     judgments = [node.judgment for node in found.tree.responses]

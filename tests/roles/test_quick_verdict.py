@@ -1,28 +1,34 @@
-"""The judge with a first look: no votes where a program or one token decides."""
+"""The judge with a quick verdict: no votes where a program or one token decides."""
 
 import math
 
 import pytest
 
-from app.domain.judgment import Judgment, Look
+from app.domain.judgment import Judgment, QuickVerdict
 from app.domain.prompt import Prompt
-from app.domain.search import FirstLook, Usage
+from app.domain.search import QuickVerdictRule, Usage
 from app.engine.base import Call
 from app.engine.scripted import ScriptedEngine
 from app.roles.judge import Judge, JudgeCall, judge_messages, lacks_critique
-from app.search.run import Meter
+from app.search.run import TokenBudget
 from tests.helpers.judgments import result, vote
 from tests.helpers.scripts import FINE, SHORT, Decide, always, looking, never
 from tests.helpers.searching import Checks
 
 PROMPT = Prompt.from_text("Say hello.")
 FAILED = Checks(lambda _: (result(False, "2 words, at most 1 allowed"),))
-LOOK = FirstLook(0.2, 0.8)
+LOOK = QuickVerdictRule(0.2, 0.8)
 
 
-def how(first_look: FirstLook | None = LOOK, gate: float = 0.5) -> JudgeCall:
+def how(quick_verdict: QuickVerdictRule | None = LOOK, accept_threshold: float = 0.5) -> JudgeCall:
     return JudgeCall(
-        "refiner@4", 5, gate, early_stop=True, seed=1, priority=2, first_look=first_look
+        "refiner@4",
+        5,
+        accept_threshold,
+        early_stop=True,
+        seed=1,
+        priority=2,
+        quick_verdict=quick_verdict,
     )
 
 
@@ -31,50 +37,52 @@ def judge_of(engine: ScriptedEngine, checks: Checks | None = None) -> Judge:
 
 
 @pytest.mark.parametrize(("probability", "accepted"), [(0.9, True), (0.8, True), (0.1, False)])
-async def test_a_clear_first_look_decides_without_votes(probability: float, accepted: bool) -> None:
+async def test_a_clear_quick_verdict_decides_without_votes(
+    probability: float, accepted: bool
+) -> None:
     engine = looking(probability)
     judgment = await judge_of(engine).judge(PROMPT, "Hello", how())
     assert engine.started == []
     assert judgment.votes == ()
-    assert judgment.first_look is not None
-    assert judgment.first_look.verdict is accepted
+    assert judgment.quick_verdict is not None
+    assert judgment.quick_verdict.verdict is accepted
     assert judgment.value == pytest.approx(probability)
     assert judgment.accepted is accepted
 
 
 @pytest.mark.parametrize("decide", [always, never])
-async def test_an_unclear_first_look_leaves_it_to_the_votes(decide: Decide) -> None:
+async def test_an_unclear_quick_verdict_leaves_it_to_the_votes(decide: Decide) -> None:
     engine = looking(0.5, decide)
     judgment = await judge_of(engine).judge(PROMPT, "Hello", how())
     assert len(judgment.votes) == 3
-    assert judgment.first_look is not None
-    assert judgment.first_look.probability == pytest.approx(0.5)
-    assert judgment.first_look.verdict is None
+    assert judgment.quick_verdict is not None
+    assert judgment.quick_verdict.probability == pytest.approx(0.5)
+    assert judgment.quick_verdict.verdict is None
     assert judgment.accepted is (decide is always)
     assert judgment.value == (1.0 if decide is always else 0.0)
 
 
 async def test_the_thresholds_and_not_the_gate_say_what_is_clear() -> None:
-    biased = how(FirstLook(0.8, 0.9), gate=0.5)
+    biased = how(QuickVerdictRule(0.8, 0.9), accept_threshold=0.5)
     judgment = await judge_of(looking(0.7, always)).judge(PROMPT, "Hello", biased)
     assert judgment.value == pytest.approx(0.7)
     assert not judgment.accepted
 
 
-async def test_the_votes_are_those_that_are_cast_without_a_first_look() -> None:
+async def test_the_votes_are_those_that_are_cast_without_a_quick_verdict() -> None:
     drawn = await judge_of(looking(0.5)).judge(PROMPT, "Hello", how())
-    plain = await judge_of(looking(0.5)).judge(PROMPT, "Hello", how(first_look=None))
+    plain = await judge_of(looking(0.5)).judge(PROMPT, "Hello", how(quick_verdict=None))
     assert drawn.votes == plain.votes
-    assert plain.first_look is None
+    assert plain.quick_verdict is None
 
 
 async def test_what_fails_a_program_is_not_shown_to_the_judge() -> None:
     usage = Usage()
     engine = looking(0.9, always)
-    meter = Meter(usage, None)
-    judgment = await judge_of(engine, FAILED).judge(PROMPT, "Hi you", how(), on_delta=meter)
+    token_budget = TokenBudget(usage, None)
+    judgment = await judge_of(engine, FAILED).judge(PROMPT, "Hi you", how(), on_delta=token_budget)
     assert usage == Usage()
-    assert judgment.first_look is None
+    assert judgment.quick_verdict is None
     assert judgment.value is None
     assert not judgment.accepted
     assert judgment.critique == "- 2 words, at most 1 allowed"
@@ -92,7 +100,7 @@ async def test_the_verdict_comes_straight_after_the_question() -> None:
 
     usage = Usage()
     judge = judge_of(ScriptedEngine(silence, score))
-    await judge.judge(PROMPT, "Hello", how(), on_delta=Meter(usage, None))
+    await judge.judge(PROMPT, "Hello", how(), on_delta=TokenBudget(usage, None))
     *question, opened = scored[0].messages
     assert tuple(question) == judge_messages(PROMPT, "Hello")
     assert (opened.role, opened.content) == ("assistant", "Verdict:")
@@ -118,7 +126,7 @@ async def test_a_late_critique_explains_and_does_not_change_the_verdict() -> Non
 async def test_what_a_program_found_is_enough_unless_told(critiques: bool, calls: int) -> None:
     engine = looking(0.1)
     judge = judge_of(engine, FAILED)
-    call = how(FirstLook(critiques=critiques))
+    call = how(QuickVerdictRule(critiques=critiques))
     judgment = await judge.judge(PROMPT, "Hi you", call)
     explained = await judge.explain(PROMPT, "Hi you", judgment, call)
     assert len(engine.started) == calls
@@ -128,10 +136,10 @@ async def test_what_a_program_found_is_enough_unless_told(critiques: bool, calls
 @pytest.mark.parametrize(
     ("judgment", "lacks"),
     [
-        (Judgment((), (), 0.5, Look(0.1, False)), True),
-        (Judgment((), (), 0.5, Look(0.1, False), "dull"), False),
-        (Judgment((), (), 0.5, Look(0.1, False), ""), False),
-        (Judgment((vote(False, "dull"),), (), 0.5, Look(0.4, None)), False),
+        (Judgment((), (), 0.5, QuickVerdict(0.1, False)), True),
+        (Judgment((), (), 0.5, QuickVerdict(0.1, False), "dull"), False),
+        (Judgment((), (), 0.5, QuickVerdict(0.1, False), ""), False),
+        (Judgment((vote(False, "dull"),), (), 0.5, QuickVerdict(0.4, None)), False),
         (Judgment((), (result(False, "long"),), 0.5), False),
     ],
 )

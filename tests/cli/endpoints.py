@@ -1,4 +1,4 @@
-"""A real admin door for the command line to talk to."""
+"""A real admin endpoint for the command line to talk to."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,8 +13,8 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Door:
-    """A server's admin door, and its database for whoever plays the worker."""
+class Endpoint:
+    """A server's admin endpoint, and its database for whoever plays the worker."""
 
     url: str
     database_url: str

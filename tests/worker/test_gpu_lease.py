@@ -18,7 +18,7 @@ from tests.helpers.serving import served
 from tests.helpers.swapping import SECONDS_UNTIL_STUCK, until
 from tests.helpers.whole import whole_server
 from training.config import Method, TrainingConfig, TrainingStep
-from worker.gpu_lease import WhileAsleep
+from worker.gpu_lease import GpuLease
 from worker.trainer import OnProgress, Train, TrainingFailed
 
 
@@ -74,8 +74,8 @@ class EndlessTrainer:
 
 def while_asleep(
     database: Database, engine: Engine, train: Train, *, lease: float = HOUR, patience: float = HOUR
-) -> WhileAsleep:
-    return WhileAsleep(
+) -> GpuLease:
+    return GpuLease(
         database,
         engine.asleep,
         owner="this worker",
@@ -231,7 +231,7 @@ async def test_it_is_the_real_server_that_sleeps(
     ):
         engine = app.state.services.engine
         remote = RemoteEngine(url, connections=4, timeout_s=10)
-        train = WhileAsleep(
+        train = GpuLease(
             database,
             remote.asleep,
             owner="this worker",

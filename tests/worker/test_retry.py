@@ -12,7 +12,7 @@ from app.engine.scripted import ScriptedEngine
 from app.errors import EngineError, EngineUnavailable
 from tests.helpers.scripts import verdict_of_critique
 from worker import retry as patience
-from worker.retry import PatientEngine
+from worker.retry import RetryingEngine
 
 CALL = Call((Message("user", "Hello?"),), "actor@0", Sampling(0.0, 1.0, 10))
 GONE = EngineUnavailable("the server is gone")
@@ -35,8 +35,8 @@ class Restarting:
         return "Hello."
 
 
-def patient(script: Restarting, seconds: float) -> PatientEngine:
-    return PatientEngine(ScriptedEngine(script, verdict_of_critique), seconds)
+def patient(script: Restarting, seconds: float) -> RetryingEngine:
+    return RetryingEngine(ScriptedEngine(script, verdict_of_critique), seconds)
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +76,7 @@ async def test_who_waits_can_be_cancelled() -> None:
 
 async def test_everything_else_is_the_engines_own() -> None:
     engine = ScriptedEngine(Restarting(0), verdict_of_critique)
-    patient = PatientEngine(engine, 60)
+    patient = RetryingEngine(engine, 60)
     assert await patient.count_tokens(CALL.messages) == 1
     assert await patient.tokenize("a b") == await engine.tokenize("a b")
     assert set(await patient.score(CALL, (" yes", " no"))) == {" yes", " no"}

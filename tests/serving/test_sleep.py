@@ -124,7 +124,7 @@ async def test_calls_under_way_end_first_and_new_ones_are_turned_away_at_once(
     first = asyncio.create_task(client.post("/generate", json=QUESTION))
     await begun.wait()
     await take(database)
-    await until(lambda: app.state.services.admission.gate.closed)
+    await until(lambda: app.state.services.admission.drain_barrier.closed)
     assert (await client.post("/generate", json=QUESTION)).status_code == 503
     assert not engine_of(app).asleep
     finish.set()
@@ -190,7 +190,7 @@ async def test_an_engine_that_cannot_sleep_serves_on(
     lease = await take(database)
     await until(lambda: engine_of(app).sleeps)
     await lease.release()
-    await until(lambda: not app.state.services.admission.gate.closed)
+    await until(lambda: not app.state.services.admission.drain_barrier.closed)
     assert (await client.post("/generate", json=QUESTION)).status_code == 200
 
 

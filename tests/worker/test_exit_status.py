@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from training.config import Outcome, failure_line
-from worker.trainer import Ending, read_ending
+from training.config import ExitCode, failure_line
+from worker.trainer import ExitStatus, read_exit_status
 
 TORCHRUN = """
 E1123 12:00:00 failed (exitcode: -9) local_rank: 0 (pid: 17) of binary: python
@@ -17,12 +17,12 @@ Root Cause (first observed failure):
 
 
 def test_a_trainer_that_is_done_has_no_reason() -> None:
-    assert read_ending(0, "left out 1 of 9 samples") == Ending()
+    assert read_exit_status(0, "left out 1 of 9 samples") == ExitStatus()
 
 
 def test_the_trainers_own_reason_counts_more_than_what_the_launcher_adds() -> None:
-    text = failure_line(Outcome.REFUSED, "line 3 is bad") + "\nexitcode: 1\n" + TORCHRUN
-    assert read_ending(1, text) == Ending(reason="line 3 is bad")
+    text = failure_line(ExitCode.REFUSED, "line 3 is bad") + "\nexitcode: 1\n" + TORCHRUN
+    assert read_exit_status(1, text) == ExitStatus(reason="line 3 is bad")
 
 
 def test_a_signal_that_killed_the_trainer_is_read_from_the_launchers_report() -> None:
@@ -30,16 +30,16 @@ def test_a_signal_that_killed_the_trainer_is_read_from_the_launchers_report() ->
     command = [sys.executable, "-c", kill]
     with pytest.raises(subprocess.CalledProcessError) as killed:
         subprocess.run(command, check=True)
-    assert read_ending(1, f"Traceback\n{killed.value}\n") == Ending(signal="SIGKILL")
-    assert read_ending(1, TORCHRUN) == Ending(signal="SIGKILL")
+    assert read_exit_status(1, f"Traceback\n{killed.value}\n") == ExitStatus(signal="SIGKILL")
+    assert read_exit_status(1, TORCHRUN) == ExitStatus(signal="SIGKILL")
 
 
 def test_a_signal_that_killed_the_launcher_counts_too() -> None:
-    assert read_ending(-15, "") == Ending(signal="SIGTERM")
+    assert read_exit_status(-15, "") == ExitStatus(signal="SIGTERM")
 
 
 def test_any_other_end_has_the_last_line_as_its_reason() -> None:
-    assert read_ending(2, "usage: ...\n  error: no such file \n\n") == Ending(
+    assert read_exit_status(2, "usage: ...\n  error: no such file \n\n") == ExitStatus(
         reason="error: no such file"
     )
-    assert read_ending(2, "") == Ending(reason="exit status 2")
+    assert read_exit_status(2, "") == ExitStatus(reason="exit status 2")

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from app.errors import EngineError
-from app.search.run import Once
+from app.search.run import SingleFlight
 
 
 class Work:
@@ -27,7 +27,7 @@ class Work:
             raise
 
 
-async def waiters(once: Once[str], work: Work, number: int) -> list[asyncio.Task[str]]:
+async def waiters(once: SingleFlight[str], work: Work, number: int) -> list[asyncio.Task[str]]:
     tasks = [asyncio.create_task(once.get("key", work)) for _ in range(number)]
     await work.begun.wait()
     return tasks
@@ -40,7 +40,7 @@ async def stop(task: asyncio.Task[str]) -> None:
 
 
 async def test_everybody_gets_the_result_of_the_same_work() -> None:
-    once, work = Once[str](), Work()
+    once, work = SingleFlight[str](), Work()
     tasks = await waiters(once, work, 3)
     work.result.set_result("done")
     assert await asyncio.gather(*tasks) == ["done"] * 3
@@ -48,14 +48,14 @@ async def test_everybody_gets_the_result_of_the_same_work() -> None:
 
 
 async def test_a_result_is_kept() -> None:
-    once, work = Once[str](), Work()
+    once, work = SingleFlight[str](), Work()
     work.result.set_result("done")
     assert [await once.get("key", work) for _ in range(3)] == ["done"] * 3
     assert work.started == 1
 
 
 async def test_another_key_is_other_work() -> None:
-    once, work = Once[str](), Work()
+    once, work = SingleFlight[str](), Work()
     work.result.set_result("done")
     await once.get("key", work)
     await once.get("other", work)
@@ -63,7 +63,7 @@ async def test_another_key_is_other_work() -> None:
 
 
 async def test_work_goes_on_while_somebody_still_waits() -> None:
-    once, work = Once[str](), Work()
+    once, work = SingleFlight[str](), Work()
     first, second, third = await waiters(once, work, 3)
     await stop(first)
     await stop(third)
@@ -73,7 +73,7 @@ async def test_work_goes_on_while_somebody_still_waits() -> None:
 
 
 async def test_work_is_cancelled_before_the_last_waiter_is_gone() -> None:
-    once, work = Once[str](), Work()
+    once, work = SingleFlight[str](), Work()
     first, last = await waiters(once, work, 2)
     await stop(first)
     assert work.cancelled == 0
@@ -82,7 +82,7 @@ async def test_work_is_cancelled_before_the_last_waiter_is_gone() -> None:
 
 
 async def test_cancelled_work_is_started_again_when_asked_for_again() -> None:
-    once, work = Once[str](), Work()
+    once, work = SingleFlight[str](), Work()
     for task in await waiters(once, work, 2):
         await stop(task)
     work.result.set_result("done")
@@ -91,7 +91,7 @@ async def test_cancelled_work_is_started_again_when_asked_for_again() -> None:
 
 
 async def test_an_error_reaches_everybody() -> None:
-    once, work = Once[str](), Work()
+    once, work = SingleFlight[str](), Work()
     tasks = await waiters(once, work, 3)
     work.result.set_exception(EngineError("broken"))
     results = await asyncio.gather(*tasks, return_exceptions=True)
@@ -100,7 +100,7 @@ async def test_an_error_reaches_everybody() -> None:
 
 
 async def test_work_that_failed_is_done_again_when_asked_for_again() -> None:
-    once, failing, working = Once[str](), Work(), Work()
+    once, failing, working = SingleFlight[str](), Work(), Work()
     failing.result.set_exception(EngineError("broken"))
     with pytest.raises(EngineError):
         await once.get("key", failing)

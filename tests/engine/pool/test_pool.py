@@ -1,4 +1,4 @@
-"""A fleet of real HTTP servers that behave as vLLM's: calls, failures, adapters."""
+"""A pool of real HTTP servers that behave as vLLM's: calls, failures, adapters."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -11,9 +11,9 @@ import pytest
 from app.domain.checkpoint import Role
 from app.domain.prompt import Message
 from app.domain.search import Sampling
-from app.engine.base import Call, Delta, one_place_for
+from app.engine.base import Call, Delta, prefix_affinity
 from app.engine.pool.health import Pauses
-from app.engine.pool.pool import Fleet, FleetConfig
+from app.engine.pool.pool import EnginePool, EnginePoolConfig
 from app.errors import CheckpointRefused, ConfigurationError, EngineError, EngineUnavailable
 from tests.helpers.serving import served
 from tests.helpers.swapping import until
@@ -32,42 +32,42 @@ def call(model: str = "actor@0", text: str = "Name three rivers.", **fields: Any
 @asynccontextmanager
 async def fleet_of(
     actors: Sequence[VllmLike], refiners: Sequence[VllmLike] | None = None
-) -> AsyncIterator[Fleet]:
-    """A started fleet over these servers, which serve both roles unless refiners are named."""
+) -> AsyncIterator[EnginePool]:
+    """A started pool over these servers, which serve both roles unless refiners are named."""
     async with AsyncExitStack() as stack, asyncio.timeout(SECONDS_UNTIL_STUCK):
         urls: dict[int, str] = {}
         for server in (*actors, *(refiners or ())):
             urls[id(server)] = await stack.enter_async_context(served(server.app))
         parts = {Role.ACTOR: actors, Role.REFINER: actors if refiners is None else refiners}
-        config = FleetConfig(
+        config = EnginePoolConfig(
             servers={role: [urls[id(one)] for one in part] for role, part in parts.items()},
             context_tokens=4096,
             adapter_rank=16,
             call_seconds=10,
             pauses=QUICK,
         )
-        fleet = Fleet(config)
+        pool = EnginePool(config)
         try:
-            await fleet.start()
-            await until(lambda: all(one.up or one.trouble for one in fleet.members))
-            yield fleet
+            await pool.start()
+            await until(lambda: all(one.up or one.trouble for one in pool.replicas))
+            yield pool
         finally:
-            await fleet.close()
+            await pool.close()
             for server in (*actors, *(refiners or ())):
                 server.released.set()
 
 
-def up(fleet: Fleet) -> int:
+def up(pool: EnginePool) -> int:
     """How many servers are used."""
-    return sum(member.up for member in fleet.members)
+    return sum(replica.up for replica in pool.replicas)
 
 
 async def test_a_call_reaches_the_base_model_under_the_servers_own_name() -> None:
     server = VllmLike("my-model")
     deltas: list[Delta] = []
-    async with fleet_of([server]) as fleet:
-        completion = await fleet.complete(call(priority=5), deltas.append)
-        assert fleet.unfinished == 0
+    async with fleet_of([server]) as pool:
+        completion = await pool.complete(call(priority=5), deltas.append)
+        assert pool.unfinished == 0
     assert completion.text == "my-model"
     [made] = server.real_calls
     assert (made["model"], made["priority"]) == ("my-model", 5)
@@ -76,20 +76,20 @@ async def test_a_call_reaches_the_base_model_under_the_servers_own_name() -> Non
 
 async def test_each_role_has_its_servers() -> None:
     actor, refiner = VllmLike("actor-model"), VllmLike("refiner-model")
-    async with fleet_of([actor], [refiner]) as fleet:
-        assert (await fleet.complete(call("refiner@0"))).text == "refiner-model"
-        assert (await fleet.complete(call("actor@0"))).text == "actor-model"
-        await fleet.load_adapter("actor@3", ADAPTER)
+    async with fleet_of([actor], [refiner]) as pool:
+        assert (await pool.complete(call("refiner@0"))).text == "refiner-model"
+        assert (await pool.complete(call("actor@0"))).text == "actor-model"
+        await pool.load_adapter("actor@3", ADAPTER)
         assert (actor.adapters, refiner.adapters) == ({"actor@3": str(ADAPTER)}, {})
 
 
 async def test_calls_of_a_search_go_to_one_server_and_searches_are_spread() -> None:
     servers = [VllmLike(), VllmLike()]
-    async with fleet_of(servers) as fleet:
+    async with fleet_of(servers) as pool:
         for number in range(20):
-            with one_place_for([Message("user", f"prompt {number}")]):
+            with prefix_affinity([Message("user", f"prompt {number}")]):
                 for part in range(3):
-                    await fleet.complete(call(text=f"{part} of {number}"))
+                    await pool.complete(call(text=f"{part} of {number}"))
     by_server = [
         {made["messages"][0]["content"].split()[-1] for made in server.real_calls}
         for server in servers
@@ -100,10 +100,10 @@ async def test_calls_of_a_search_go_to_one_server_and_searches_are_spread() -> N
 
 async def test_a_server_that_fails_calls_loses_them_to_another_and_is_left_alone() -> None:
     bad, good = VllmLike(), VllmLike()
-    async with fleet_of([bad, good]) as fleet:
+    async with fleet_of([bad, good]) as pool:
         bad.failing = 500
         for number in range(20):
-            await fleet.complete(call(text=str(number)))
+            await pool.complete(call(text=str(number)))
             await asyncio.sleep(0)
     assert len(good.real_calls) == 20
     assert len(bad.real_calls) < 15
@@ -111,44 +111,44 @@ async def test_a_server_that_fails_calls_loses_them_to_another_and_is_left_alone
 
 async def test_a_busy_server_is_no_broken_one() -> None:
     busy, free = VllmLike(), VllmLike()
-    async with fleet_of([busy, free]) as fleet:
+    async with fleet_of([busy, free]) as pool:
         busy.failing = 503
         for number in range(20):
-            await fleet.complete(call(text=str(number)))
-        assert up(fleet) == 2
+            await pool.complete(call(text=str(number)))
+        assert up(pool) == 2
         free.failing = 429
         with pytest.raises(EngineUnavailable):
-            await fleet.complete(call())
-        assert up(fleet) == 2
+            await pool.complete(call())
+        assert up(pool) == 2
 
 
 async def test_what_a_server_refuses_is_not_asked_of_another() -> None:
     servers = [VllmLike(), VllmLike()]
-    async with fleet_of(servers) as fleet:
+    async with fleet_of(servers) as pool:
         for server in servers:
             server.failing = 400
         with pytest.raises(EngineError, match="it failed"):
-            await fleet.complete(call())
-        assert up(fleet) == 2
+            await pool.complete(call())
+        assert up(pool) == 2
     assert sum(len(server.real_calls) for server in servers) == 1
 
 
 async def test_a_call_that_kills_servers_does_not_meet_them_all() -> None:
     servers = [VllmLike() for _ in range(5)]
-    async with fleet_of(servers) as fleet:
+    async with fleet_of(servers) as pool:
         for server in servers:
             server.failing = 500
         with pytest.raises(EngineError, match="it failed"):
-            await fleet.complete(call())
+            await pool.complete(call())
     assert sum(len(server.real_calls) for server in servers) == 3
 
 
 async def test_calls_on_a_server_that_stops_answering_go_on_elsewhere() -> None:
     servers = [VllmLike(), VllmLike()]
-    async with fleet_of(servers) as fleet:
+    async with fleet_of(servers) as pool:
         for server in servers:
             server.holding = True
-        running = asyncio.create_task(fleet.complete(call()))
+        running = asyncio.create_task(pool.complete(call()))
         await until(lambda: any(server.real_calls for server in servers))
         [hung] = [server for server in servers if server.real_calls]
         [other] = [server for server in servers if server is not hung]
@@ -156,13 +156,13 @@ async def test_calls_on_a_server_that_stops_answering_go_on_elsewhere() -> None:
         hung.unwell = True
         assert (await running).text == "base-model"
         assert len(other.real_calls) == 1
-        await until(lambda: up(fleet) == 1)
+        await until(lambda: up(pool) == 1)
 
 
 async def test_a_call_that_somebody_reads_is_streamed() -> None:
     deltas: list[Delta] = []
-    async with fleet_of([VllmLike()]) as fleet:
-        completion = await fleet.complete(call(shown=True), deltas.append)
+    async with fleet_of([VllmLike()]) as pool:
+        completion = await pool.complete(call(shown=True), deltas.append)
     assert completion.text == "base-model"
     assert [delta.text for delta in deltas if delta.text] == list("base-model")
     assert completion.completion_tokens == sum(delta.completion_tokens for delta in deltas) == 40
@@ -172,21 +172,21 @@ async def test_a_call_that_somebody_reads_is_streamed() -> None:
 async def test_a_call_is_not_made_again_once_its_words_were_read() -> None:
     servers = [VllmLike(), VllmLike()]
     deltas: list[Delta] = []
-    async with fleet_of(servers) as fleet:
+    async with fleet_of(servers) as pool:
         for server in servers:
             server.breaking = True
         with pytest.raises(EngineUnavailable, match="broke off"):
-            await fleet.complete(call(shown=True), deltas.append)
+            await pool.complete(call(shown=True), deltas.append)
     assert [delta.text for delta in deltas if delta.text] == ["b"]
     assert sum(len(server.real_calls) for server in servers) == 1
 
 
 async def test_a_stream_that_does_not_begin_is_begun_on_another_server() -> None:
     bad, good = VllmLike(), VllmLike()
-    async with fleet_of([bad, good]) as fleet:
+    async with fleet_of([bad, good]) as pool:
         bad.failing = 500
         for number in range(20):
-            completion = await fleet.complete(call(text=str(number), shown=True))
+            completion = await pool.complete(call(text=str(number), shown=True))
             assert completion.text == "base-model"
     assert bad.real_calls
 
@@ -196,130 +196,130 @@ async def test_a_server_that_is_not_there_is_waited_for() -> None:
     server.unwell = True
     waiting = asyncio.create_task(asyncio.sleep(0.1))
     waiting.add_done_callback(lambda _: setattr(server, "unwell", False))
-    async with fleet_of([server]) as fleet:
+    async with fleet_of([server]) as pool:
         assert waiting.done()
-        assert fleet.ready
+        assert pool.ready
         server.unwell = True
-        await until(lambda: not fleet.ready)
+        await until(lambda: not pool.ready)
         with pytest.raises(EngineUnavailable, match="no server is up"):
-            await fleet.complete(call())
+            await pool.complete(call())
         server.unwell = False
-        await until(lambda: fleet.ready)
-        assert fleet.restarts == 1
-        assert (await fleet.complete(call())).text == "base-model"
+        await until(lambda: pool.ready)
+        assert pool.restarts == 1
+        assert (await pool.complete(call())).text == "base-model"
 
 
 async def test_cancelling_a_call_ends_it_on_the_server() -> None:
     server = VllmLike()
-    async with fleet_of([server]) as fleet:
+    async with fleet_of([server]) as pool:
         server.holding = True
-        running = asyncio.create_task(fleet.complete(call()))
+        running = asyncio.create_task(pool.complete(call()))
         await until(lambda: bool(server.real_calls))
-        assert fleet.unfinished == 1
+        assert pool.unfinished == 1
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
-        assert fleet.unfinished == 0
-        assert up(fleet) == 1
+        assert pool.unfinished == 0
+        assert up(pool) == 1
 
 
 async def test_an_adapter_is_on_every_server_before_it_counts_as_loaded() -> None:
     servers = [VllmLike() for _ in range(3)]
-    async with fleet_of(servers) as fleet:
-        await fleet.load_adapter("actor@3", ADAPTER)
+    async with fleet_of(servers) as pool:
+        await pool.load_adapter("actor@3", ADAPTER)
         assert [server.adapters for server in servers] == [{"actor@3": str(ADAPTER)}] * 3
-        assert (await fleet.complete(call("actor@3"))).text == "actor@3"
-        await fleet.unload_adapter("actor@3")
+        assert (await pool.complete(call("actor@3"))).text == "actor@3"
+        await pool.unload_adapter("actor@3")
         assert [server.adapters for server in servers] == [{}] * 3
-        await fleet.load_adapter("actor@3", ADAPTER)
+        await pool.load_adapter("actor@3", ADAPTER)
     assert [server.adapters for server in servers] == [{}] * 3, "left behind at the end"
 
 
 async def test_a_search_that_began_with_an_unloaded_adapter_ends_with_it() -> None:
     server = VllmLike()
-    async with fleet_of([server]) as fleet:
-        await fleet.load_adapter("actor@3", ADAPTER)
-        await fleet.unload_adapter("actor@3")
-        assert (await fleet.complete(call("actor@3"))).text == "actor@3"
+    async with fleet_of([server]) as pool:
+        await pool.load_adapter("actor@3", ADAPTER)
+        await pool.unload_adapter("actor@3")
+        assert (await pool.complete(call("actor@3"))).text == "actor@3"
         await until(lambda: server.adapters == {})
 
 
 async def test_an_adapter_that_one_server_refuses_stays_on_none() -> None:
     servers = [VllmLike(), VllmLike()]
     servers[1].refused = {"actor@3"}
-    async with fleet_of(servers) as fleet:
+    async with fleet_of(servers) as pool:
         with pytest.raises(CheckpointRefused, match="size mismatch"):
-            await fleet.load_adapter("actor@3", ADAPTER)
+            await pool.load_adapter("actor@3", ADAPTER)
         assert [server.adapters for server in servers] == [{}, {}]
-        assert up(fleet) == 2
+        assert up(pool) == 2
         with pytest.raises(EngineError, match="does not serve actor@3"):
-            await fleet.complete(call("actor@3"))
+            await pool.complete(call("actor@3"))
         servers[1].refused = set()
-        await fleet.load_adapter("actor@3", Path("/elsewhere"))
+        await pool.load_adapter("actor@3", Path("/elsewhere"))
         with pytest.raises(CheckpointRefused, match="/elsewhere"):
-            await fleet.load_adapter("actor@3", ADAPTER)
+            await pool.load_adapter("actor@3", ADAPTER)
 
 
 async def test_a_server_that_comes_back_gets_what_it_misses_before_it_is_used() -> None:
     stable, away = VllmLike(), VllmLike()
-    async with fleet_of([stable, away]) as fleet:
+    async with fleet_of([stable, away]) as pool:
         away.unwell = True
-        await until(lambda: up(fleet) == 1)
-        await fleet.load_adapter("actor@3", ADAPTER)
+        await until(lambda: up(pool) == 1)
+        await pool.load_adapter("actor@3", ADAPTER)
         assert away.loads == []
         away.holding = True
         away.unwell = False
         await until(lambda: bool(away.loads))
-        assert up(fleet) == 1, "used before it has its adapter"
+        assert up(pool) == 1, "used before it has its adapter"
         away.released.set()
-        await until(lambda: up(fleet) == 2)
+        await until(lambda: up(pool) == 2)
         assert away.adapters == {"actor@3": str(ADAPTER)}
 
 
 async def test_a_server_that_was_away_forgets_what_was_unloaded_meanwhile() -> None:
     stable, away = VllmLike(), VllmLike()
-    async with fleet_of([stable, away]) as fleet:
-        await fleet.load_adapter("actor@3", ADAPTER)
+    async with fleet_of([stable, away]) as pool:
+        await pool.load_adapter("actor@3", ADAPTER)
         away.unwell = True
-        await until(lambda: up(fleet) == 1)
-        await fleet.unload_adapter("actor@3")
+        await until(lambda: up(pool) == 1)
+        await pool.unload_adapter("actor@3")
         assert away.adapters
         away.unwell = False
-        await until(lambda: up(fleet) == 2)
+        await until(lambda: up(pool) == 2)
         assert away.adapters == {}
 
 
 async def test_an_adapter_that_a_restarted_server_has_lost_is_loaded_for_the_call() -> None:
     server = VllmLike()
-    async with fleet_of([server]) as fleet:
-        await fleet.load_adapter("actor@3", ADAPTER)
+    async with fleet_of([server]) as pool:
+        await pool.load_adapter("actor@3", ADAPTER)
         server.adapters.clear()
-        assert (await fleet.complete(call("actor@3"))).text == "actor@3"
+        assert (await pool.complete(call("actor@3"))).text == "actor@3"
 
 
 async def test_an_adapter_that_another_server_of_ours_has_loaded_will_do() -> None:
     server = VllmLike()
     server.adapters["actor@3"] = str(ADAPTER)
-    async with fleet_of([server]) as fleet:
-        await fleet.load_adapter("actor@3", ADAPTER)
+    async with fleet_of([server]) as pool:
+        await pool.load_adapter("actor@3", ADAPTER)
         server.adapters["actor@4"] = "/of/somebody/else"
         with pytest.raises(CheckpointRefused, match="already been loaded"):
-            await fleet.load_adapter("actor@4", Path("/data/actor@4"))
+            await pool.load_adapter("actor@4", Path("/data/actor@4"))
 
 
 async def test_without_a_server_no_adapter_is_loaded() -> None:
     server = VllmLike()
-    async with fleet_of([server]) as fleet:
+    async with fleet_of([server]) as pool:
         server.unwell = True
-        await until(lambda: up(fleet) == 0)
+        await until(lambda: up(pool) == 0)
         with pytest.raises(EngineUnavailable):
-            await fleet.load_adapter("actor@3", ADAPTER)
+            await pool.load_adapter("actor@3", ADAPTER)
 
 
 async def test_whole_weights_are_refused() -> None:
-    async with fleet_of([VllmLike()]) as fleet:
-        with pytest.raises(CheckpointRefused, match="whole weights"):
-            await fleet.load_weights("actor@2", ADAPTER)
+    async with fleet_of([VllmLike()]) as pool:
+        with pytest.raises(CheckpointRefused, match="full weights"):
+            await pool.load_weights("actor@2", ADAPTER)
 
 
 async def test_a_verdict_is_read_from_the_wanted_tokens() -> None:
@@ -329,8 +329,8 @@ async def test_a_verdict_is_read_from_the_wanted_tokens() -> None:
         "refiner@0",
         Sampling(0.7, 0.9, 8),
     )
-    async with fleet_of([server]) as fleet:
-        assert await fleet.score(opened, OPTIONS) == {" yes": -1.1, " no": -1.2}
+    async with fleet_of([server]) as pool:
+        assert await pool.score(opened, OPTIONS) == {" yes": -1.1, " no": -1.2}
     assert server.real_calls[0]["continue_final_message"] is True
 
 
@@ -354,13 +354,13 @@ async def test_another_kind_of_server_is_asked_in_words(
         Sampling(0.7, 0.9, 8),
         priority=9,
     )
-    async with fleet_of([server]) as fleet:
-        scores = await fleet.score(opened, (" yes", " Yes", " no"))
+    async with fleet_of([server]) as pool:
+        scores = await pool.score(opened, (" yes", " Yes", " no"))
         assert said.items() <= {**scores, " yes": max(scores[" yes"], scores[" Yes"])}.items()
-        assert (await fleet.complete(opened)).text == "base-model"
-        assert await fleet.count_tokens(opened.messages) > 0
+        assert (await pool.complete(opened)).text == "base-model"
+        assert await pool.count_tokens(opened.messages) > 0
         with pytest.raises(CheckpointRefused, match="cannot load actor@3"):
-            await fleet.load_adapter("actor@3", ADAPTER)
+            await pool.load_adapter("actor@3", ADAPTER)
     told = caplog.text
     assert "has no adapters while it runs" in told
     assert "has no priorities" in told
@@ -369,11 +369,11 @@ async def test_another_kind_of_server_is_asked_in_words(
 
 
 async def test_the_context_is_the_shortest_there_is() -> None:
-    async with fleet_of([VllmLike()]) as fleet:
-        assert fleet.context_tokens == 512
+    async with fleet_of([VllmLike()]) as pool:
+        assert pool.context_tokens == 512
 
 
 def test_what_is_no_address_is_refused() -> None:
-    config = FleetConfig({role: ["nowhere"] for role in Role}, 4096, 16)
+    config = EnginePoolConfig({role: ["nowhere"] for role in Role}, 4096, 16)
     with pytest.raises(ConfigurationError, match="nowhere is not an address"):
-        Fleet(config)
+        EnginePool(config)

@@ -10,7 +10,7 @@ from app.db.keys import KeyRepository
 from app.db.session import Database
 from app.domain.key import Key, Scope
 from app.errors import DatabaseError
-from app.keys.cache import KeyRing, digest_of, make_key
+from app.keys.cache import KeyCache, digest_of, make_key
 
 
 async def new_key(database: Database, name: str = "ann") -> str:
@@ -28,38 +28,38 @@ async def stored(database: Database) -> list[Key]:
 
 async def test_a_key_is_recognised_with_what_it_may_do(database: Database) -> None:
     text = await new_key(database)
-    key = await KeyRing(database).find(text)
+    key = await KeyCache(database).find(text)
     assert key is not None
     assert (key.name, key.scopes) == ("ann", frozenset({Scope.JUDGE}))
     assert text.rpartition("_")[2] not in repr(key)
 
 
 async def test_a_revoked_key_stops_within_seconds(database: Database) -> None:
-    text, ring = await new_key(database), KeyRing(database, fresh_seconds=0.05)
-    assert await ring.find(text)
-    await ring.close()
+    text, key_cache = await new_key(database), KeyCache(database, fresh_seconds=0.05)
+    assert await key_cache.find(text)
+    await key_cache.close()
     async with database.session() as session:
         assert await KeyRepository(session).revoke("ann")
     await asyncio.sleep(0.06)
-    assert await ring.find(text) is None
+    assert await key_cache.find(text) is None
 
 
 async def test_many_requests_are_one_query(database: Database) -> None:
-    text, ring, queries = await new_key(database), KeyRing(database), []
+    text, key_cache, queries = await new_key(database), KeyCache(database), []
     event.listen(
         database._engine.sync_engine, "before_cursor_execute", lambda *a: queries.append(a[2])
     )
-    await asyncio.gather(*(ring.find(text) for _ in range(50)))
-    await asyncio.gather(*(ring.find("spar_unknown_key") for _ in range(50)))
-    await ring.close()
+    await asyncio.gather(*(key_cache.find(text) for _ in range(50)))
+    await asyncio.gather(*(key_cache.find("spar_unknown_key") for _ in range(50)))
+    await key_cache.close()
     assert [query.split()[0] for query in queries] == ["BEGIN", "SELECT", "BEGIN", "UPDATE"]
 
 
 async def test_the_last_use_is_noted(database: Database) -> None:
-    text, ring = await new_key(database), KeyRing(database)
+    text, key_cache = await new_key(database), KeyCache(database)
     assert [key.used_at for key in await stored(database)] == [None]
-    await ring.find(text)
-    await ring.close()
+    await key_cache.find(text)
+    await key_cache.close()
     [key] = await stored(database)
     assert key.used_at is not None
     assert datetime.now(UTC) - key.used_at < timedelta(minutes=1)
@@ -68,24 +68,24 @@ async def test_the_last_use_is_noted(database: Database) -> None:
 async def test_while_the_database_is_away_known_keys_stay_good(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    text, ring = await new_key(database), KeyRing(database, fresh_seconds=0.0)
-    assert await ring.find(text)
-    await ring.close()
+    text, key_cache = await new_key(database), KeyCache(database, fresh_seconds=0.0)
+    assert await key_cache.find(text)
+    await key_cache.close()
     broken = Database("sqlite+aiosqlite:////nowhere/at/all.db")
-    ring._database = broken
-    assert await ring.find(text)
+    key_cache._database = broken
+    assert await key_cache.find(text)
     assert "known last" in caplog.text
     with pytest.raises(DatabaseError):
-        await KeyRing(broken).find(text)
+        await KeyCache(broken).find(text)
     await broken.close()
 
 
 async def test_an_internal_key_is_in_no_table(database: Database) -> None:
     made = make_key()
     internal = Key(made.id, "worker", frozenset({Scope.JUDGE}), digest_of(made.secret))
-    ring = KeyRing(database, internal)
-    assert await ring.find(made.text) is internal
-    assert await ring.find(f"spar_{made.id}_guess") is None
+    key_cache = KeyCache(database, internal)
+    assert await key_cache.find(made.text) is internal
+    assert await key_cache.find(f"spar_{made.id}_guess") is None
 
 
 async def test_a_name_in_use_is_not_given_again(database: Database) -> None:

@@ -1,4 +1,4 @@
-"""The admin door as an application, over a real database and without an engine."""
+"""The admin endpoint as an application, over a real database and without an engine."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,7 +25,7 @@ def admin_door(database: Database, recorder: Recorder) -> FastAPI:
         await recorder.close(60)
         await database.close()
 
-    # Only what the admin door may use: it must get by without an engine and what hangs on it.
+    # Only what the admin endpoint may use: it must get by without an engine and what hangs on it.
     services = object.__new__(Services)
     services.settings = Settings(heartbeat_seconds=0.05)
     services.checker = Checker(1, 1)

@@ -1,4 +1,4 @@
-"""The whole server on a fleet instead of an engine of its own."""
+"""The whole server on a pool instead of an engine of its own."""
 
 import shutil
 from pathlib import Path

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from app.config.settings import Settings, advertised, reachable
 from app.domain.checkpoint import Role
-from app.domain.search import FirstLook
+from app.domain.search import QuickVerdictRule
 from scripts.configuration import PAGE, page
 
 
@@ -33,15 +33,17 @@ def test_the_database_is_a_file_in_the_data_folder_unless_named(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.95, None), (None, 0.05), (0.6, 0.4)])
-def test_the_thresholds_of_a_first_look_are_in_order(low: float | None, high: float | None) -> None:
-    given = {"first_look_low": low, "first_look_high": high}
-    with pytest.raises(ValidationError, match="it must not be below first_look_low"):
+def test_the_thresholds_of_a_quick_verdict_are_in_order(
+    low: float | None, high: float | None
+) -> None:
+    given = {"quick_verdict_low": low, "quick_verdict_high": high}
+    with pytest.raises(ValidationError, match="it must not be below quick_verdict_low"):
         Settings.model_validate({key: value for key, value in given.items() if value is not None})
 
 
-def test_a_first_look_decides_by_the_settings() -> None:
-    settings = Settings(first_look_low=0.3, first_look_high=0.6, first_look_critiques=True)
-    assert settings.first_look == FirstLook(0.3, 0.6, critiques=True)
+def test_a_quick_verdict_decides_by_the_settings() -> None:
+    settings = Settings(quick_verdict_low=0.3, quick_verdict_high=0.6, quick_verdict_critiques=True)
+    assert settings.quick_verdict == QuickVerdictRule(0.3, 0.6, critiques=True)
 
 
 @pytest.mark.parametrize("schedule", ["0 3 * * *", "*/30 8-18 * * MON-FRI"])

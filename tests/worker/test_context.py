@@ -7,7 +7,7 @@ import pytest
 from app.domain.iteration import Stage, Status
 from app.errors import LeaseLost
 from tests.helpers.iterating import OPTIONS, World
-from worker.context import ItemResult, StageRun, together
+from worker.context import ItemResult, StageRun, gather_or_cancel
 
 KEYS = [str(number) for number in range(9)]
 IN_FLIGHT = OPTIONS.data.in_flight
@@ -42,7 +42,7 @@ async def test_results_are_in_the_order_of_the_keys_and_stored(world: World) -> 
     results = await stage.each(KEYS, Doing())
     assert list(results.items()) == [(key, f"result {key}") for key in KEYS]
     assert await stage.items() == results
-    respond = (await world.iteration(stage.work.id)).stages[1]
+    respond = (await world.iteration(stage.context.id)).stages[1]
     assert (respond.done, respond.total) == (len(KEYS), len(KEYS))
 
 
@@ -155,5 +155,5 @@ async def test_the_first_error_cancels_what_runs_beside_it() -> None:
         raise Broken
 
     with pytest.raises(Broken):
-        await together(wait(), fail(), wait())
+        await gather_or_cancel(wait(), fail(), wait())
     assert ended == ["waiting", "waiting"]

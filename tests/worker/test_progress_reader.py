@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.config import TrainingStep
-from worker.trainer import Tail
+from worker.trainer import ProgressReader
 
 
 def line(number: int) -> bytes:
@@ -21,30 +21,30 @@ def test_every_step_is_read_once_however_the_file_grows(
 ) -> None:
     content = b"".join(line(number) for number in numbers)
     cuts = sorted(data.draw(st.sets(st.integers(0, len(content)))))
-    file = tmp_path_factory.mktemp("tail") / "progress"
-    tail, read = Tail(file), list[int]()
+    file = tmp_path_factory.mktemp("progress_reader") / "progress"
+    progress_reader, read = ProgressReader(file), list[int]()
     with file.open("ab", buffering=0) as growing:
         for first, last in zip([0, *cuts], [*cuts, len(content)], strict=True):
             growing.write(content[first:last])
-            read += [step.step for step in tail.read()]
+            read += [step.step for step in progress_reader.read()]
     assert read == numbers
 
 
 def test_what_was_there_before_is_not_read(tmp_path: Path) -> None:
     file = tmp_path / "progress"
     file.write_bytes(line(1))
-    tail = Tail(file)
+    progress_reader = ProgressReader(file)
     with file.open("ab") as growing:
         growing.write(line(2))
-    assert [step.step for step in tail.read()] == [2]
-    assert list(tail.read()) == []
+    assert [step.step for step in progress_reader.read()] == [2]
+    assert list(progress_reader.read()) == []
 
 
 def test_a_line_that_a_killed_trainer_left_unfinished_is_passed_over(tmp_path: Path) -> None:
     file = tmp_path / "progress"
-    tail = Tail(file)
+    progress_reader = ProgressReader(file)
     file.write_bytes(line(1)[:20])
-    assert list(tail.read()) == []
+    assert list(progress_reader.read()) == []
     with file.open("ab") as growing:
         growing.write(b"\n" + line(1))
-    assert [step.step for step in tail.read()] == [1]
+    assert [step.step for step in progress_reader.read()] == [1]

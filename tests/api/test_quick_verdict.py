@@ -1,4 +1,4 @@
-"""The first look at the HTTP door: asked for by a flag, decided by the server's settings."""
+"""The quick verdict at the HTTP endpoint: asked for by a flag, decided by the server's settings."""
 
 import httpx
 import pytest
@@ -7,15 +7,15 @@ from fastapi import FastAPI
 from app.api import judge
 from app.api.requests import search_request
 from app.api.schemas import GenerateIn, SearchIn
-from app.domain.search import FirstLook
+from app.domain.search import QuickVerdictRule
 from tests.helpers.scripts import looking
-from tests.helpers.serving import door
+from tests.helpers.serving import endpoint
 
 
 @pytest.fixture
 def app() -> FastAPI:
-    """The judging door over an engine whose first look says 0.05."""
-    opened = door(looking(0.05))
+    """The judging endpoint over an engine whose quick verdict says 0.05."""
+    opened = endpoint(looking(0.05))
     opened.include_router(judge.router)
     return opened
 
@@ -30,22 +30,22 @@ async def judged(app: FastAPI, **shape: object) -> dict[str, object]:
     return found
 
 
-async def test_a_judgment_by_first_look_says_so(app: FastAPI) -> None:
-    found = await judged(app, first_look=True)
+async def test_a_judgment_by_quick_verdict_says_so(app: FastAPI) -> None:
+    found = await judged(app, quick_verdict=True)
     assert (found["accepted"], found["votes"], found["critique"]) == (False, [], "")
-    assert found["first_look"] == found["value"] == pytest.approx(0.05)
+    assert found["quick_verdict"] == found["value"] == pytest.approx(0.05)
 
 
-async def test_a_judgment_by_votes_has_no_first_look(app: FastAPI) -> None:
+async def test_a_judgment_by_votes_has_no_quick_verdict(app: FastAPI) -> None:
     found = await judged(app)
-    assert found["first_look"] is None
+    assert found["quick_verdict"] is None
     assert found["usage"]["votes"] == 5  # type: ignore[index]
 
 
-@pytest.mark.parametrize(("asked", "expected"), [(True, FirstLook(0.1, 0.9)), (False, None)])
+@pytest.mark.parametrize(("asked", "expected"), [(True, QuickVerdictRule(0.1, 0.9)), (False, None)])
 async def test_a_search_takes_the_thresholds_of_the_settings(
-    app: FastAPI, asked: bool, expected: FirstLook | None
+    app: FastAPI, asked: bool, expected: QuickVerdictRule | None
 ) -> None:
-    body = GenerateIn(prompt="Name a river.", search=SearchIn(first_look=asked))
+    body = GenerateIn(prompt="Name a river.", search=SearchIn(quick_verdict=asked))
     request = await search_request(body, app.state.services)
-    assert request.options.first_look == expected
+    assert request.options.quick_verdict == expected

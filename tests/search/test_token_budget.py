@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 
 from app.domain.search import Usage
 from app.engine.base import Delta
-from app.search.run import Meter
+from app.search.run import TokenBudget
 from tests.helpers.properties import calm
 
 deltas = st.builds(
@@ -17,12 +17,12 @@ async def test_everything_is_added_up_and_the_budget_is_spent_when_it_is_reached
     reported: list[Delta], max_tokens: int | None
 ) -> None:
     usage = Usage()
-    meter = Meter(usage, max_tokens)
+    token_budget = TokenBudget(usage, max_tokens)
     for delta in reported:
-        meter(delta)
+        token_budget(delta)
     total = sum(delta.completion_tokens for delta in reported)
     assert usage == Usage(sum(delta.prompt_tokens for delta in reported), total)
-    assert meter.spent.is_set() is (max_tokens is not None and 0 < max_tokens <= total)
+    assert token_budget.spent.is_set() is (max_tokens is not None and 0 < max_tokens <= total)
 
 
 @calm
@@ -30,6 +30,6 @@ async def test_everything_is_added_up_and_the_budget_is_spent_when_it_is_reached
 async def test_a_call_is_clipped_to_what_is_left_but_gets_one_token(
     max_tokens: int, used: int, wanted: int
 ) -> None:
-    meter = Meter(Usage(completion_tokens=used), max_tokens)
-    assert meter.clip(wanted) == max(1, min(wanted, max_tokens - used))
-    assert Meter(Usage(completion_tokens=used), None).clip(wanted) == wanted
+    token_budget = TokenBudget(Usage(completion_tokens=used), max_tokens)
+    assert token_budget.clip(wanted) == max(1, min(wanted, max_tokens - used))
+    assert TokenBudget(Usage(completion_tokens=used), None).clip(wanted) == wanted

@@ -14,13 +14,13 @@ keys = st.text()
 
 
 @st.composite
-def fleets(draw: st.DrawFn) -> list[Load]:
+def pools(draw: st.DrawFn) -> list[Load]:
     """Servers with any load."""
     return [Load(url, draw(st.integers(0, 60))) for url in draw(urls)]
 
 
 @calm
-@given(fleets(), keys, st.integers(0, 40))
+@given(pools(), keys, st.integers(0, 40))
 def test_nobody_is_chosen_who_has_much_more_to_do_than_another(
     loads: list[Load], key: str, slack: int
 ) -> None:
@@ -30,7 +30,7 @@ def test_nobody_is_chosen_who_has_much_more_to_do_than_another(
 
 
 @calm
-@given(fleets(), keys, st.randoms())
+@given(pools(), keys, st.randoms())
 def test_the_order_of_the_servers_does_not_matter(
     loads: list[Load], key: str, random: Random
 ) -> None:

@@ -26,7 +26,7 @@ from app.doctor import engines as doctor
 from app.doctor.finding import Finding, Level
 from app.domain.checkpoint import CheckpointKind, Role
 from app.engine.arguments import CORES, usable_cores
-from app.engine.pool.pool import Fleet
+from app.engine.pool.pool import EnginePool
 from tests.helpers.swapping import World, until
 from tests.helpers.tiny_model import RANK, make_tiny_adapter, make_tiny_model
 from tests.helpers.whole import NoChecks, client_of
@@ -159,10 +159,10 @@ async def test_searches_with_an_adapter_outlive_the_engine_they_run_on(
     )
     app = main.create_app(settings, str(model))
     async with app.router.lifespan_context(app), client_of(app) as client:
-        fleet, registry = app.state.services.engine, app.state.services.registry
-        assert isinstance(fleet, Fleet)
-        await until(lambda: registry.ready and all(member.up for member in fleet.members))
-        assert [list(member.abilities.missing()) for member in fleet.members] == [[], []]
+        pool, registry = app.state.services.engine, app.state.services.registry
+        assert isinstance(pool, EnginePool)
+        await until(lambda: registry.ready and all(member.up for member in pool.replicas))
+        assert [list(member.capabilities.missing()) for member in pool.replicas] == [[], []]
         findings = await asyncio.to_thread(doctored, settings, model)
         assert [finding.level for finding in findings] == [Level.OK] * 2, findings
 
@@ -175,11 +175,11 @@ async def test_searches_with_an_adapter_outlive_the_engine_they_run_on(
             asyncio.create_task(client.post("/generate", json={"prompt": f"Name {n}."} | SEARCH))
             for n in range(SEARCHES)
         ]
-        await until(lambda: all(member.calls for member in fleet.members))
+        await until(lambda: all(member.calls for member in pool.replicas))
         engines[0].kill()
         assert not any(search.done() for search in searches)
         answers = await asyncio.gather(*searches)
         assert [answer.status_code for answer in answers] == [200] * SEARCHES, answers
         assert {answer.json()["checkpoint"]["actor"] for answer in answers} == {1}
-        await until(lambda: [member.up for member in fleet.members] == [False, True])
+        await until(lambda: [member.up for member in pool.replicas] == [False, True])
     assert engines[1].served() == [OWN], "an adapter was left behind"
