@@ -69,8 +69,8 @@ def test_every_option_reaches_its_field(spar: Run, server: Server) -> None:
     server.events = [("final", answer())]
     options = (
         "--mode dfs --n 2 --branch 4 --beam 1 --depth 5 --votes 3 --accept-threshold 0.25 "
-        "--no-early-stop --max-nodes 9 --max-tokens 800 --deadline 2500 --temperature 0.5 --top-p 0.75 "
-        "--length 64 --seed 7 --stop END --stop FIN --tree"
+        "--no-early-stop --max-nodes 9 --max-tokens 800 --deadline 2500 --temperature 0.5 "
+        "--top-p 0.75 --length 64 --seed 7 --stop END --stop FIN --tree"
     )
     constraints = ["--constraint", "punctuation:no_comma", "--constraint", 'regex={"pattern": "="}']
     spar("generate", "hi", *options.split(), *constraints, "--url", server.url)
