@@ -36,7 +36,7 @@ function template(now, serving, promotion, iteration) {
     </p>
     <dl class="tiles">
       ${tile("Requests", `${now.requests_running} of ${now.requests_most}`, `running · ${now.requests_waiting} in the queue`,
-        html`<token_budget min="0" max=${now.requests_most} value=${now.requests_running} aria-label="Requests running"></token_budget>`)}
+        html`<meter min="0" max=${now.requests_most} value=${now.requests_running} aria-label="Requests running"></meter>`)}
       ${tile("Tokens per second", rate === null ? "…" : rate < 10 ? rate.toFixed(1) : grouping(Math.round(rate)),
         `${grouping(now.generated_tokens)} since the start`)}
       ${tile("Accepted", now.searches_judged ? percent(now.searches_accepted / now.searches_judged) : "–", accepted(now))}
