@@ -141,7 +141,7 @@ _WHO = (
 )  # fmt: skip
 _DID = (
     "found a key", "lost a letter", "heard a bell", "missed the last bus", "met a grey cat",
-    "opened the wrong endpoint", "planted a pear tree", "painted the fence blue",
+    "opened the wrong door", "planted a pear tree", "painted the fence blue",
 )  # fmt: skip
 _WHERE = (
     "by the harbour", "behind the school", "in the long valley", "at the edge of town",

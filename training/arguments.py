@@ -4,7 +4,8 @@ from typing import Any
 
 from accelerate import PartialState
 
-from training.config import TrainingConfig, TrainingKind
+from app.domain.checkpoint import CheckpointKind
+from training.config import TrainingConfig
 from training.model import training_dtype
 
 KEPT_CHECKPOINTS = 2
@@ -28,7 +29,7 @@ def common_arguments(config: TrainingConfig) -> dict[str, Any]:
         "max_length": config.max_length,
         "gradient_checkpointing": config.gradient_checkpointing,
         # The frozen weights under an adapter have this type already; mixing would only cast.
-        "bf16": config.kind is TrainingKind.FULL and training_dtype(config).dtype == "bfloat16",
+        "bf16": config.kind is CheckpointKind.FULL and training_dtype(config).dtype == "bfloat16",
         "use_cpu": state.device.type == "cpu",
         "save_strategy": "steps",
         "save_steps": config.save_steps,

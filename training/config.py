@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import IntEnum, StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from app.domain.checkpoint import Role
+from app.domain.checkpoint import CheckpointKind, Role
 from app.domain.dtype import Dtype
+from app.domain.iteration import PositiveInt, TrainOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,67 +86,35 @@ class Method(StrEnum):
     SFT = "sft"
 
 
-class TrainingKind(StrEnum):
-    """What is trained: a low-rank adapter beside the frozen weights, or all weights."""
-
-    LORA = "lora"
-    FULL = "full"
-
-
 class Schedule(StrEnum):
-    """How the learning rate goes on after the warmup; `constant` has none."""
+    """The learning rate after the warmup; `constant` has no warmup."""
 
     LINEAR = "linear"
     CONSTANT_WITH_WARMUP = "constant_with_warmup"
     CONSTANT = "constant"
 
 
-USUAL_RATES: Mapping[tuple[Method, TrainingKind], float] = {
-    (Method.DPO, TrainingKind.FULL): 2e-7,
-    (Method.SFT, TrainingKind.FULL): 2e-6,
-    (Method.DPO, TrainingKind.LORA): 5e-5,
-    (Method.SFT, TrainingKind.LORA): 1e-4,
-}
-"""Learning rates where none is given. Those of full training are SPaR's (arXiv 2412.11605).
-
-An adapter needs a rate about a hundred times higher: its update is the product of two small
-matrices, one of which starts at zero, so a step of SPaR's size would move the weights by next to
-nothing.
-"""
-
-USUAL_SCHEDULES: Mapping[Method, Schedule] = {
-    Method.DPO: Schedule.LINEAR,
-    Method.SFT: Schedule.CONSTANT_WITH_WARMUP,
-}
-"""SPaR's schedules."""
-
-
-def _usual_rate(values: Mapping[str, Any]) -> float:
-    return USUAL_RATES[values["method"], values["kind"]]
-
-
-def _usual_schedule(values: Mapping[str, Any]) -> Schedule:
-    return USUAL_SCHEDULES[values["method"]]
+def _default_schedule(values: Mapping[str, Any]) -> Schedule:
+    """SPaR's (arXiv 2412.11605): linear for DPO, constant for SFT."""
+    return Schedule.LINEAR if values["method"] is Method.DPO else Schedule.CONSTANT_WITH_WARMUP
 
 
 # The trainer may run in another folder than the process that wrote its configuration.
 AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
-Count = Annotated[int, Field(ge=1)]
 
 
-class TrainingConfig(BaseModel):
-    """One training run. Defaults that are not SPaR's say so.
+class TrainingConfig(TrainOptions):
+    """One training run: a role's options, and the run's data, files and machine.
 
-    `data` is JSON lines in TRL's formats (`training.datasets`). `output` is the folder the result
-    appears at, whole or not at all; work in progress is kept beside it. `progress` is appended
-    to, one `TrainingStep` a line.
+    `data` is JSON lines in TRL's formats (`training.datasets`). `output` is the folder of the
+    result, which is renamed into place when it is complete; work in progress is kept beside it.
+    `progress` is appended to, one `TrainingStep` a line.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    renamed: ClassVar[Mapping[str, str]] = {}
 
     role: Role
     method: Method
-    kind: TrainingKind = TrainingKind.LORA
     model: str = Field(min_length=1, description="Folder of the base model.")
     adapter: AbsolutePath | None = Field(
         None, description="Folder of the adapter to go on from, which is also DPO's reference."
@@ -154,37 +123,21 @@ class TrainingConfig(BaseModel):
     output: AbsolutePath
     progress: AbsolutePath
 
-    lora_rank: Count = 16
-    lora_alpha: Count = 32
-    lora_targets: tuple[str, ...] = Field(
-        ("down_proj",), min_length=1, description="Linear layers that get an adapter."
-    )
-    learning_rate: float = Field(default_factory=_usual_rate, gt=0, description="Its peak.")
-    schedule: Schedule = Field(default_factory=_usual_schedule)
-    warmup_ratio: float = Field(0.1, ge=0, lt=1, description="Share of all steps.")
-    epochs: float = Field(1.0, gt=0)
-    max_steps: Count | None = Field(None, description="Optimiser steps; replaces `epochs`.")
-    batch_size: Count = Field(8, description="Samples per optimiser step, of all processes.")
-    micro_batch: Count = Field(4, description="Most samples at once in a process.")
-    max_length: Count = Field(2048, description="Tokens of a sample; longer ones are left out.")
+    schedule: Schedule = Field(default_factory=_default_schedule)
     beta: float = Field(0.1, gt=0, description="DPO: how near to stay to the reference.")
     sft_weight: float = Field(0.1, ge=0, description="DPO: weight of the chosen's SFT loss.")
     seed: int = Field(0, ge=0, lt=2**32)
-    save_steps: Count = Field(50, description="Steps between checkpoints to resume from.")
     dtype: Dtype = Field(
         "auto",
         description="LoRA: the frozen weights' type. Full: that of the computations. Trained "
         "weights are always float32, because bfloat16 would round small updates away. The trainer "
         "decides `auto` by its machine (`training.model.training_dtype`).",
     )
-    gradient_checkpointing: bool = Field(
-        False, description="Saves memory for large models; costs a quarter more time."
-    )
-    threads: Count | None = Field(None, description="CPU threads; None leaves it to torch.")
+    threads: PositiveInt | None = Field(None, description="CPU threads; None leaves it to torch.")
 
     @model_validator(mode="after")
     def _consistent(self) -> "TrainingConfig":
-        if self.adapter is not None and self.kind is TrainingKind.FULL:
+        if self.adapter is not None and self.kind is CheckpointKind.FULL:
             raise ValueError("adapter: only a LoRA training goes on from an adapter")
         if "lm_head" in self.lora_targets:
             # TRL computes its losses from the output layer's own weight, past any adapter.

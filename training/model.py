@@ -13,8 +13,9 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from app.domain.checkpoint import CheckpointKind
 from app.domain.dtype import DtypeChoice, choose_dtype, read_cpuinfo
-from training.config import Refused, TrainingConfig, TrainingKind
+from training.config import Refused, TrainingConfig
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -82,7 +83,7 @@ def load_model(config: TrainingConfig) -> PreTrainedModel | PeftModel:
     """
     if config.adapter is not None:
         check_adapter(config.adapter, config)
-    lora = config.kind is TrainingKind.LORA
+    lora = config.kind is CheckpointKind.LORA
     base: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
         config.model,
         dtype=getattr(torch, training_dtype(config).dtype) if lora else torch.float32,
@@ -97,7 +98,7 @@ def load_model(config: TrainingConfig) -> PreTrainedModel | PeftModel:
 
 def new_adapter(config: TrainingConfig) -> LoraConfig | None:
     """The adapter that the trainer is to make, or None where there is one, or shall be none."""
-    if config.kind is TrainingKind.FULL or config.adapter is not None:
+    if config.kind is CheckpointKind.FULL or config.adapter is not None:
         return None
     return LoraConfig(
         r=config.lora_rank,

@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 from torch import dtype
 from transformers import Trainer
 
-from training.config import TrainingConfig, TrainingKind
+from app.domain.checkpoint import CheckpointKind
+from training.config import TrainingConfig
 from training.model import CONFIG, WEIGHTS
 
 MODEL_FILES = {".safetensors", ".json", ".jinja", ".model", ".txt"}
@@ -29,7 +30,7 @@ def publish(trainer: Trainer, config: TrainingConfig, stored: dtype) -> None:
     trainer.accelerator.wait_for_everyone()
     if trainer.is_world_process_zero():
         _keep_only_the_result(unfinished, config)
-        if config.kind is TrainingKind.FULL:
+        if config.kind is CheckpointKind.FULL:
             _convert(unfinished, stored)
         _flush(unfinished)
         unfinished.rename(config.output)
@@ -44,9 +45,11 @@ def _keep_only_the_result(folder: Path, config: TrainingConfig) -> None:
             file.unlink()
 
 
-def _belongs(file: Path, kind: TrainingKind) -> bool:
+def _belongs(file: Path, kind: CheckpointKind) -> bool:
     return (
-        file.name in {CONFIG, WEIGHTS} if kind is TrainingKind.LORA else file.suffix in MODEL_FILES
+        file.name in {CONFIG, WEIGHTS}
+        if kind is CheckpointKind.LORA
+        else file.suffix in MODEL_FILES
     )
 
 

@@ -27,8 +27,9 @@ from trl.trainer.dpo_trainer import DPOTrainer
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
+from app.domain.checkpoint import CheckpointKind
 from training.arguments import common_arguments
-from training.config import Diverged, ExitCode, Method, Refused, TrainingConfig, TrainingKind
+from training.config import Diverged, ExitCode, Method, Refused, TrainingConfig
 from training.datasets import dialogues, preferences
 from training.model import load_model, load_tokenizer, new_adapter, training_dtype
 from training.progress import ProgressFile
@@ -223,6 +224,8 @@ def make_trainer(config: TrainingConfig, *callbacks: TrainerCallback) -> Trainer
 def _stored_type(config: TrainingConfig) -> torch.dtype:
     """The type in which the base model's weights are stored."""
     stored = (
-        AutoConfig.from_pretrained(config.model).dtype if config.kind is TrainingKind.FULL else None
+        AutoConfig.from_pretrained(config.model).dtype
+        if config.kind is CheckpointKind.FULL
+        else None
     )
     return stored if isinstance(stored, torch.dtype) else torch.float32

@@ -1,10 +1,10 @@
-"""What the stages of an iteration work with: the journal of what is done, and the models."""
+"""What the stages of an iteration work with: stored progress, the roles, and the data folder."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence, Sized
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence, Sized
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,63 +17,35 @@ from app.db.session import Database
 from app.domain.checkpoint import Versions
 from app.domain.dtype import Dtype
 from app.domain.iteration import IterationOptions, Stage
-from app.domain.judgment import ConstraintResult, Judgment, Vote
-from app.domain.prompt import Constraint, Message, Prompt
-from app.roles.judge import ConstraintChecker
-from app.search.run import Roles
+from app.domain.judgment import Judgment
+from app.domain.prompt import Prompt
+from app.domain.search import Sampling, derive_seed
+from app.engine.base import ignore_delta
+from app.roles.judge import ConstraintChecker, JudgeCall
+from app.search.run import WHOLE_CALL, Roles
 from worker.trainer import Train, run_training
 
-Record = dict[str, Any]
+log = logging.getLogger(__name__)
 
-
-def prompt_record(prompt: Prompt) -> Record:
-    """A prompt as JSON."""
-    return {
-        "messages": message_records(prompt.messages),
-        "constraints": [{"id": c.id, "kwargs": dict(c.kwargs)} for c in prompt.constraints],
-    }
-
-
-def read_prompt(record: Mapping[str, Any]) -> Prompt:
-    """What `prompt_record` made."""
-    return Prompt(
-        tuple(Message(**message) for message in record["messages"]),
-        tuple(Constraint(**constraint) for constraint in record["constraints"]),
-    )
-
-
-def message_records(messages: Iterable[Message]) -> list[Record]:
-    """Chat messages in the form that TRL and everybody else uses."""
-    return [{"role": message.role, "content": message.content} for message in messages]
-
-
-def judgment_record(judgment: Judgment) -> Record:
-    """A judgment as JSON."""
-    return {
-        "votes": [asdict(vote) for vote in judgment.votes],
-        "constraints": [
-            {
-                "id": result.id,
-                "kwargs": dict(result.kwargs),
-                "satisfied": result.satisfied,
-                "message": result.message,
-            }
-            for result in judgment.constraints
-        ],
-        "gate": judgment.accept_threshold,
-    }
-
-
-def read_judgment(record: Mapping[str, Any]) -> Judgment:
-    """What `judgment_record` made."""
-    return Judgment(
-        tuple(Vote(**vote) for vote in record["votes"]),
-        tuple(ConstraintResult(**result) for result in record["constraints"]),
-        record["gate"],
-    )
-
+BACKGROUND_PRIORITY = 100
+"""vLLM's priority of the worker's calls: lower values run first, and requests of users have 0."""
 
 Result = TypeVar("Result")
+Record = dict[str, Any]
+Also = Callable[[AsyncSession], Awaitable[None]] | None
+ItemResult = tuple[Any, Also]
+"""The result of one item, and what else to store with it in the same transaction."""
+
+
+async def gather_or_cancel(*works: Awaitable[Result]) -> list[Result]:
+    """The results of all, run concurrently, in order; the first error cancels the others."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def watched(work: Awaitable[Result], watch: Awaitable[Result]) -> Result:
@@ -90,26 +62,15 @@ async def watched(work: Awaitable[Result], watch: Awaitable[Result]) -> Result:
     return first.result()
 
 
-log = logging.getLogger(__name__)
-
-
-BACKGROUND_PRIORITY = 100
-"""Behind everybody who asks the server for something (0)."""
-
-Also = Callable[[AsyncSession], Awaitable[None]] | None
-ItemResult = tuple[Any, Also]
-"""What one item gave, and what else to store with it, in the same transaction."""
-
-
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Where files are, and how training processes are started.
+    """Files, and how training processes are started.
 
     data: the folder of the database and the checkpoints. model: the base model's folder.
-    accelerate_config: a file for `accelerate launch`; None for one process. niceness: how far
-    training steps back behind serving. labelled_pairs: a file of pairs that refiners are
-    measured on as well (`app.evaluation.llmbar`). dtype: the number type to train in, `auto` by
-    the trainer's machine. train: what makes an adapter of a configuration.
+    accelerate_config: a file for `accelerate launch`; None for one process. niceness: the trainer's
+    (0..19). labelled_pairs: a file of pairs that refiners are also evaluated on
+    (`app.evaluation.llmbar`). dtype: to train in; the trainer decides `auto` by its machine.
+    train: runs one training.
     """
 
     data: Path
@@ -120,14 +81,13 @@ class Paths:
     dtype: Dtype = "auto"
     train: Train = run_training
 
-    def iteration(self, iteration_id: str) -> Path:
-        """The folder of an iteration's working files."""
-        return self.data / "iterations" / iteration_id
-
 
 @dataclass(frozen=True, slots=True)
 class IterationContext:
-    """One iteration under way. `incumbents` play, and are what candidates are measured against."""
+    """A running iteration.
+
+    `incumbents` are the versions that generate the data, and that candidates are compared with.
+    """
 
     iteration: StoredIteration
     incumbents: Versions
@@ -144,46 +104,81 @@ class IterationContext:
 
     @property
     def options(self) -> IterationOptions:
-        """What the iteration was told."""
+        """The iteration's options."""
         return self.iteration.options
 
     @property
     def folder(self) -> Path:
-        """The folder of the iteration's working files."""
-        return self.paths.iteration(self.id)
+        """The folder of the iteration's training data and progress files."""
+        return self.paths.data / "iterations" / self.id
+
+    async def respond(self, prompt: Prompt, *, actor: str, sampling: Sampling) -> str:
+        """A response of the version served as `actor`, at background priority."""
+        completion = await self.roles.actor.respond(
+            prompt,
+            model=actor,
+            sampling=sampling,
+            priority=BACKGROUND_PRIORITY,
+            chunk_tokens=WHOLE_CALL,
+            on_delta=ignore_delta,
+        )
+        return completion.text.strip()
+
+    async def judge(
+        self, prompt: Prompt, response: str, *, refiner: str, purpose: str, early_stop: bool
+    ) -> Judgment:
+        """A judgment by the version served as `refiner`, at background priority.
+
+        `purpose` separates the random seeds of stages that judge the same response.
+        """
+        data = self.options.data
+        call = JudgeCall(
+            model=refiner,
+            votes=data.votes,
+            accept_threshold=data.accept_threshold,
+            early_stop=early_stop,
+            seed=derive_seed(self.options.seed, purpose, prompt.instruction, response),
+            priority=BACKGROUND_PRIORITY,
+            ties=data.ties,
+        )
+        return await self.roles.judge.judge(prompt, response, call)
 
     @asynccontextmanager
     async def stage(self, name: Stage) -> AsyncIterator["StageRun"]:
-        """Run a stage: it is recorded as begun, and when the block ends well, as done."""
+        """Run a stage: recorded as started, and as finished when the block ends without error."""
         async with self.lease.session() as session:
             await IterationRepository(session).start_stage(self.id, name)
         run = StageRun(self, name)
         yield run
         async with self.lease.session() as session:
             await IterationRepository(session).finish_stage(self.id, name, run.metrics)
-        log.info("stage %s of iteration %s is done: %s", name, self.id, run.metrics)
+        log.info("stage %s of iteration %s has finished: %s", name, self.id, run.metrics)
 
 
 @dataclass(slots=True)
 class StageRun:
-    """One stage under way; `metrics` are stored when it is done."""
+    """A running stage; `metrics` are stored when it finishes."""
 
     context: IterationContext
     name: Stage
     metrics: dict[str, Any] = field(default_factory=dict)
 
     async def items(self) -> dict[str, Any]:
-        """What is done already, by key."""
+        """The stored results, by key."""
         async with self.context.database.session() as session:
             return await SampleRepository(session, self.context.id).items(self.name)
 
     async def each(
         self, keys: Sequence[str], do: Callable[[str], Awaitable[ItemResult]]
     ) -> dict[str, Any]:
-        """The results of all `keys`; those that are not stored yet are made, several at once.
+        """The results of all `keys`, in their order; `do` makes those that are not stored yet.
 
-        Each is stored with the stage's progress as soon as it is there, so a stage that is cut
-        off goes on with the rest. The first error ends all.
+        At most `data.in_flight` run at once. Each result is stored with the stage's progress as
+        soon as it exists, so a stage that was interrupted continues with the rest. The first error
+        cancels all.
+
+        Raises:
+            LeaseLost: Another worker has taken over.
         """
         wanted = set(keys)
         results = {key: value for key, value in (await self.items()).items() if key in wanted}
@@ -212,19 +207,8 @@ class StageRun:
             await also(session)
 
     async def progress(self, done: int, total: int) -> None:
-        """Record how far the stage is."""
+        """Record how many of the stage's items are done."""
         async with self.context.lease.session() as session:
             await IterationRepository(session).record_progress(
                 self.context.id, self.name, done, total
             )
-
-
-async def gather_or_cancel(*works: Awaitable[Result]) -> list[Result]:
-    """The results of all, run at the same time, in order; the first error cancels the others."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.domain.checkpoint import Role
+from app.domain.checkpoint import CheckpointKind, Role
 from app.domain.search import Mode, SearchOptions
 
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -102,9 +102,22 @@ STAGES: dict[IterationKind, tuple[Stage, ...]] = {
 class _Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    renamed: ClassVar[Mapping[str, str]] = {}
+    """Names that options had before 0.2.0, and those they have now."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_old_names(cls, values: Any) -> Any:
+        for old, new in cls.renamed.items():
+            if isinstance(values, Mapping) and old in values:
+                raise ValueError(f"`{old}` has been renamed to `{new}`")
+        return values
+
 
 class DataOptions(_Options):
     """How the training data is made. The defaults are SPaR's (arXiv 2412.11605)."""
+
+    renamed = {"gate": "accept_threshold", "own_pairs": "on_policy_pairs"}
 
     prompts: PositiveInt = Field(2000, description="Prompts to play on.")
     sources: tuple[Source, ...] = Field(
@@ -160,29 +173,45 @@ class DataOptions(_Options):
 
 
 class TrainOptions(_Options):
-    """How one role is trained."""
+    """How one role is trained; `training.config.TrainingConfig` adds what a run needs besides."""
 
-    method: Literal["lora", "full"] = Field("lora", description="Adapter, or all weights.")
-    rank: PositiveInt = Field(16, description="LoRA rank.")
-    alpha: PositiveInt = Field(32, description="LoRA alpha.")
-    targets: tuple[str, ...] = Field(
+    renamed = {
+        "method": "kind",
+        "rank": "lora_rank",
+        "alpha": "lora_alpha",
+        "targets": "lora_targets",
+        "warmup": "warmup_ratio",
+    }
+
+    kind: Literal[CheckpointKind.LORA, CheckpointKind.FULL] = Field(
+        CheckpointKind.LORA, description="What is trained: a LoRA adapter, or all weights."
+    )
+    lora_rank: PositiveInt = Field(16, description="LoRA rank.")
+    lora_alpha: PositiveInt = Field(32, description="LoRA alpha.")
+    lora_targets: tuple[str, ...] = Field(
         ("o_proj", "down_proj"),
         min_length=1,
         description="Linear layers that get an adapter; the engine must allow them.",
     )
     learning_rate: float = Field(gt=0, description="Peak learning rate.")
-    warmup: float = Field(
+    warmup_ratio: float = Field(
         0.1, ge=0, lt=1, description="Share of the steps in which the rate rises to its peak."
     )
     epochs: float = Field(1.0, gt=0, description="Passes over the data.")
-    max_steps: PositiveInt | None = Field(None, description="Most optimiser steps.")
-    batch_size: PositiveInt = Field(8, description="Samples per optimiser step.")
-    micro_batch: PositiveInt = Field(
-        4, description="Most samples that go through the model at once, in each training process."
+    max_steps: PositiveInt | None = Field(
+        None, description="Optimiser steps; replaces `epochs` where it is given."
     )
-    max_length: PositiveInt = Field(2048, description="Longest sample, in tokens.")
+    batch_size: PositiveInt = Field(
+        8, description="Samples per optimiser step, of all training processes together."
+    )
+    micro_batch: PositiveInt = Field(
+        4, description="Most samples per forward pass, in each training process."
+    )
+    max_length: PositiveInt = Field(
+        2048, description="Longest sample, in tokens; longer ones are left out."
+    )
     gradient_checkpointing: bool = Field(
-        False, description="Whether to save memory for large models at a quarter more time."
+        False, description="Save memory for large models, at a quarter more time."
     )
     save_steps: PositiveInt = Field(50, description="Steps between trainer checkpoints.")
 
@@ -222,7 +251,7 @@ def _short(learning_rate: float, *, steps: int, samples: int) -> TrainOptions:
     """A training of few steps: none of them is spent on a warmup, whose first step has rate 0."""
     return TrainOptions(
         learning_rate=learning_rate,
-        warmup=0,
+        warmup_ratio=0,
         max_steps=steps,
         batch_size=samples,
         micro_batch=min(samples, 4),
@@ -267,10 +296,18 @@ PRESETS: Mapping[str, IterationOptions] = {
     "paper": IterationOptions(
         data=DataOptions(prompts=10_000, max_tokens=1024, in_flight=64),
         actor=TrainOptions(
-            method="full", learning_rate=2e-7, batch_size=32, micro_batch=1, max_length=4096
+            kind=CheckpointKind.FULL,
+            learning_rate=2e-7,
+            batch_size=32,
+            micro_batch=1,
+            max_length=4096,
         ),
         refiner=TrainOptions(
-            method="full", learning_rate=2e-6, batch_size=32, micro_batch=1, max_length=4096
+            kind=CheckpointKind.FULL,
+            learning_rate=2e-6,
+            batch_size=32,
+            micro_batch=1,
+            max_length=4096,
         ),
         evaluation=EvaluationOptions(prompts=500, judged=200, max_tokens=1024),
     ),
@@ -284,8 +321,9 @@ class UnknownOption(ValueError):
 def options_for(preset: str, overrides: Mapping[str, Any]) -> IterationOptions:
     """The preset with some of its values replaced; `overrides` is nested like the options.
 
-    Raises `UnknownOption` for a preset there is not, and pydantic's `ValidationError` for values
-    that do not fit.
+    Raises:
+        UnknownOption: There is no such preset.
+        ValidationError: A value is not valid, or an option does not exist.
     """
     if preset not in PRESETS:
         raise UnknownOption(f"there is no preset {preset!r}: use one of {', '.join(PRESETS)}")

@@ -45,7 +45,7 @@ def test_what_is_asked_for_reaches_the_server(spar: Run, server: Server) -> None
         "--set",
         "data.accept_threshold=0.6",
         "--set",
-        "actor.method=full",
+        "actor.kind=full",
     ]
     spar("iterate", *options, *values, "--detach", "--url", server.url)
     assert server.asked == [
@@ -55,7 +55,7 @@ def test_what_is_asked_for_reaches_the_server(spar: Run, server: Server) -> None
             "kind": "self_play",
             "overrides": {
                 "data": {"prompts": 12, "accept_threshold": 0.6},
-                "actor": {"method": "full"},
+                "actor": {"kind": "full"},
                 "seed": 3,
             },
         }
@@ -200,7 +200,7 @@ def test_cancelling_and_resuming(spar: Run, server: Server) -> None:
         ([], {}),
         (["seed=1", "data.prompts=2"], {"seed": 1, "data": {"prompts": 2}}),
         (['roles=["actor"]'], {"roles": ["actor"]}),
-        (["actor.method=full", "note=a=b"], {"actor": {"method": "full"}, "note": "a=b"}),
+        (["actor.kind=full", "note=a=b"], {"actor": {"kind": "full"}, "note": "a=b"}),
         (["data.accept_threshold=NaN"], {"data": {"accept_threshold": "NaN"}}),
         (["seed=1", "seed=2"], {"seed": 2}),
     ],

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from app.domain.checkpoint import Role
+from app.domain.checkpoint import CheckpointKind, Role
 from app.domain.iteration import (
     PRESETS,
     STAGES,
@@ -32,6 +32,25 @@ def test_an_override_changes_its_value_and_no_other() -> None:
 def test_an_override_that_does_not_fit_is_refused(overrides: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         options_for("tiny", overrides)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "new"),
+    [
+        ({"actor": {"method": "full"}}, "`method` has been renamed to `kind`"),
+        ({"refiner": {"rank": 8}}, "`rank` has been renamed to `lora_rank`"),
+        ({"data": {"gate": 0.5}}, "`gate` has been renamed to `accept_threshold`"),
+    ],
+)
+def test_an_old_name_is_refused_with_the_new_one(overrides: dict[str, object], new: str) -> None:
+    with pytest.raises(ValidationError, match=new):
+        options_for("tiny", overrides)
+
+
+def test_only_an_adapter_or_all_weights_can_be_trained() -> None:
+    assert options_for("tiny", {"actor": {"kind": "full"}}).actor.kind is CheckpointKind.FULL
+    with pytest.raises(ValidationError):
+        options_for("tiny", {"actor": {"kind": "base"}})
 
 
 def test_an_unknown_preset_is_refused_with_the_names_there_are() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from app.db.searches import SearchRepository, StoredSearch
 from app.db.session import Database, open_engine
 from app.db.tables import Base
 from app.db.upgrade import SCRIPTS, alembic_config, upgrade
+from app.domain.iteration import IterationOptions, TrainOptions
 from app.domain.judgment import ConstraintResult, Judgment, Vote
 from tests.helpers.databases import KINDS
 from tests.helpers.postgres import PostgresServer
@@ -67,6 +69,45 @@ def tables(url: str) -> set[str]:
 def fill(connection: Connection) -> None:
     for statement in FILLED.split(";\n"):
         connection.exec_driver_sql(statement)
+
+
+WHEN = {"created_at": datetime(2026, 3, 1, tzinfo=UTC)}
+ITERATION = WHEN | {
+    "id": "i",
+    "kind": "self_play",
+    "status": "cancelled",
+    "preset": "tiny",
+    "promote": "gate",
+    "cancel_requested": False,
+}
+EVALUATION = WHEN | {
+    "id": "e",
+    "identity": "",
+    "suite": "llmbar",
+    "source": "",
+    "digest": "",
+    "actor_version": 0,
+    "refiner_version": 0,
+    "model": "",
+    "seed": 0,
+    "with_constraints": False,
+    "total": 1,
+    "program": "",
+    "command": "",
+    "seconds": 0,
+}
+
+
+def add(connection: Connection, table: str, **values: Any) -> None:
+    """Insert a row into a table as it is at the moment, not as the code has it."""
+    there = sa.Table(table, sa.MetaData(), autoload_with=connection)
+    connection.execute(there.insert().values(**values))
+
+
+def stored(url: str, table: str, column: str) -> Any:
+    """The JSON in a column of a table's only row."""
+    selected = sa.select(sa.column(column, sa.JSON)).select_from(sa.table(table))
+    return within(url, lambda connection: connection.execute(selected).scalar_one())
 
 
 def broken_references(connection: Connection) -> list[Any]:
@@ -149,6 +190,38 @@ def test_renamed_options_are_found_under_their_new_names(url: str) -> None:
     assert search is not None
     assert search.options["search"] == {"accept_threshold": 0.5, "n": 2}
     assert search.options["sampling"] == {"stop": ['"gate": 1']}
+
+
+def test_iterations_and_evaluations_of_an_older_version_are_read(url: str) -> None:
+    """Their options, and what an unfinished iteration has done, under the names of today."""
+    migrate(url, command.upgrade, "0006")
+    lora = {"method": "lora", "rank": 8, "alpha": 16, "targets": ["o_proj"], "warmup": 0}
+    actor = {"learning_rate": 1e-4, **lora}
+    options = {"data": {"gate": 0.25, "own_pairs": 3}, "actor": actor, "refiner": actor}
+    judgment = {"votes": [], "constraints": [{"kwargs": {"schema": {"gate": 1}}}], "gate": 0.5}
+
+    def store(connection: Connection) -> None:
+        add(connection, "iterations", **ITERATION, options=options)
+        result = [{"text": "Blue.", "judgment": judgment}]
+        add(connection, "items", iteration_id="i", stage="judge", key="0", result=result)
+        summary = {"figures": [{"name": "accuracy"}], "floors": {}}
+        add(connection, "evaluations", **EVALUATION, options={}, summary=summary)
+
+    within(url, store)
+    upgrade(url)
+    told = IterationOptions.model_validate(stored(url, "iterations", "options"))
+    assert (told.data.accept_threshold, told.data.on_policy_pairs) == (0.25, 3)
+    assert told.actor == TrainOptions(
+        learning_rate=1e-4, lora_rank=8, lora_alpha=16, lora_targets=("o_proj",), warmup_ratio=0
+    )
+    [done] = stored(url, "items", "result")
+    assert done["judgment"]["accept_threshold"] == 0.5
+    assert done["judgment"]["constraints"] == judgment["constraints"]
+    summary = stored(url, "evaluations", "summary")
+    assert summary == {"metrics": [{"name": "accuracy"}], "floors": {}}
+    migrate(url, command.downgrade, "0006")
+    assert stored(url, "iterations", "options") == options
+    assert stored(url, "items", "result")[0]["judgment"] == judgment
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)  # nobody else rebuilds tables

@@ -3,10 +3,11 @@
 import pytest
 import torch
 
+from app.domain.checkpoint import CheckpointKind
 from tests.training.conftest import MakeConfig
 from training import model as loading
 from training.arguments import common_arguments
-from training.config import Method, TrainingKind
+from training.config import Method
 from training.model import load_model, training_dtype
 
 OLD, NEW = "flags : avx2", "flags : avx512_bf16"
@@ -25,7 +26,7 @@ def test_the_number_type_follows_the_cpu(
 ) -> None:
     cpu.setattr(loading, "read_cpuinfo", lambda: cpuinfo)
     assert load_model(make_config()).dtype == dtype
-    full = make_config(kind=TrainingKind.FULL, method=Method.SFT)
+    full = make_config(kind=CheckpointKind.FULL, method=Method.SFT)
     assert load_model(full).dtype == torch.float32
     assert common_arguments(full)["bf16"] == (dtype == torch.bfloat16)
 

@@ -16,8 +16,9 @@ from transformers import (
     TrainingArguments,
 )
 
+from app.domain.checkpoint import CheckpointKind
 from tests.training.conftest import MakeConfig
-from training.config import Method, Refused, TrainingConfig, TrainingKind, TrainingStep
+from training.config import Method, Refused, TrainingConfig, TrainingStep
 from training.run import make_trainer, train
 
 
@@ -172,7 +173,7 @@ def test_the_seed_makes_a_training_reproducible(make_config: MakeConfig, tmp_pat
 def test_full_fine_tuning_makes_a_whole_model_in_the_base_models_type(
     make_config: MakeConfig, model: Path
 ) -> None:
-    config = make_config(method=Method.SFT, kind=TrainingKind.FULL, learning_rate=0.003)
+    config = make_config(method=Method.SFT, kind=CheckpointKind.FULL, learning_rate=0.003)
     train(config)
     reported = steps(config)
     assert reported[-1].loss < reported[0].loss - 0.1
@@ -186,7 +187,9 @@ def test_full_fine_tuning_makes_a_whole_model_in_the_base_models_type(
 
 
 def test_dpo_of_all_weights_has_the_base_as_reference(make_config: MakeConfig) -> None:
-    config = make_config(kind=TrainingKind.FULL, learning_rate=0.003, max_steps=3, dtype="float32")
+    config = make_config(
+        kind=CheckpointKind.FULL, learning_rate=0.003, max_steps=3, dtype="float32"
+    )
     train(config)
     assert steps(config)[0].margin == 0
     assert (steps(config)[-1].margin or 0) > 0

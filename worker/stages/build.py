@@ -1,4 +1,4 @@
-"""Turn what was played into training data: pairs for the actor, dialogues for the refiner.
+"""Make training data: preference pairs for the actor, dialogues for the refiner.
 
 The caps and the balance are SPaR's (arXiv 2412.11605, data construction): repairs up to
 4,000; judgments of contested rewrites, three accepted to two rejected; judgments of contested
@@ -6,7 +6,7 @@ responses, five accepted to one rejected.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from random import Random
 
@@ -21,7 +21,7 @@ from app.domain.prompt import Message, Prompt
 from app.domain.search import derive_seed
 from app.roles.judge import VERDICT_LINE, judge_messages
 from app.roles.refiner import OPENING, refine_messages
-from worker.context import ItemResult, StageRun, message_records
+from worker.context import ItemResult, Record, StageRun
 from worker.stages.judge import Judged
 from worker.stages.refine import Repair
 
@@ -59,7 +59,7 @@ async def build(
             *on_policy_pairs(
                 prompts, judged, context.incumbents, context.options.data.on_policy_pairs, rng
             ),
-            *map(_wanted, better),
+            *map(_feedback_pair, better),
         ]
         data = {
             Role.ACTOR: _different(pair for pair in pairs if pair is not None),
@@ -67,13 +67,13 @@ async def build(
                 prompts, judged, repairs, context.incumbents, context.options.data, rng
             ),
         }
-        return _kept(stage, data, [answer.feedback_id for answer in better])
+        return _stored(stage, data, [answer.feedback_id for answer in better])
 
     return await _once(stage, make)
 
 
 async def build_from_conversations(stage: StageRun) -> Data:
-    """The conversations that people provided, as they are."""
+    """The imported conversations, unchanged."""
     versions = stage.context.incumbents
 
     async def make(_: str) -> ItemResult:
@@ -81,12 +81,17 @@ async def build_from_conversations(stage: StageRun) -> Data:
             pool = PromptRepository(session)
             data = {
                 role: [
-                    Sample(role, SampleKind.CONVERSATION, _messages(one.messages), versions)
+                    Sample(
+                        role,
+                        SampleKind.CONVERSATION,
+                        {"messages": _records(*one.messages)},
+                        versions,
+                    )
                     for one in await pool.conversations(role)
                 ]
                 for role in Role
             }
-        return _kept(stage, data, [])
+        return _stored(stage, data, [])
 
     return await _once(stage, make)
 
@@ -99,7 +104,7 @@ def refiner_samples(
     options: DataOptions,
     rng: Random,
 ) -> list[Sample]:
-    """Repair dialogues, then judgments of rewrites and of responses, balanced; one per question."""
+    """Repair dialogues, then balanced judgments of rewrites and responses; one per request."""
     dialogues = _different(_repairs(prompts, repairs, versions))[: options.max_repairs]
     rewrites = [
         (prompts[repair.prompt], node.text, node.judgment, Origin(versions, repair.search_id, id))
@@ -119,10 +124,10 @@ def refiner_samples(
 
 
 def judgment_answer(judgment: Judgment) -> str:
-    """What the refiner should have said: a critique that agrees with the outcome, and a verdict.
+    """The refiner's target: a critique that agrees with the outcome, and the verdict.
 
-    Rejection sampling: of the votes, one for the side that was right is kept. Where a program
-    found what no vote did, what it found is the critique.
+    Rejection sampling: the critique is that of the first vote for the outcome. Where no vote was
+    for it, because a checker decided, it is the checkers' messages.
     """
     agreeing = [vote.critique for vote in judgment.votes if vote.verdict == judgment.accepted]
     critique = agreeing[0] if agreeing else "\n".join(judgment.failures)
@@ -158,8 +163,8 @@ def on_policy_pairs(
             yield Sample(Role.ACTOR, SampleKind.PREFERENCE, pair, versions)
 
 
-def _wanted(answer: BetterAnswer) -> Sample:
-    """Chosen: what a person would rather have read; rejected: what was answered."""
+def _feedback_pair(answer: BetterAnswer) -> Sample:
+    """Chosen: the better answer that feedback gave; rejected: what was answered."""
     messages = tuple(Message(**message) for message in answer.messages)
     return Sample(
         Role.ACTOR,
@@ -184,7 +189,7 @@ def _repairs(
         yield Sample(
             Role.REFINER,
             SampleKind.REPAIR,
-            _messages((*dialogue, answer)),
+            _dialogue(*dialogue, answer),
             versions,
             repair.search_id,
             chosen.id,
@@ -194,7 +199,7 @@ def _repairs(
 def _judgments(
     found: Iterable[tuple[Prompt, str, Judgment, Origin]],
 ) -> Iterator[tuple[bool, Sample]]:
-    """The judgments worth learning, with their outcome: contested ones."""
+    """The contested judgments, each with its outcome."""
     for prompt, text, judgment, origin in found:
         if not _is_contested(judgment):
             continue
@@ -204,7 +209,7 @@ def _judgments(
             Sample(
                 Role.REFINER,
                 SampleKind.JUDGMENT,
-                _messages((*judge_messages(prompt, text), answer)),
+                _dialogue(*judge_messages(prompt, text), answer),
                 origin.versions,
                 origin.search_id,
                 origin.node_id,
@@ -213,16 +218,16 @@ def _judgments(
 
 
 def _is_contested(judgment: Judgment) -> bool:
-    """Some vote was on the losing side: either the votes disagree, or a program overruled them."""
+    """Whether a vote differs from the outcome: the votes disagree, or a checker overruled them."""
     return any(vote.verdict != judgment.accepted for vote in judgment.votes)
 
 
 def _balanced(
     judgments: Iterable[tuple[bool, Sample]], most_accepted: int, most_rejected: int, rng: Random
 ) -> list[Sample]:
-    """As many of each outcome as their caps allow, in the caps' proportion at most.
+    """As many of each outcome as the caps allow, at most in the caps' proportion.
 
-    Without this a judge of mostly bad responses would learn to say no to everything.
+    Without this a refiner that judged mostly bad responses would learn to reject everything.
     """
     sides: dict[bool, list[Sample]] = {True: [], False: []}
     for accepted, sample in judgments:
@@ -231,7 +236,7 @@ def _balanced(
     scale = min(1.0, *(len(sides[accepted]) / most for accepted, most in caps if most))
     chosen = []
     for accepted, most in caps:
-        # At least as many as the rarer side has, so that few samples are not made fewer.
+        # At least as many as the rarer outcome has, to keep small data sets whole.
         count = max(round(scale * most), min(len(sides[True]), len(sides[False])))
         rng.shuffle(sides[accepted])
         chosen += sides[accepted][: min(most, count)]
@@ -239,7 +244,7 @@ def _balanced(
 
 
 def _different(samples: Iterable[Sample]) -> list[Sample]:
-    """The first of the samples that ask the same question; of pairs, of those that are equal."""
+    """The first sample of each request; of pairs, the first of those that are equal."""
     first: dict[str, Sample] = {}
     for sample in samples:
         content = sample.content
@@ -248,20 +253,25 @@ def _different(samples: Iterable[Sample]) -> list[Sample]:
     return list(first.values())
 
 
-def _pair(messages: Sequence[Message], chosen: str, rejected: str) -> dict[str, object]:
+def _records(*messages: Message) -> list[Record]:
+    """Chat messages as TRL and the OpenAI API have them."""
+    return [asdict(message) for message in messages]
+
+
+def _dialogue(*messages: Message) -> Record:
+    return {"messages": _records(*messages)}
+
+
+def _pair(messages: Sequence[Message], chosen: str, rejected: str) -> Record:
     return {
-        "prompt": message_records(messages),
-        "chosen": message_records([Message("assistant", chosen)]),
-        "rejected": message_records([Message("assistant", rejected)]),
+        "prompt": _records(*messages),
+        "chosen": _records(Message("assistant", chosen)),
+        "rejected": _records(Message("assistant", rejected)),
     }
 
 
-def _messages(messages: Sequence[Message]) -> dict[str, object]:
-    return {"messages": message_records(messages)}
-
-
-def _kept(stage: StageRun, data: Data, feedback_ids: list[str]) -> ItemResult:
-    """How many samples each role has, and what stores them."""
+def _stored(stage: StageRun, data: Data, feedback_ids: list[str]) -> ItemResult:
+    """The number of samples of each role, and what stores them."""
 
     async def store(session: AsyncSession) -> None:
         samples = SampleRepository(session, stage.context.id)
@@ -275,7 +285,7 @@ def _kept(stage: StageRun, data: Data, feedback_ids: list[str]) -> ItemResult:
 async def _once(stage: StageRun, make: Callable[[str], Awaitable[ItemResult]]) -> Data:
     """The samples as they were made the first time.
 
-    On resuming there may be more feedback, or more conversations; what was trained on stays.
+    By the time a resumed iteration gets here there may be more feedback or conversations.
     """
     await stage.each((SAMPLES,), make)
     async with stage.context.database.session() as session:

@@ -1,9 +1,9 @@
-"""Measure each candidate against the incumbent on the same held-out prompts.
+"""Evaluate each candidate against its incumbent on the same held-out prompts.
 
-The actor answers greedily; the checkers say which constraints are met (strict, a copy of the
-prompt meets none), and on some prompts the incumbent refiner votes as well. The refiner judges
-the incumbent actor's answers; the checkers know which of them meet every constraint. Where
-people have labelled pairs of responses, it also has to prefer the better one.
+An actor answers greedily: the metrics are the constraints met (strict; a copy of the prompt meets
+none) and, on some prompts, the incumbent refiner's votes. A refiner judges the incumbent actor's
+answers: the metrics are its agreement with the checkers and, where there is a file of labelled
+pairs, how often it prefers the better response.
 """
 
 import asyncio
@@ -11,22 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.constraints.checker import COPY_ID
-from app.domain.checkpoint import Role, served_name
+from app.domain.checkpoint import CheckpointKind, Role, served_name
 from app.domain.prompt import Prompt
-from app.domain.search import Sampling, derive_seed
-from app.engine.base import ignore_delta
+from app.domain.search import Sampling
 from app.evaluation.llmbar import LabelledPair, read_pairs, score
 from app.evaluation.statistics import Comparison, RoleReport, compare
-from app.roles.judge import JudgeCall
-from app.search.run import WHOLE_CALL
-from worker.context import (
-    BACKGROUND_PRIORITY,
-    ItemResult,
-    IterationContext,
-    Record,
-    StageRun,
-    gather_or_cancel,
-)
+from worker.context import ItemResult, IterationContext, Record, StageRun, gather_or_cancel
 from worker.stages.prompts import HeldOutPrompt
 from worker.stages.train import Candidates
 
@@ -39,21 +29,21 @@ Answers = Sequence[Record]
 async def evaluate(
     stage: StageRun, prompts: Sequence[HeldOutPrompt], candidates: Candidates
 ) -> Mapping[Role, RoleReport]:
-    """A report for each role that was trained, except for full checkpoints.
+    """A report for each trained role, except for full checkpoints.
 
-    Those cannot answer beside their incumbent: an engine holds one set of full weights.
+    Those cannot be served beside their incumbent: an engine holds one set of full weights.
     """
     options = stage.context.options
     candidates = {
         role: version
         for role, version in candidates.items()
-        if options.training(role).method == "lora"
+        if options.training(role).kind is CheckpointKind.LORA
     }
     if not candidates or not prompts:
         await stage.progress(0, 0)
         return {}
     pairs = await _pairs(stage.context) if Role.REFINER in candidates else []
-    results = await _Measuring(stage, prompts, pairs).run(candidates)
+    results = await _Measurement(stage, prompts, pairs).run(candidates)
     incumbents = stage.context.incumbents
 
     def of(name: str, count: int) -> Answers:
@@ -80,7 +70,7 @@ async def _pairs(context: IterationContext) -> list[LabelledPair]:
 def actor_report(
     candidate: Answers, incumbent: Answers, prompts: Sequence[HeldOutPrompt]
 ) -> RoleReport:
-    """Constraints met: the share of all of them is the primary metric."""
+    """The primary metric is the share of all constraints that are met."""
     everything = range(len(prompts))
     seen = [index for index in everything if not prompts[index].held_out]
     unseen = [index for index in everything if prompts[index].held_out]
@@ -116,9 +106,9 @@ def refiner_report(
     candidate_pairs: Answers = (),
     incumbent_pairs: Answers = (),
 ) -> RoleReport:
-    """Agreement with the checkers, both outcomes weighing the same; and with people's labels.
+    """The primary metric is the agreement with the checkers, both outcomes weighted equally.
 
-    Most answers of a small model fail; unweighted, a refiner that always says no would shine.
+    Most answers of a small model fail: unweighted, a refiner that rejects everything would be good.
     """
     truth = [record["satisfied"] for record in incumbent]
     counts = {outcome: truth.count(outcome) for outcome in (True, False)}
@@ -139,22 +129,22 @@ def refiner_report(
     return RoleReport(Role.REFINER, primary, tuple(others), len(incumbent))
 
 
-class _Measuring:
+class _Measurement:
     """Makes the records of every version on every prompt."""
 
     def __init__(
         self, stage: StageRun, prompts: Sequence[HeldOutPrompt], pairs: Sequence[LabelledPair]
     ) -> None:
         self._stage = stage
-        self._work = stage.context
+        self._context = stage.context
         self._prompts = prompts
         self._pairs = pairs
         self._judged = _spread(len(prompts), stage.context.options.evaluation.judged)
         self._answers: Mapping[str, Any] = {}
 
     async def run(self, candidates: Candidates) -> Mapping[str, Any]:
-        """Every record by its key. The refiner is measured on the incumbent actor's answers."""
-        names = {role: [self._work.incumbents.served_name(role)] for role in Role}
+        """Every record by its key; refiners judge the incumbent actor's answers."""
+        names = {role: [self._context.incumbents.served_name(role)] for role in Role}
         for role, version in candidates.items():
             names[role].append(served_name(role, version))
         self._answers = await self._stage.each(
@@ -168,19 +158,12 @@ class _Measuring:
         return {**self._answers, **verdicts, **await self._stage.each(pairs, self._preference)}
 
     async def _answer(self, key: str) -> ItemResult:
-        """One version's greedy answer to one prompt, checked, and maybe judged."""
+        """One version's greedy answer to one prompt, checked, and judged if it is to be."""
         name, index = _read_key(key)
         prompt = self._prompts[index].prompt
-        completion = await self._work.roles.actor.respond(
-            prompt,
-            model=name,
-            sampling=Sampling(0.0, 1.0, self._work.options.evaluation.max_tokens),
-            priority=BACKGROUND_PRIORITY,
-            chunk_tokens=WHOLE_CALL,
-            on_delta=ignore_delta,
-        )
-        text = completion.text.strip()
-        results = await self._work.checker.check(prompt, text)
+        sampling = Sampling(0.0, 1.0, self._context.options.evaluation.max_tokens)
+        text = await self._context.respond(prompt, actor=name, sampling=sampling)
+        results = await self._context.checker.check(prompt, text)
         copied = any(result.id == COPY_ID for result in results)
         met = 0 if copied else sum(result.satisfied for result in results)
         passed = None
@@ -192,12 +175,12 @@ class _Measuring:
     async def _passes(self, prompt: Prompt, text: str) -> bool:
         """Whether the incumbent refiner's votes alone accept an answer."""
         value = await self._value(prompt, text, self._incumbent_refiner, early_stop=True)
-        return value > self._work.options.data.accept_threshold
+        return value > self._context.options.data.accept_threshold
 
     async def _verdict(self, key: str) -> ItemResult:
         """One version's verdict on the incumbent actor's answer to one prompt."""
         name, index = _read_key(key)
-        actor = self._work.incumbents.served_name(Role.ACTOR)
+        actor = self._context.incumbents.served_name(Role.ACTOR)
         answer = self._answers[f"{actor}:{index}"]
         value = await self._value(
             self._prompts[index].prompt, answer["text"], name, early_stop=False
@@ -206,7 +189,7 @@ class _Measuring:
         return {"verdict": value > 0.5, "satisfied": satisfied}, None
 
     async def _preference(self, key: str) -> ItemResult:
-        """Whether one version values the better response of a labelled pair more."""
+        """Whether one version gives the better response of a labelled pair the higher value."""
         name, index = _read_key(key.removeprefix(f"{PAIRS}:"))
         pair = self._pairs[index]
         prompt = Prompt.from_text(pair.instruction)
@@ -219,26 +202,23 @@ class _Measuring:
         return {"score": score(better, worse)}, None
 
     async def _value(self, prompt: Prompt, text: str, refiner: str, *, early_stop: bool) -> float:
-        """The share of the refiner's votes for an answer, whatever the checkers say."""
-        how = JudgeCall(
-            model=refiner,
-            votes=self._work.options.data.votes,
-            accept_threshold=self._work.options.data.accept_threshold,
+        """The share of the refiner's votes for an answer, without the constraints."""
+        judgment = await self._context.judge(
+            Prompt(prompt.messages),
+            text,
+            refiner=refiner,
+            purpose="evaluate",
             early_stop=early_stop,
-            seed=derive_seed(self._work.options.seed, "evaluate", prompt.instruction, text),
-            priority=BACKGROUND_PRIORITY,
-            ties=self._work.options.data.ties,
         )
-        judgment = await self._work.roles.judge.judge(Prompt(prompt.messages), text, how)
         return judgment.value or 0.0
 
     @property
     def _incumbent_refiner(self) -> str:
-        return self._work.incumbents.served_name(Role.REFINER)
+        return self._context.incumbents.served_name(Role.REFINER)
 
 
 def _spread(prompts: int, judged: int) -> frozenset[int]:
-    """`judged` of the positions, evenly spread over all kinds of prompts."""
+    """`judged` of the positions, evenly spaced, so that every kind of prompt is among them."""
     judged = min(judged, prompts)
     return frozenset(number * prompts // judged for number in range(judged))
 
@@ -265,6 +245,6 @@ def _read_key(key: str) -> tuple[str, int]:
 
 
 def _shown(role: Role, comparison: Comparison) -> dict[str, str]:
-    """The primary metric in a few words; the report has all of them."""
-    figures = f"{comparison.incumbent:.3f} -> {comparison.candidate:.3f} (n={comparison.n})"
-    return {role.value: f"{comparison.name} {figures}"}
+    """The primary metric as text; the report has all of them."""
+    change = f"{comparison.incumbent:.3f} -> {comparison.candidate:.3f} (n={comparison.n})"
+    return {role.value: f"{comparison.name} {change}"}

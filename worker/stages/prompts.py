@@ -1,18 +1,19 @@
-"""Choose the prompts to play on, and those to be measured on."""
+"""Choose the prompts to generate data from, and those to evaluate on."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.prompts import PromptRepository
 from app.domain.iteration import IterationKind, IterationOptions, Source
 from app.domain.prompt import Prompt
-from worker.context import ItemResult, Record, StageRun, prompt_record, read_prompt
+from worker.context import ItemResult, Record, StageRun
 from worker.prompts.generator import draw, generate
 
 TRAINING, EVALUATION = "training", "evaluation"
+_STORED = TypeAdapter(Prompt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +45,9 @@ async def choose_prompts(stage: StageRun) -> Prompts:
     chosen = await stage.each((TRAINING, EVALUATION), choose)
     stage.metrics |= {key: len(records) for key, records in chosen.items()}
     return Prompts(
-        tuple(map(read_prompt, chosen[TRAINING])),
+        tuple(map(_STORED.validate_python, chosen[TRAINING])),
         tuple(
-            HeldOutPrompt(read_prompt(record["prompt"]), record["held_out"])
+            HeldOutPrompt(_STORED.validate_python(record["prompt"]), record["held_out"])
             for record in chosen[EVALUATION]
         ),
     )
@@ -55,12 +56,12 @@ async def choose_prompts(stage: StageRun) -> Prompts:
 def _evaluation_prompts(stage: StageRun) -> list[Record]:
     """Half with constraint types that are trained on, half with types that never are.
 
-    They depend on the seed alone, so iterations of the same seed are measured on the same.
+    They depend on the seed alone: iterations of one seed are evaluated on the same prompts.
     """
     options = stage.context.options
     held_out = options.evaluation.prompts // 2
     return [
-        {"prompt": prompt_record(generated.prompt), "held_out": kind}
+        {"prompt": _STORED.dump_python(generated.prompt, mode="json"), "held_out": kind}
         for kind, count in ((False, options.evaluation.prompts - held_out), (True, held_out))
         for generated in generate(count, seed=options.seed, held_out=kind, seeds="evaluation")
     ]
@@ -85,12 +86,12 @@ async def _choose_training(stage: StageRun) -> ItemResult:
         await pool.add(fresh, Source.GENERATED)
         await pool.mark_used(chosen, stage.context.id)
 
-    return _records(chosen), keep
+    return [_STORED.dump_python(prompt, mode="json") for prompt in chosen], keep
 
 
 async def _generated(pool: PromptRepository, count: int, options: IterationOptions) -> list[Prompt]:
     """Generated prompts that the pool does not have."""
-    # From the same seed again it would draw, and throw away, what is used already.
+    # The same seed again would draw prompts that the pool already has.
     seed = options.seed + (await pool.count()).get(Source.GENERATED, 0)
     drawing = draw(seed=seed, max_constraints=options.data.max_constraints)
     fresh: list[Prompt] = []
@@ -98,7 +99,3 @@ async def _generated(pool: PromptRepository, count: int, options: IterationOptio
         drawn = [one.prompt for one in islice(drawing, count - len(fresh))]
         fresh += await pool.new_among(drawn)
     return fresh
-
-
-def _records(prompts: Sequence[Prompt]) -> list[Record]:
-    return [prompt_record(prompt) for prompt in prompts]

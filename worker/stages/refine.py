@@ -1,10 +1,11 @@
-"""Tree search repairs one rejected response of each prompt that has one."""
+"""Repair one rejected response of each prompt that has one, by tree search."""
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
+from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncSession
 from ulid import ULID
 
@@ -12,17 +13,10 @@ from app.db.searches import SearchRepository
 from app.domain.judgment import Judgment
 from app.domain.prompt import Prompt
 from app.domain.search import Budget, Sampling, derive_seed
-from app.domain.tree import Node, given_response
+from app.domain.tree import given_response
 from app.search.base import SearchRequest
 from app.search.run import run_search
-from worker.context import (
-    BACKGROUND_PRIORITY,
-    ItemResult,
-    Record,
-    StageRun,
-    judgment_record,
-    read_judgment,
-)
+from worker.context import BACKGROUND_PRIORITY, ItemResult, StageRun
 from worker.stages.judge import Judged, JudgedResponse
 
 ROOT = 0
@@ -38,12 +32,15 @@ class Rewrite:
     judgment: Judgment
 
 
+_STORED = TypeAdapter(list[Rewrite])
+
+
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """What the search made of a rejected response. `nodes` has the judged ones, by id.
+    """The search that repairs a rejected response, which is its node 0.
 
-    `prompt` is the position of the prompt, `best` the id of the best node; node 0 is the
-    rejected response.
+    `prompt` is the position of the prompt, `nodes` has the judged nodes by id, `best` is the best
+    one's id.
     """
 
     prompt: int
@@ -64,7 +61,7 @@ class Repair:
 
 
 async def refine(stage: StageRun, prompts: Sequence[Prompt], judged: Judged) -> tuple[Repair, ...]:
-    """Repair a rejected response, drawn at random, of each prompt by the serving search."""
+    """Repair a rejected response of each prompt, drawn at random, with the search that serves."""
     negatives = _negatives(stage, judged)
 
     async def repair(key: str) -> ItemResult:
@@ -77,12 +74,24 @@ async def refine(stage: StageRun, prompts: Sequence[Prompt], judged: Judged) -> 
         async def store(session: AsyncSession) -> None:
             await SearchRepository(session).add(result)
 
-        nodes = [_node_record(node) for node in result.tree if node.judgment is not None]
-        record = {"search_id": result.request.id, "best": result.best.id, "nodes": nodes}
-        return record, store
+        nodes = [
+            Rewrite(node.id, node.parent, node.text, node.judgment)
+            for node in result.tree
+            if node.judgment is not None
+        ]
+        record = {"search_id": result.request.id, "best": result.best.id}
+        return record | {"nodes": _STORED.dump_python(nodes, mode="json")}, store
 
     results = await stage.each([str(index) for index in negatives], repair)
-    repairs = tuple(_read(int(key), record) for key, record in results.items())
+    repairs = tuple(
+        Repair(
+            int(key),
+            record["search_id"],
+            record["best"],
+            {node.id: node for node in _STORED.validate_python(record["nodes"])},
+        )
+        for key, record in results.items()
+    )
     stage.metrics |= {
         "searches": len(repairs),
         "accepted": sum(repair.accepted is not None for repair in repairs),
@@ -125,21 +134,3 @@ def _request(
         priority=BACKGROUND_PRIORITY,
         root=given_response(negative.text, negative.judgment),
     )
-
-
-def _node_record(node: Node) -> Record:
-    assert node.judgment is not None, "only judged nodes are kept"
-    return {
-        "id": node.id,
-        "parent": node.parent,
-        "text": node.text,
-        "judgment": judgment_record(node.judgment),
-    }
-
-
-def _read(prompt: int, record: Record) -> Repair:
-    nodes = {
-        node["id"]: Rewrite(**(node | {"judgment": read_judgment(node["judgment"])}))
-        for node in record["nodes"]
-    }
-    return Repair(prompt, record["search_id"], record["best"], nodes)

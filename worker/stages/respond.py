@@ -1,41 +1,31 @@
-"""The actor answers every prompt several times."""
+"""Sample several responses to every prompt from the actor."""
 
 from collections.abc import Sequence
 
 from app.domain.checkpoint import Role
 from app.domain.prompt import Prompt
 from app.domain.search import Sampling, derive_seed
-from app.engine.base import ignore_delta
-from app.search.run import WHOLE_CALL
-from worker.context import BACKGROUND_PRIORITY, ItemResult, StageRun, gather_or_cancel
+from worker.context import ItemResult, StageRun, gather_or_cancel
 
 Responses = tuple[tuple[str, ...], ...]
 """The responses to each prompt, in the order of the prompts."""
 
 
 async def respond(stage: StageRun, prompts: Sequence[Prompt]) -> Responses:
-    """Sample responses to each prompt from the incumbent actor."""
+    """Sample `data.responses` responses to each prompt from the incumbent actor."""
     context, data = stage.context, stage.context.options.data
+    actor = context.incumbents.served_name(Role.ACTOR)
 
-    async def one(prompt: Prompt, *path: int) -> str:
-        completion = await context.roles.actor.respond(
-            prompt,
-            model=context.incumbents.served_name(Role.ACTOR),
-            sampling=Sampling(
-                temperature=data.temperature,
-                top_p=data.top_p,
-                max_tokens=data.max_tokens,
-                seed=derive_seed(context.options.seed, "respond", *path),
-            ),
-            priority=BACKGROUND_PRIORITY,
-            chunk_tokens=WHOLE_CALL,
-            on_delta=ignore_delta,
-        )
-        return completion.text.strip()
+    def sampling(*path: int) -> Sampling:
+        seed = derive_seed(context.options.seed, "respond", *path)
+        return Sampling(data.temperature, data.top_p, data.max_tokens, seed=seed)
 
     async def all_of(key: str) -> ItemResult:
         index = int(key)
-        calls = (one(prompts[index], index, number) for number in range(data.responses))
+        calls = (
+            context.respond(prompts[index], actor=actor, sampling=sampling(index, number))
+            for number in range(data.responses)
+        )
         return await gather_or_cancel(*calls), None
 
     results = await stage.each([str(index) for index in range(len(prompts))], all_of)

@@ -5,10 +5,9 @@ import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -19,7 +18,7 @@ from app.db.iterations import Sample, SampleRepository
 from app.domain.checkpoint import CheckpointKind, Role, served_name
 from app.domain.iteration import IterationKind, TrainOptions
 from app.errors import CheckpointRefused
-from training.config import Method, TrainingConfig, TrainingKind, TrainingStep
+from training.config import Method, TrainingConfig, TrainingStep
 from worker.context import IterationContext, StageRun
 from worker.stages.build import Data
 from worker.trainer import TrainingFailed
@@ -35,18 +34,20 @@ Candidates = Mapping[Role, int]
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What a training goes on from: full weights, and an adapter on them if there is one."""
+    """What a training continues from: full weights, and an adapter on them if there is one."""
 
     model: str
     adapter: Path | None
 
 
 async def train(stage: StageRun, data: Data) -> Candidates:
-    """Train the roles asked for that there is data for, one after the other.
+    """Train those of the wanted roles that there is data for, one after the other.
 
-    Each starts from its incumbent: an adapter goes on from an adapter, or begins on full weights;
-    full weights go on from full weights. What is trained already is not trained again. Raises
-    `TrainingFailed`.
+    Each continues its incumbent: an adapter continues an adapter or starts on full weights, and
+    full weights continue full weights. A version that is trained already is not trained again.
+
+    Raises:
+        TrainingFailed: The trainer failed, or the incumbent cannot be trained further.
     """
     roles = [
         role
@@ -70,11 +71,10 @@ async def _train(context: IterationContext, role: Role, samples: Sequence[Sample
         assert parent is not None, "what serves is recorded"
         base_checkpoint = await checkpoints.base_checkpoint(parent)
         assert base_checkpoint is not None, "so is what it was trained on"
-        _check_method(options.method, parent)
-        kind = CheckpointKind.LORA if options.method == "lora" else CheckpointKind.FULL
+        _check_kind(options.kind, parent)
         version = await checkpoints.begin(
             role,
-            kind=kind,
+            kind=options.kind,
             model=context.paths.model,
             parent=parent.version,
             iteration_id=context.id,
@@ -85,29 +85,29 @@ async def _train(context: IterationContext, role: Role, samples: Sequence[Sample
     start = await asyncio.to_thread(_start, context, parent, base_checkpoint)
     config = await asyncio.to_thread(_prepare, context, role, version, start, options, samples)
     await _run(context, role, config)
-    # Full weights go back to the first of all models, over any number of trainings.
-    base_model = start.model if kind is CheckpointKind.LORA else context.paths.model
+    # Full weights belong to the configured base model, over any number of trainings.
+    base_model = start.model if options.kind is CheckpointKind.LORA else context.paths.model
     base = await asyncio.to_thread(fingerprint, Path(base_model))
-    digest = await asyncio.to_thread(seal, config.output, role, version, kind, base)
+    digest = await asyncio.to_thread(seal, config.output, role, version, options.kind, base)
     path = config.output.relative_to(context.paths.data.absolute())
     async with context.lease.session() as session:
         await CheckpointRepository(session).complete(role, version, str(path), digest)
     return version
 
 
-def _check_method(method: str, parent: StoredCheckpoint) -> None:
-    if method == "full" and parent.kind is CheckpointKind.LORA:
+def _check_kind(kind: CheckpointKind, parent: StoredCheckpoint) -> None:
+    if kind is CheckpointKind.FULL and parent.kind is CheckpointKind.LORA:
         name = served_name(parent.role, parent.version)
         raise TrainingFailed(
             f"full training cannot go on from {name}, which is an adapter: train it further with"
-            f" method lora, or roll the {parent.role} back to full weights and bootstrap again"
+            f" kind lora, or roll the {parent.role} back to full weights and bootstrap again"
         )
 
 
 def _start(
     context: IterationContext, parent: StoredCheckpoint, base_checkpoint: StoredCheckpoint
 ) -> Start:
-    """What a training goes on from: the parent, and the full weights it needs, both checked."""
+    """The parent and the full weights it needs, both verified."""
     is_adapter = parent.kind is CheckpointKind.LORA and parent.path is not None
     return Start(
         model=context.paths.model
@@ -118,7 +118,7 @@ def _start(
 
 
 def _checked(context: IterationContext, stored: StoredCheckpoint) -> Path:
-    """A checkpoint's folder: inside the data folder, and with the content that was recorded."""
+    """A checkpoint's folder, verified: inside the data folder, with the recorded content."""
     try:
         folder, digest = place(stored, context.paths.data)
         verify_files(folder, digest, stored.role, stored.version)
@@ -142,63 +142,42 @@ def _prepare(
     options: TrainOptions,
     samples: Sequence[Sample],
 ) -> TrainingConfig:
-    """Write the data of a training, and say how to train."""
+    """Write the data of a training, and make its configuration."""
     file = context.folder / f"{role}.jsonl"
     _write_samples(file, samples)
     data = context.paths.data.absolute()
     sft = role is Role.REFINER or context.iteration.kind is IterationKind.BOOTSTRAP
     return TrainingConfig(
+        **options.model_dump(),
         role=role,
         method=Method.SFT if sft else Method.DPO,
-        kind=TrainingKind(options.method),
         model=start.model,
         adapter=start.adapter,
         data=file,
         output=data / CHECKPOINTS / served_name(role, version),
         progress=context.folder / f"{role}.progress.jsonl",
-        lora_rank=options.rank,
-        lora_alpha=options.alpha,
-        lora_targets=options.targets,
-        learning_rate=options.learning_rate,
-        epochs=options.epochs,
-        max_steps=options.max_steps,
-        batch_size=options.batch_size,
-        micro_batch=options.micro_batch,
-        max_length=options.max_length,
-        gradient_checkpointing=options.gradient_checkpointing,
         seed=context.options.seed,
-        save_steps=options.save_steps,
-        warmup_ratio=options.warmup,
         dtype=context.paths.dtype,
         threads=_threads(),
     )
 
 
 def _threads() -> int:
-    """CPU threads of a training: half of them.
+    """CPU threads of a training: half of the cores.
 
-    The engine's threads wait for each other at every layer, and so do a training's: with more
-    threads than cores both crawl (measured on two cores: a fourth of the speed).
+    The engine's threads wait for each other at every layer, and so do the trainer's: with more
+    threads than cores in all, both ran at a fourth of their speed (measured on two cores).
     """
     return max(1, (os.cpu_count() or 1) // 2)
 
 
 async def _run(context: IterationContext, role: Role, config: TrainingConfig) -> None:
-    """Run the training; every step it reports is recorded while it runs."""
+    """Run the training, and record every step it reports."""
     steps: asyncio.Queue[TrainingStep | None] = asyncio.Queue()
 
     async def record() -> None:
         while (step := await steps.get()) is not None:
-            metrics = {
-                "loss": step.loss,
-                "margin": step.margin,
-                "accuracy": step.accuracy,
-                "learning_rate": step.learning_rate,
-                "total_steps": step.total_steps,
-                "elapsed": step.elapsed,
-                "dtype": step.dtype,
-            }
-            await context.lease.write(partial(_record_step, context, role, step.step, metrics))
+            await context.lease.write(partial(_record_step, context, role, step))
 
     recording = asyncio.create_task(record())
     try:
@@ -216,24 +195,22 @@ async def _run(context: IterationContext, role: Role, config: TrainingConfig) ->
 
 
 async def _record_step(
-    context: IterationContext,
-    role: Role,
-    step: int,
-    metrics: Mapping[str, Any],
-    session: AsyncSession,
+    context: IterationContext, role: Role, step: TrainingStep, session: AsyncSession
 ) -> None:
-    await SampleRepository(session, context.id).record_step(role, step, metrics)
+    metrics = asdict(step)
+    number = metrics.pop("step")
+    await SampleRepository(session, context.id).record_step(role, number, metrics)
 
 
 async def _summarise(stage: StageRun, candidates: Candidates) -> None:
-    """What the last step of each training showed."""
+    """Add the metrics of each training's last step to the stage's."""
     async with stage.context.database.session() as session:
         samples = SampleRepository(session, stage.context.id)
         for role, version in candidates.items():
             steps = await samples.steps(role)
             last = steps[-1][1] if steps else {}
             shown = {name: last.get(name) for name in ("loss", "margin", "accuracy")}
-            figures = [f"{name} {value:.3g}" for name, value in shown.items() if value is not None]
+            metrics = [f"{name} {value:.3g}" for name, value in shown.items() if value is not None]
             dtype = last.get("dtype")
             length = f"{len(steps)} steps" + (f" in {dtype}" if dtype else "")
-            stage.metrics[served_name(role, version)] = ", ".join([length, *figures])
+            stage.metrics[served_name(role, version)] = ", ".join([length, *metrics])

@@ -2,7 +2,7 @@
 
 import shutil
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import pytest
 from sqlalchemy import update
@@ -11,14 +11,16 @@ from app.checkpoints.manifest import MANIFEST, fingerprint, read_manifest
 from app.db.checkpoints import CheckpointRepository, StoredCheckpoint
 from app.db.iterations import Sample
 from app.db.tables import CheckpointRow
-from app.domain.checkpoint import PromotionCause, Role, Versions
+from app.domain.checkpoint import CheckpointKind, PromotionCause, Role, Versions
 from app.domain.iteration import SampleKind, Stage, TrainOptions
 from tests.helpers.checkpoint_files import make_base
 from tests.helpers.iterating import OPTIONS, Trainer, World
-from training.config import TrainingConfig, TrainingKind
+from training.config import TrainingConfig
 from worker.stages.train import train
 from worker.trainer import OnProgress, TrainingFailed
 
+LORA: Final = CheckpointKind.LORA
+FULL: Final = CheckpointKind.FULL
 PAIR: dict[str, list[str]] = {"prompt": [], "chosen": [], "rejected": []}
 DATA = {
     Role.ACTOR: [Sample(Role.ACTOR, SampleKind.PREFERENCE, PAIR, Versions())] * 2,
@@ -38,7 +40,7 @@ class TrainerOfBoth(Trainer):
         niceness: int = 0,
     ) -> None:
         await super().__call__(config, on_progress)
-        if config.kind is TrainingKind.FULL:
+        if config.kind is FULL:
             shutil.rmtree(config.output)
             make_base(config.output, scale=1.0 + len(self.trained))
 
@@ -49,10 +51,15 @@ def trainer(world: World) -> TrainerOfBoth:
     return world.trainer
 
 
-async def trained(world: World, method: Literal["lora", "full"]) -> StoredCheckpoint:
+async def trained(
+    world: World, kind: Literal[CheckpointKind.LORA, CheckpointKind.FULL]
+) -> StoredCheckpoint:
     """Train the actor on from what serves, and promote the result."""
     options = OPTIONS.model_copy(
-        update={"actor": TrainOptions(method=method, learning_rate=1e-4), "roles": (Role.ACTOR,)}
+        update={
+            "actor": TrainOptions(kind=kind, learning_rate=1e-4),
+            "roles": (Role.ACTOR,),
+        }
     )
     version = (await train(await world.stage(Stage.TRAIN, options), DATA))[Role.ACTOR]
     async with world.database.session() as session:
@@ -76,7 +83,10 @@ def made_for(world: World, stored: StoredCheckpoint) -> str:
 
 
 async def test_full_weights_go_on_from_full_weights(world: World, trainer: TrainerOfBoth) -> None:
-    first, second = await trained(world, "full"), await trained(world, "full")
+    first, second = (
+        await trained(world, FULL),
+        await trained(world, FULL),
+    )
     assert [(config.model, config.adapter) for config in trainer.trained] == [
         (str(world.model), None),
         (str(folder(world, first)), None),
@@ -87,8 +97,11 @@ async def test_full_weights_go_on_from_full_weights(world: World, trainer: Train
 async def test_an_adapter_begins_on_full_weights_and_goes_on_there(
     world: World, trainer: TrainerOfBoth
 ) -> None:
-    full = await trained(world, "full")
-    first, second = await trained(world, "lora"), await trained(world, "lora")
+    full = await trained(world, FULL)
+    first, second = (
+        await trained(world, LORA),
+        await trained(world, LORA),
+    )
     assert [(config.model, config.adapter) for config in trainer.trained[1:]] == [
         (str(folder(world, full)), None),
         (str(folder(world, full)), folder(world, first)),
@@ -101,7 +114,10 @@ async def test_an_adapter_begins_on_full_weights_and_goes_on_there(
 async def test_adapters_go_on_from_each_other_on_the_base_model(
     world: World, trainer: TrainerOfBoth
 ) -> None:
-    first, second = await trained(world, "lora"), await trained(world, "lora")
+    first, second = (
+        await trained(world, LORA),
+        await trained(world, LORA),
+    )
     assert [(config.model, config.adapter) for config in trainer.trained] == [
         (str(world.model), None),
         (str(world.model), folder(world, first)),
@@ -112,9 +128,9 @@ async def test_adapters_go_on_from_each_other_on_the_base_model(
 async def test_full_weights_cannot_go_on_from_an_adapter(
     world: World, trainer: TrainerOfBoth
 ) -> None:
-    await trained(world, "lora")
+    await trained(world, LORA)
     with pytest.raises(TrainingFailed, match=r"actor@1, which is an adapter.*lora.*bootstrap"):
-        await trained(world, "full")
+        await trained(world, FULL)
     assert len(trainer.trained) == 1
     async with world.database.session() as session:
         assert await CheckpointRepository(session).get(Role.ACTOR, 2) is None
@@ -123,19 +139,19 @@ async def test_full_weights_cannot_go_on_from_an_adapter(
 async def test_only_what_was_recorded_is_trained_further(
     world: World, trainer: TrainerOfBoth
 ) -> None:
-    first = await trained(world, "lora")
+    first = await trained(world, LORA)
     weights = folder(world, first) / "adapter_model.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[:-1] + b"x")
     with pytest.raises(TrainingFailed, match=r"actor@1 cannot be trained further: .*damaged"):
-        await trained(world, "lora")
+        await trained(world, LORA)
     weights.write_bytes(whole)
     async with world.database.session() as session:
         await session.execute(
             update(CheckpointRow).where(CheckpointRow.version == 1).values(path="../x")
         )
     with pytest.raises(TrainingFailed, match=r"actor@1 .*outside the data folder"):
-        await trained(world, "lora")
+        await trained(world, LORA)
     assert len(trainer.trained) == 1
 
 
@@ -143,5 +159,5 @@ async def test_trainings_take_the_number_type_of_the_settings(
     world: World, trainer: TrainerOfBoth
 ) -> None:
     world.dtype = "float32"
-    await trained(world, "lora")
+    await trained(world, LORA)
     assert trainer.trained[0].dtype == "float32"
