@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -13,26 +12,19 @@ from rich.console import Console
 from app.config.settings import Settings
 from app.errors import ConfigurationError, SparError
 from app.model_files.resolve import resolve_model
-from benchmarks.adapter_files import Choice
-from benchmarks.adapters import CHOICES, Adapters
-from benchmarks.beside import Beside
+from benchmarks.adapters import CHOICES, Adapters, Choice, Kernel
+from benchmarks.beside import PROMPTS, Beside, Phase
 from benchmarks.bound import Bound
-from benchmarks.context import Context, Section
 from benchmarks.decisions import Decisions
-from benchmarks.early_stop import EarlyStop
 from benchmarks.filling import Size
-from benchmarks.follow import Follow
-from benchmarks.kernels import Kernel
+from benchmarks.instructions import read_prompts
+from benchmarks.measure import Context, Row, Section, print_table, write_json
 from benchmarks.over_http import OverHttp
-from benchmarks.phases import PROMPTS, Phase
-from benchmarks.progress import progress_bar
-from benchmarks.prompts import read_prompts
 from benchmarks.queued import Queued
-from benchmarks.report import Row, print_table, write_json
-from benchmarks.rivals.parts import PARTS
-from benchmarks.rivals.parts import Part as RivalPart
+from benchmarks.rivals.sections import PARTS
+from benchmarks.rivals.sections import Part as RivalPart
 from benchmarks.staged import Staged
-from benchmarks.swap import Swap
+from benchmarks.swap import Follow, Swap
 
 console = Console()
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -53,7 +45,6 @@ class Part(StrEnum):
 
     HTTP = "http"
     BOUND = "bound"
-    EARLY_STOP = "early_stop"
 
 
 SECTIONS: dict[Part, Titled] = {
@@ -65,7 +56,6 @@ SECTIONS: dict[Part, Titled] = {
         "A forced breadth-first search, and the same work sent straight to the engine",
         Bound(),
     ),
-    Part.EARLY_STOP: ("Breadth-first search in full, and stopping early", EarlyStop()),
 }
 
 
@@ -216,7 +206,7 @@ def rows(
     json: Json = OUT / "rows.json",
 ) -> None:
     """Measure lists, details and writing while the database is empty and when it is full."""
-    from benchmarks.rows import measure_growth
+    from benchmarks.growth import measure_growth
 
     sections = asyncio.run(measure_growth(database_url, Size(searches, nodes), rounds, console))
     for title, section in sections.items():
@@ -260,7 +250,7 @@ def _run(
     rounds = 1 if quick else rounds
     try:
         folder = resolve_model(model, lambda step, _share: console.print(step))
-        context = Context(Settings(), folder, rounds, quick, at_once, lambda _label, _tokens: None)
+        context = Context(Settings(), folder, rounds, quick, at_once, _say)
         conditions |= {
             "model": Path(folder).name,
             "rounds": rounds,
@@ -273,13 +263,16 @@ def _run(
         raise typer.Exit(1) from error
 
 
+def _say(label: str) -> None:
+    console.print(label, style="dim", markup=False)
+
+
 async def _measure(
     context: Context, sections: Mapping[str, Titled], json: Path, conditions: Mapping[str, object]
 ) -> None:
     found: dict[str, list[Row]] = {}
     for name, (title, section) in sections.items():
-        with progress_bar(console, section.expected_tokens(context)) as advance:
-            found[name] = await section.run(replace(context, advance=advance))
+        found[name] = await section.run(context)
         print_table(console, title, found[name])
         write_json(json, conditions, found)
     console.print(f"Figures: {json}", markup=False)

@@ -1,25 +1,144 @@
 """What an adapter costs per token, for several choices of layers and rank."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import json
+import os
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
+from importlib.metadata import entry_points
 from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from app.config.settings import Settings
+import numpy as np
+from safetensors.numpy import save_file
+
+from app.checkpoints.formats import CONFIG, WEIGHTS, read_model_tensors
+from app.config.settings import RANKS, Settings
 from app.domain.checkpoint import Role, served_name
 from app.domain.prompt import Message
 from app.domain.search import Sampling
 from app.engine.arguments import on_cpu
 from app.engine.base import Call, Completion
-from benchmarks.adapter_files import Choice, write_adapter
-from benchmarks.context import Context
+from app.errors import ConfigurationError
 from benchmarks.instructions import LONG_INSTRUCTIONS
-from benchmarks.kernels import Kernel, using
 from benchmarks.local import Local, started
-from benchmarks.measure import Spread, Stopwatch, Work, alternate
-from benchmarks.report import Row, Target
+from benchmarks.measure import Context, Row, Spread, Stopwatch, Target, Work, alternate
+
+_SIZE = 0.01
+"""Standard deviation of the numbers."""
+_CHOICE = re.compile(r"(?P<targets>\w+(?:,\w+)*):(?P<rank>[1-9]\d{0,2})")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The linear layers that get an adapter, by the last part of their names, and its rank."""
+
+    targets: tuple[str, ...]
+    rank: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Choice":
+        """What `str` gives, such as `o_proj,down_proj:16`. Raises `ConfigurationError`."""
+        found = _CHOICE.fullmatch(text)
+        if found is None or int(found["rank"]) > RANKS[-1]:
+            raise ConfigurationError(
+                f"{text!r} is not like o_proj,down_proj:16, with a rank of at most {RANKS[-1]}"
+            )
+        return cls(tuple(found["targets"].split(",")), int(found["rank"]))
+
+    @property
+    def engine_rank(self) -> int:
+        """The room an engine sets aside for it: the smallest rank vLLM knows that is enough."""
+        return next(rank for rank in RANKS if rank >= self.rank)
+
+    def __str__(self) -> str:
+        return f"{','.join(self.targets)}:{self.rank}"
+
+
+def write_adapter(folder: Path, model: Path, choice: Choice) -> Path:
+    """Write a random adapter in PEFT's format, for every layer of the model that is chosen.
+
+    Raises `ConfigurationError` when the model is no folder, or lacks one of the chosen layers.
+    """
+    tensors = {}
+    generator = np.random.default_rng(0)
+    for layer, (outputs, inputs) in _chosen_layers(model, choice).items():
+        for part, shape in (("A", (choice.rank, inputs)), ("B", (outputs, choice.rank))):
+            values = generator.normal(0, _SIZE, shape).astype(np.float32)
+            tensors[f"base_model.model.{layer}.lora_{part}.weight"] = values
+    config = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": model.name,
+        "r": choice.rank,
+        "lora_alpha": choice.rank,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "target_modules": sorted(choice.targets),
+    }
+    folder.mkdir(parents=True)
+    save_file(tensors, folder / WEIGHTS)
+    (folder / CONFIG).write_text(json.dumps(config), encoding="utf-8")
+    return folder
+
+
+def _chosen_layers(model: Path, choice: Choice) -> Mapping[str, tuple[int, ...]]:
+    """The shape of every chosen layer's weight, by the layer's name."""
+    if not model.is_dir():
+        raise ConfigurationError(f"{model} is not a folder: its layers' shapes are not known")
+    shapes = {
+        name.removesuffix(".weight"): tensor.shape
+        for name, tensor in read_model_tensors(model).items()
+        if name.endswith(".weight") and len(tensor.shape) == 2
+    }
+    chosen = {
+        layer: shape
+        for layer, shape in shapes.items()
+        if layer.rpartition(".")[2] in choice.targets
+    }
+    missing = set(choice.targets) - {layer.rpartition(".")[2] for layer in chosen}
+    if missing:
+        raise ConfigurationError(f"{model} has no layers {', '.join(sorted(missing))}")
+    return chosen
+
+
+GROUP = "vllm.general_plugins"
+OUR_PLUGIN = "spar_grouped_lora"
+VARIABLE = "VLLM_PLUGINS"
+"""vLLM loads only the plugins that this environment variable names, if it is set."""
+
+
+class Kernel(StrEnum):
+    """Ours (`app.engine.cpu_lora`), or the class that vLLM has for CPUs."""
+
+    OURS = "ours"
+    VLLM = "vllm"
+
+    @property
+    def plugins(self) -> list[str]:
+        """The vLLM plugins that give this one: all installed ones, with or without ours."""
+        installed = {plugin.name for plugin in entry_points(group=GROUP)}
+        return sorted(installed if self is Kernel.OURS else installed - {OUR_PLUGIN})
+
+
+@contextmanager
+def using(kernel: Kernel) -> Iterator[None]:
+    """Have the engines that are started inside the block use this one."""
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = ",".join(kernel.plugins)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[VARIABLE]
+        else:
+            os.environ[VARIABLE] = before
+
 
 BASE, ADAPTER = served_name(Role.ACTOR, 0), served_name(Role.ACTOR, 1)
 LOADS = (1, 16, 48)
@@ -46,13 +165,6 @@ class Adapters:
         self._choices = choices
         self._kernels = kernels
 
-    def expected_tokens(self, context: Context) -> float:
-        """Both sides, every load, every round, every engine; a prefill counts as an answer."""
-        loads = context.loads(*LOADS)
-        answers = sum(loads) + (PREFILLS if 1 in loads else 0)
-        engines = len(self._choices) * len(self._kernels)
-        return 2 * engines * context.rounds * answers * _answer_tokens(context)
-
     async def run(self, context: Context) -> list[Row]:
         """One engine after the other. Raises `ConfigurationError`."""
         rows = []
@@ -64,7 +176,7 @@ class Adapters:
 
 async def _measure(context: Context, choice: Choice, kernel: Kernel) -> list[Row]:
     name = f"{choice} ({kernel})"
-    context.advance(f"{name}: starting an engine", 0)
+    context.say(f"{name}: starting an engine")
     with TemporaryDirectory() as folder, using(kernel):
         adapter = write_adapter(Path(folder) / "adapter", Path(context.model), choice)
         async with started(_settings(context.settings, choice), context.model) as local:
@@ -94,12 +206,11 @@ async def _decoding(context: Context, local: Local, name: str, load: int) -> Row
     texts = list(islice(cycle(LONG_INSTRUCTIONS), load))
 
     async def answer(model: str) -> Work:
-        context.advance(f"{name}: {model}, {load} at once", 0)
+        context.say(f"{name}: {model}, {load} at once")
         await local.forget()
         watch = Stopwatch()
         await asyncio.gather(*(_complete(local, model, text, tokens) for text in texts))
         seconds = watch.seconds
-        context.advance("", load * tokens)
         return Work(seconds, load * tokens)
 
     works = await _both(answer, context.rounds)
@@ -112,12 +223,11 @@ async def _prefilling(context: Context, local: Local, name: str) -> Row:
     texts = [f"Story {n}. {'river lake sea ' * (PREFILL_WORDS // 3)}" for n in range(PREFILLS)]
 
     async def prefill(model: str) -> Work:
-        context.advance(f"{name}: {model}, long prompts", 0)
+        context.say(f"{name}: {model}, long prompts")
         await local.forget()
         watch = Stopwatch()
         completions = [await _complete(local, model, text, 1) for text in texts]
         seconds = watch.seconds
-        context.advance("", PREFILLS * _answer_tokens(context))
         return Work(seconds, sum(completion.prompt_tokens for completion in completions))
 
     works = await _both(prefill, context.rounds)

@@ -1,25 +1,210 @@
 """The same decisions for less: the same responses judged in full, in part, and at quick verdict.
 
 In full means that every vote is cast. What a rejected response costs later, when a rewrite needs
-a critique, is not in these figures; it is in those of `early_stop`, where whole searches are run.
+a critique, is not counted.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import combinations_with_replacement
 from typing import Any, TypeVar
 
+from app.domain.judgment import Judgment
 from app.domain.prompt import Prompt
-from app.domain.search import QuickVerdictRule, SearchOptions
+from app.domain.search import QuickVerdictRule, Sampling, SearchOptions, Usage, derive_seed
+from app.engine.base import ignore_delta
 from app.roles.judge import JudgeCall
-from benchmarks.calibrate import Judged, calibrate, held_out, outcome
-from benchmarks.context import Context
-from benchmarks.judging import AT_ONCE, Judging, Pass, Response
+from app.search.run import WHOLE_CALL, Roles, TokenBudget
 from benchmarks.local import started
-from benchmarks.measure import Spread, alternate
-from benchmarks.report import Row, Target
+from benchmarks.measure import Context, Row, Spread, Stopwatch, Target, alternate
 from worker.prompts.catalog import all_seeds
 from worker.prompts.generator import generate
+
+CUTS = 40
+"""Most thresholds tried on each side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One response, judged in every way.
+
+    accepted: the verdict of the full procedure, which took `full_tokens`. voted: the verdict of
+    votes that stop early, which took `voted_tokens`. looked: P(yes) at quick verdict, which took
+    `look_tokens`; None where a program had rejected the response already.
+    """
+
+    accepted: bool
+    voted: bool
+    looked: float | None
+    full_tokens: int
+    voted_tokens: int
+    look_tokens: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Over some responses: verdicts that agree with the full procedure's, and tokens of both."""
+
+    agreeing: int
+    count: int
+    tokens: int
+    full_tokens: int
+
+    @property
+    def agreement(self) -> float:
+        """Share of equal verdicts (0..1)."""
+        return self.agreeing / self.count
+
+    @property
+    def cost(self) -> float:
+        """Tokens, divided by those of the full procedure."""
+        return self.tokens / self.full_tokens
+
+    def __add__(self, other: "Outcome") -> "Outcome":
+        return Outcome(
+            self.agreeing + other.agreeing,
+            self.count + other.count,
+            self.tokens + other.tokens,
+            self.full_tokens + other.full_tokens,
+        )
+
+
+def outcome(judged: Sequence[Judged], look: QuickVerdictRule) -> Outcome:
+    """What judging by these thresholds would have said and cost."""
+    verdicts = [_verdict(one, look) for one in judged]
+    return Outcome(
+        agreeing=sum(
+            one.accepted is verdict for one, (verdict, _) in zip(judged, verdicts, strict=True)
+        ),
+        count=len(judged),
+        tokens=sum(tokens for _, tokens in verdicts),
+        full_tokens=sum(one.full_tokens for one in judged),
+    )
+
+
+def calibrate(judged: Sequence[Judged], wanted: float) -> QuickVerdictRule:
+    """The cheapest thresholds whose agreement is at least `wanted` (0..1).
+
+    Where none agree so often, those that agree most, and of these the cheapest.
+    """
+
+    def worth(look: QuickVerdictRule) -> tuple[float, float]:
+        found = outcome(judged, look)
+        return (min(found.agreement, wanted), -found.cost)
+
+    return max(_candidates(judged), key=worth)
+
+
+def held_out(judged: Sequence[Judged], wanted: float) -> Outcome:
+    """Thresholds from each half, measured on the other: what to expect of new responses.
+
+    Halves are the even and the odd positions. Raises ValueError for fewer than two responses.
+    """
+    if len(judged) < 2:
+        raise ValueError("halves need two responses at least")
+    even, odd = judged[::2], judged[1::2]
+    return outcome(odd, calibrate(even, wanted)) + outcome(even, calibrate(odd, wanted))
+
+
+def _verdict(one: Judged, look: QuickVerdictRule) -> tuple[bool, int]:
+    """The verdict by these thresholds, and the tokens it takes."""
+    if one.looked is None:
+        return False, 0
+    verdict = look.verdict(one.looked)
+    if verdict is None:
+        return one.voted, one.look_tokens + one.voted_tokens
+    return verdict, one.look_tokens
+
+
+def _candidates(judged: Sequence[Judged]) -> Iterator[QuickVerdictRule]:
+    """Thresholds at what was seen, the widest (which leave all to the votes) first."""
+    seen = sorted({one.looked for one in judged if one.looked is not None})
+    step = max(1, len(seen) // CUTS)
+    cuts = sorted({0.0, *seen[::step], 1.0})
+    pairs = [QuickVerdictRule(low, high) for low, high in combinations_with_replacement(cuts, 2)]
+    return iter(sorted(pairs, key=lambda look: look.low - look.high))
+
+
+Forget = Callable[[], Awaitable[None]]
+AT_ONCE = 16
+"""Responses written or judged at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A response to judge."""
+
+    prompt: Prompt
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """All responses judged in one way, in their order; `tokens` is what each judgment took."""
+
+    seconds: float
+    judgments: Sequence[Judgment]
+    tokens: Sequence[int]
+
+
+class Judging:
+    """The base model's actor and judge; `forget` empties the engine's prefix cache."""
+
+    def __init__(self, context: Context, roles: Roles, forget: Forget) -> None:
+        self._context = context
+        self._roles = roles
+        self._forget = forget
+        self._places = asyncio.Semaphore(AT_ONCE)
+
+    async def respond(
+        self, prompts: Sequence[Prompt], each: int, max_tokens: int
+    ) -> list[Response]:
+        """So many sampled responses to every prompt, without the empty ones and repetitions."""
+        self._context.say("writing the responses")
+        wanted = [(prompt, seed) for prompt in prompts for seed in range(each)]
+        found = await asyncio.gather(*(self._write(*one, max_tokens) for one in wanted))
+        different = {(made.prompt.instruction, made.text): made for made in found if made.text}
+        return list(different.values())
+
+    async def judge(self, label: str, responses: Sequence[Response], how: JudgeCall) -> Pass:
+        """Judge all; each has a seed of its own, drawn from that of `how`."""
+        self._context.say(f"judging, {label}")
+        await self._forget()
+        watch = Stopwatch()
+        made = await asyncio.gather(*(self._judge(response, how) for response in responses))
+        seconds = watch.seconds
+        return Pass(seconds, [judgment for judgment, _ in made], [tokens for _, tokens in made])
+
+    async def _write(self, prompt: Prompt, seed: int, max_tokens: int) -> Response:
+        settings = self._context.settings
+        sampling = Sampling(
+            settings.response_temperature, settings.response_top_p, max_tokens, seed=seed
+        )
+        async with self._places:
+            completion = await self._roles.actor.respond(
+                prompt,
+                model="actor@0",
+                sampling=sampling,
+                priority=0,
+                chunk_tokens=WHOLE_CALL,
+                on_delta=ignore_delta,
+            )
+        return Response(prompt, completion.text.strip())
+
+    async def _judge(self, response: Response, how: JudgeCall) -> tuple[Judgment, int]:
+        usage = Usage()
+        seed = derive_seed(how.seed, response.prompt.instruction, response.text)
+        async with self._places:
+            judgment = await self._roles.judge.judge(
+                response.prompt,
+                response.text,
+                replace(how, seed=seed),
+                on_delta=TokenBudget(usage, None),
+            )
+        return judgment, usage.completion_tokens
+
 
 WANTED_AGREEMENT = 0.98
 AGREES, CHEAP = Target(WANTED_AGREEMENT), Target(0.4, at_least=False)
@@ -36,17 +221,11 @@ class Decisions:
     def __init__(self, prompts: Sequence[Prompt] = ()) -> None:
         self._prompts = prompts
 
-    def expected_tokens(self, context: Context) -> float:
-        """The responses, full passes, and passes that stop early."""
-        prompts, each, length = _sizes(context)
-        full = SearchOptions().votes * context.settings.critique_tokens
-        return prompts * each * (length + (2 * context.rounds + 1) * full)
-
     async def run(self, context: Context) -> list[Row]:
         """In this process, on one engine."""
         count, each, length = _sizes(context)
         prompts = spread(self._prompts, count) if self._prompts else default_prompts(count)
-        context.advance("starting the engine", 0)
+        context.say("starting the engine")
         async with started(context.settings, context.model) as local:
             roles = local.roles(local.engine, context.settings.critique_tokens)
             judging = Judging(context, roles, local.forget)

@@ -1,10 +1,14 @@
 """How the database answers: every list and detail timed, and writing a search."""
 
+import asyncio
 import random
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+from rich.console import Console
 from sqlalchemy import event, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from ulid import ULID
@@ -17,12 +21,12 @@ from app.db.prompts import FeedbackRepository, PromptRepository
 from app.db.searches import SearchFilter, SearchRepository
 from app.db.session import Database, open_engine
 from app.db.tables import IterationRow, SearchRow
+from app.db.upgrade import upgrade
 from app.domain.checkpoint import Role
 from app.domain.iteration import Source
 from app.domain.search import Mode, StopReason
-from benchmarks.filling import YEAR, made_up
-from benchmarks.measure import Spread
-from benchmarks.report import Row, Target
+from benchmarks.filling import YEAR, Size, fill, made_up
+from benchmarks.measure import Row, Spread, Target
 
 PAGE = 20
 MEDIAN_TARGET_MS = Target(50, at_least=False)
@@ -185,3 +189,30 @@ async def _timed(database: Database, query: Query) -> float:
     async with database.session() as session:
         await query(session)
     return (time.perf_counter() - start) * 1000
+
+
+async def measure_growth(
+    url: str | None, size: Size, rounds: int, console: Console
+) -> dict[str, list[Row]]:
+    """What queries cost before and after a database is filled, by title; prints their plans.
+
+    Raises `ConfigurationError` where the database cannot be upgraded.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        used = url or f"sqlite+aiosqlite:///{Path(folder) / 'spar.db'}"
+        await asyncio.to_thread(upgrade, used)
+        # A little, so that there is something to find.
+        async for _ in fill(used, Size(rounds, 10 * rounds), seed=1):
+            pass
+        before = await measure(used, rounds)
+        made = 0
+        async for done in fill(used, size):
+            made += done
+            console.print(f"{made:,} of {size.searches:,} searches", style="dim")
+        for name, lines in (await plans(used)).items():
+            console.print(f"searches {name}: {lines[0].strip()}", markup=False, highlight=False)
+            for line in lines[1:]:
+                console.print(f"  {line.strip()}", markup=False, highlight=False)
+        after = await measure(used, rounds)
+    title = f"{size.searches:,} searches, {size.nodes:,} nodes"
+    return {"Nearly empty": before, title: after}

@@ -1,6 +1,8 @@
-"""What is asked: instructions that invite long answers, and some with checkable constraints."""
+"""What is asked: instructions that invite long answers, and prompts of a user's file."""
 
+import json
 from itertools import product
+from pathlib import Path
 
 from app.domain.prompt import Constraint, Prompt
 
@@ -24,27 +26,21 @@ _FORMS = (
 LONG_INSTRUCTIONS = tuple(form.format(topic) for form, topic in product(_FORMS, _TOPICS))
 """32 instructions that a model answers at length."""
 
-_AT_MOST_60_WORDS = Constraint(
-    "length_constraints:number_words", {"relation": "at most", "num_words": 60}
-)
-_NO_COMMA = Constraint("punctuation:no_comma")
-_TITLE = Constraint("detectable_format:title")
-_LOWERCASE = Constraint("change_case:english_lowercase")
 
-MIXED_PROMPTS = (
-    *(Prompt.from_text(text) for text in LONG_INSTRUCTIONS[:4]),
-    Prompt.from_text(
-        "Describe a market in the morning, in at most 60 words.", (_AT_MOST_60_WORDS,)
-    ),
-    Prompt.from_text("Describe a train journey. Use no commas at all.", (_NO_COMMA,)),
-    Prompt.from_text(
-        "Write a short poem about rain. Give it a title in double angular brackets, such as "
-        "<<my poem>>.",
-        (_TITLE,),
-    ),
-    Prompt.from_text(
-        "Say in lowercase letters only, and without commas, why people keep dogs.",
-        (_LOWERCASE, _NO_COMMA),
-    ),
-)
-"""4 instructions without and 4 with constraints that a program checks."""
+def read_prompts(file: Path) -> list[Prompt]:
+    """The rows of a JSONL file as IFEval's (`prompt`, `instruction_id_list`, `kwargs`).
+
+    A row with a prompt only is a prompt without constraints.
+    """
+    prompts = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        constraints = tuple(
+            # The published rows name every argument there is, and null those that do not apply.
+            Constraint(name, {key: value for key, value in kwargs.items() if value is not None})
+            for name, kwargs in zip(
+                row.get("instruction_id_list", ()), row.get("kwargs", ()), strict=True
+            )
+        )
+        prompts.append(Prompt.from_text(row["prompt"], constraints))
+    return prompts

@@ -13,10 +13,8 @@ from typing import Any
 
 import httpx
 
-from benchmarks.context import Context
 from benchmarks.instructions import LONG_INSTRUCTIONS
-from benchmarks.measure import Spread, Stopwatch, Work, alternate
-from benchmarks.report import Row, Target
+from benchmarks.measure import Context, Row, Spread, Stopwatch, Target, Work, alternate
 from benchmarks.servers import our_server, reference_server, running
 
 REFERENCE = "vllm serve"
@@ -46,16 +44,10 @@ class Endpoint:
 class OverHttp:
     """Throughput at several loads, and the latency that is added to a lone request."""
 
-    def expected_tokens(self, context: Context) -> float:
-        """All requests of all rounds through three endpoints."""
-        answers = sum(load * _requests_per_slot(load, context) for load in context.loads(*LOADS))
-        throughput = 3 * context.rounds * answers * _answer_tokens(context)
-        return throughput + 3 * _pairs(context) * SHORT_ANSWER_TOKENS
-
     async def run(self, context: Context) -> list[Row]:
         """Start both servers, load one at a time."""
         rows = []
-        context.advance("starting two servers", 0)
+        context.say("starting two servers")
         async with _doors(context) as endpoints, _client() as client:
             for load in context.loads(*LOADS):
                 rows += await _throughput(context, client, endpoints, load)
@@ -93,10 +85,9 @@ async def _throughput(
         await asyncio.gather(*(endpoint.ask(client, text, 1) for text in set(instructions)))
 
     async def timed(endpoint: Endpoint) -> Work:
-        context.advance(f"{endpoint.name}, {load} at once", 0)
+        context.say(f"{endpoint.name}, {load} at once")
         watch = Stopwatch()
         tokens = await _closed_loop(context, client, endpoint, instructions, load)
-        context.advance("", tokens)
         return Work(watch.seconds, tokens)
 
     works = await alternate(
@@ -144,11 +135,11 @@ async def _latency(
     for endpoint in endpoints:
         for text in instructions:
             await endpoint.ask(client, text, 1)
-    context.advance("latency of a lone request", 0)
+    context.say("latency of a lone request")
 
     async def timed(endpoint: Endpoint, texts: Iterator[str]) -> float:
         watch = Stopwatch()
-        context.advance("", await endpoint.ask(client, next(texts), SHORT_ANSWER_TOKENS))
+        await endpoint.ask(client, next(texts), SHORT_ANSWER_TOKENS)
         return watch.seconds * 1000
 
     contenders = {

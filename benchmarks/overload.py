@@ -13,8 +13,7 @@ import httpx
 
 from app.config.settings import Settings
 from app.model_files.resolve import resolve_model
-from benchmarks.measure import Spread, Stopwatch
-from benchmarks.report import Row, Target
+from benchmarks.measure import Row, Spread, Stopwatch, Target
 from benchmarks.servers import our_server, running
 
 FACTOR = 10.0

@@ -2,22 +2,134 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import pairwise
 from statistics import median
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
+import psutil
 
 from app.errors import ConfigurationError
-from benchmarks.context import Context
 from benchmarks.instructions import LONG_INSTRUCTIONS
-from benchmarks.measure import Spread
-from benchmarks.memory import Growth, Memory, Sample, server_at
-from benchmarks.report import Row, Target
+from benchmarks.measure import Context, Row, Spread, Target
 from benchmarks.rivals.children import ending_in_order
 from benchmarks.rivals.metered import SERVER, MeteredServer, metered_server
-from benchmarks.steady import steady_rates
+
+PARTS = 10
+
+
+def steady_rates(ends: Sequence[float], at_once: int) -> list[float]:
+    """Searches per second in about ten parts of equal count, in the order of time.
+
+    ends: the moments when searches ended, in seconds. They all began to wait together, and
+    `at_once` of them are worked on at any time. The first `at_once` to end are left out, because
+    they began together on an idle server, and so is what ends after the queue is empty: then
+    fewer than `at_once` are under way. Searches of the same work end in waves of `at_once`, so
+    a part is a whole number of waves; a part of one wave and a half would look fast or slow by
+    where it begins.
+
+    Raises `ConfigurationError` when there are not two parts.
+    """
+    ordered = sorted(ends)
+    steady = len(ordered) - 2 * at_once
+    size = max(1, steady // PARTS // at_once) * at_once
+    if steady < 2 * size:
+        raise ConfigurationError(
+            f"{len(ordered)} searches are too few to compare the last with the first:"
+            f" at least {4 * at_once} are needed"
+        )
+    borders = ordered[at_once - 1 : len(ordered) - at_once : size]
+    return [size / (end - begin) for begin, end in pairwise(borders)]
+
+
+PAUSE_SECONDS = 1.0
+_MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Resident memory in MiB when `answered` searches had been answered.
+
+    engine: of all processes that the server started, together; what they share counts in each.
+    """
+
+    answered: int
+    server: float
+    engine: float
+
+
+@dataclass(slots=True)
+class Memory:
+    """Samples of one server, in the order of time."""
+
+    server: psutil.Process
+    answered: Callable[[], int]
+    samples: list[Sample] = field(default_factory=list)
+
+    def look(self) -> None:
+        """Take one sample."""
+        engine = 0.0
+        for child in self.server.children(recursive=True):
+            with suppress(psutil.NoSuchProcess):  # it has ended since
+                engine += _mib(child)
+        self.samples.append(Sample(self.answered(), _mib(self.server), engine))
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        """Take a sample before the block, one every second, and one after it."""
+        self.look()
+        watch = asyncio.create_task(self._watch())
+        try:
+            yield
+        finally:
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
+        self.look()
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(PAUSE_SECONDS)
+            self.look()
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """Memory in MiB: before the first search, after the first some, at most, at the end."""
+
+    start: float
+    early: float
+    most: float
+    end: float
+
+    @classmethod
+    def of(cls, samples: Sequence[Sample], early: int, size: Callable[[Sample], float]) -> "Growth":
+        """From all samples; `early` is how many answers the second figure waits for."""
+        then = next((each for each in samples if each.answered >= early), samples[-1])
+        sizes = [size(each) for each in samples]
+        return cls(sizes[0], size(then), max(sizes), sizes[-1])
+
+    @property
+    def ratio(self) -> float:
+        """The most / after the first some."""
+        return self.most / self.early
+
+
+def server_at(url: str) -> psutil.Process:
+    """The child of this process that was told to listen at a URL's port. Raises RuntimeError."""
+    port = str(urlsplit(url).port)
+    for child in psutil.Process().children():
+        if child.cmdline()[-2:] == ["--port", port]:
+            return child
+    raise RuntimeError(f"no process of this benchmark listens at {url}")
+
+
+def _mib(process: psutil.Process) -> float:
+    return float(process.memory_info().rss / _MIB)
+
 
 AT_ONCE = 16
 """Searches the server works on at a time; the fewer, the more whole waves in a tenth of them."""
@@ -47,15 +159,11 @@ class Queued:
         self._searches = searches
         self._program = program
 
-    def expected_tokens(self, _: Context) -> float:
-        """Verdicts are left out."""
-        return self._searches * TOKENS
-
     async def run(self, context: Context) -> list[Row]:
         """One server, one queue. Raises `ConfigurationError` for too few searches."""
         if self._searches < 4 * AT_ONCE:
             raise ConfigurationError(f"at least {4 * AT_ONCE} searches are needed")
-        context.advance("starting the server", 0)
+        context.say("starting the server")
         limits = ("--max-running", str(AT_ONCE), "--max-waiting", str(self._searches))
         with ending_in_order():
             async with metered_server(context.model, LENGTH, self._program, limits) as server:
@@ -66,13 +174,12 @@ class Queued:
 
         def answered(reply: Reply) -> None:
             replies.append(reply)
-            context.advance("", TOKENS)
 
-        context.advance("warming up", 0)
+        context.say("warming up")
         await _ask_all(server.http, range(-WARM_UP, 0), lambda _: None)
         await server.begin(forced=True)
         memory = Memory(server_at(server.url), lambda: len(replies))
-        context.advance(f"{self._searches} searches", 0)
+        context.say(f"{self._searches} searches")
         async with memory.watched():
             await _ask_all(server.http, range(self._searches), answered)
         return rows_of(replies, memory.samples)

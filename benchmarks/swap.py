@@ -1,7 +1,10 @@
 """How much longer the slowest searches take while checkpoints are swapped under them."""
 
 import asyncio
+import os
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,11 +19,9 @@ from app.db.tables import CheckpointRow
 from app.db.upgrade import upgrade
 from app.domain.checkpoint import CheckpointKind, CheckpointStatus, Role, served_name
 from app.domain.search import Mode
-from benchmarks.adapter_files import Choice, write_adapter
-from benchmarks.context import Context
+from benchmarks.adapters import Choice, write_adapter
 from benchmarks.instructions import LONG_INSTRUCTIONS
-from benchmarks.measure import Spread, Stopwatch, alternate
-from benchmarks.report import Row, Target
+from benchmarks.measure import Context, Row, Spread, Stopwatch, Target, alternate
 from benchmarks.servers import our_server, running
 
 LIMIT = 1.5
@@ -39,13 +40,9 @@ class Swap:
     version changes every second, to and fro between two.
     """
 
-    def expected_tokens(self, context: Context) -> float:
-        """Searches, counted instead of tokens."""
-        return 2 * context.rounds * len(Mode) * _times(context)
-
     async def run(self, context: Context) -> list[Row]:
         """The ratio of the 99th and the 50th percentiles, per round."""
-        context.advance("starting the server", 0)
+        context.say("starting the server")
         with TemporaryDirectory() as name:
             folder = Path(name)
             await prepare(folder / "data", Path(context.model))
@@ -112,13 +109,13 @@ async def _ask_all(context: Context, client: httpx.AsyncClient) -> list[float]:
     """Every user's searches; their seconds."""
 
     async def user(mode: Mode) -> list[float]:
-        return [await _ask(context, client, mode, number) for number in range(_times(context))]
+        return [await _ask(client, mode, number) for number in range(_times(context))]
 
     found = await asyncio.gather(*(user(mode) for mode in Mode))
     return [seconds for some in found for seconds in some]
 
 
-async def _ask(context: Context, client: httpx.AsyncClient, mode: Mode, number: int) -> float:
+async def _ask(client: httpx.AsyncClient, mode: Mode, number: int) -> float:
     body: dict[str, Any] = {
         "prompt": LONG_INSTRUCTIONS[number % len(LONG_INSTRUCTIONS)],
         "mode": mode,
@@ -130,7 +127,6 @@ async def _ask(context: Context, client: httpx.AsyncClient, mode: Mode, number: 
     response = await client.post("/generate", json=body)
     seconds = watch.seconds
     response.raise_for_status()
-    context.advance("searching", 1)
     return seconds
 
 
@@ -179,3 +175,67 @@ def _row(role: Role, version: int, path: Path, digest: str) -> CheckpointRow:
 
 def _times(context: Context) -> int:
     return 2 if context.quick else SEARCHES_PER_MODE
+
+
+LIMIT_SECONDS = 2.0
+PROMOTIONS = 10
+"""In each round."""
+LOOK_SECONDS = 0.02
+GIVE_UP_SECONDS = 60.0
+
+
+class Follow:
+    """Two servers with an engine and cores of their own; versions are promoted to and fro."""
+
+    async def run(self, context: Context) -> list[Row]:
+        """Seconds from the request to promote until both servers answer by it."""
+        context.say("starting two servers")
+        async with AsyncExitStack() as stack:
+            folder = Path(stack.enter_context(TemporaryDirectory()))
+            await prepare(folder / "data", Path(context.model))
+            clients = [
+                await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=600))
+                for url in await _start(stack, context.model, folder)
+            ]
+            for version in VERSIONS:
+                await _followed(clients, version)
+            seconds = []
+            for number in range(context.rounds * _promotions(context)):
+                seconds.append(await _followed(clients, VERSIONS[number % len(VERSIONS)]))
+        target = Target(LIMIT_SECONDS, at_least=False)
+        return [Row("until both servers serve it", 1, Spread.of(seconds), "s", target)]
+
+
+async def _start(stack: AsyncExitStack, model: str, folder: Path) -> list[str]:
+    """Both servers' URLs, once they take requests."""
+    cores = sorted(os.sched_getaffinity(0))
+    urls = []
+    for number in range(2):
+        logs = folder / str(number)
+        logs.mkdir()
+        command = replace(our_server(model, folder / "data"), cores=cores[number::2] or cores)
+        urls.append(await stack.enter_async_context(running(command, logs)))
+    return urls
+
+
+async def _followed(clients: Sequence[httpx.AsyncClient], version: int) -> float:
+    """Promote this version of both roles at one server; the seconds until all answer by it."""
+    watch = Stopwatch()
+    await promote(clients[0], version)
+    async with asyncio.timeout(GIVE_UP_SECONDS):
+        await asyncio.gather(*(_until(client, version) for client in clients))
+    return watch.seconds
+
+
+async def _until(client: httpx.AsyncClient, version: int) -> None:
+    body = {"prompt": "Name a river.", "mode": "greedy", "sampling": {"max_tokens": 1}}
+    wanted = {str(role): version for role in Role}
+    while True:
+        answer = (await client.post("/generate", json=body)).raise_for_status()
+        if answer.json()["checkpoint"] == wanted:
+            return
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+def _promotions(context: Context) -> int:
+    return 2 if context.quick else PROMOTIONS

@@ -3,15 +3,18 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from hashlib import blake2b
 from pathlib import Path
 from typing import IO, Any
 
 from app.errors import ConfigurationError
+from app.model_files.resolve import _user_cache
 from benchmarks.rivals.clients.protocol import Job, Result
 
 ROOT = Path(__file__).parents[2]
@@ -115,3 +118,32 @@ def ending_in_order() -> Iterator[None]:
         raise
     finally:
         loop.remove_signal_handler(signal.SIGTERM)
+
+
+REQUIREMENTS = Path(__file__).parents[1] / "rivals_requirements"
+
+
+async def python_of(peer: str, *, requirements: Path = REQUIREMENTS) -> Path:
+    """The interpreter of the environment that holds exactly the peer's pinned requirements.
+
+    It is built first where it is missing or where the requirements or the Python have changed;
+    pip takes its index from its own settings. Raises `ConfigurationError`.
+    """
+    wanted = requirements / f"{peer}.txt"
+    identity = wanted.read_bytes() + sys.version.encode()
+    folder = _environments() / f"{peer}-{blake2b(identity, digest_size=4).hexdigest()}"
+    python, complete = folder / "bin" / "python", folder / "complete"
+    if not complete.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        log = folder.with_suffix(".log")
+        log.write_bytes(b"")
+        await run_to_end(sys.executable, "-m", "venv", str(folder), log=log)
+        install = (*("-m", "pip", "install", "--no-deps"), *("--requirement", str(wanted)))
+        await run_to_end(str(python), *install, log=log)
+        complete.touch()
+    return python
+
+
+def _environments() -> Path:
+    return _user_cache() / "benchmarks"

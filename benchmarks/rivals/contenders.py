@@ -2,7 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import cycle, islice, product
 from typing import Any
+
+from app.domain.prompt import Constraint, Message, Prompt
+from benchmarks.instructions import LONG_INSTRUCTIONS
+from benchmarks.rivals.clients.protocol import Question
 
 _CLIENTS = "benchmarks.rivals.clients"
 
@@ -10,11 +15,6 @@ VOTES = 5
 BEST_OF = 8
 WHOLE_TREE = {"branch": 3, "beam": 2, "depth": 3, "votes": VOTES}
 WHOLE_TREE_NODES = 3 + 2 * 3 + 2 * 3
-SMALL_TREE = {"branch": 3, "beam": 1, "depth": 2, "votes": VOTES}
-SMALL_TREE_NODES = 3 + 3
-MCTS_RESPONSES, MCTS_JUDGMENTS = 20, 2
-"""Of optillm's defaults: 2 simulations, each with 2 x 3 actions, 4 guesses at the next question
-and 1 evaluation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,26 +68,10 @@ ITS_HUB = Contender("its-hub", f"{_CLIENTS}.its_hub", {"n": BEST_OF}, "its-hub",
 OPTILLM = Contender(
     "optillm bon",
     f"{_CLIENTS}.optillm",
-    {"approach": "bon", "n": BEST_OF},
+    {"n": BEST_OF},
     "optillm",
     BEST_OF,
     BEST_OF,
-)
-OUR_SMALL_TREE = _ours(
-    "/generate",
-    "bfs",
-    SMALL_TREE_NODES,
-    SMALL_TREE_NODES * VOTES,
-    early_stop=False,
-    **SMALL_TREE,
-)
-MCTS = Contender(
-    "optillm mcts",
-    f"{_CLIENTS}.optillm",
-    {"approach": "mcts"},
-    "optillm",
-    MCTS_RESPONSES,
-    MCTS_JUDGMENTS,
 )
 FREE = (
     _free("/generate", "bfs", constraints=True, **WHOLE_TREE),
@@ -99,3 +83,42 @@ FREE = (
     OPTILLM,
 )
 """For free searches; only the first two are told the constraints, which the others cannot use."""
+
+
+SYSTEM = "You are a helpful assistant."
+
+_SUBJECTS = ("a market in the morning", "a train journey", "a garden in autumn", "a harbour town")
+_REQUIREMENTS: tuple[tuple[str, str, dict[str, int]], ...] = (
+    ("Use at most 60 words.", "length_constraints:number_words", {"num_words": 60}),
+    ("Use no commas at all.", "punctuation:no_comma", {}),
+    (
+        "Give the text a title in double angular brackets, such as <<my title>>.",
+        "detectable_format:title",
+        {},
+    ),
+    ("Use lowercase letters only.", "change_case:english_lowercase", {}),
+)
+
+
+def long_questions(number: int) -> list[Question]:
+    """So many questions that a model answers at length; after 32 they begin anew."""
+    return [Question(SYSTEM, text) for text in islice(cycle(LONG_INSTRUCTIONS), number)]
+
+
+def checkable_questions(number: int) -> list[Question]:
+    """The first so many of 16 questions, each with one requirement that a program checks."""
+    questions = [
+        Question(SYSTEM, f"Describe {subject}. {wording}", [{"id": id_, "kwargs": _kwargs(more)}])
+        for (wording, id_, more), subject in product(_REQUIREMENTS, _SUBJECTS)
+    ]
+    return questions[:: len(questions) // min(number, len(questions))][:number]
+
+
+def prompt_of(question: Question) -> Prompt:
+    """The question with its constraints, as the checker takes it."""
+    constraints = tuple(Constraint(each["id"], each["kwargs"]) for each in question.constraints)
+    return Prompt((Message("system", question.system), Message("user", question.user)), constraints)
+
+
+def _kwargs(more: dict[str, int]) -> dict[str, object]:
+    return {"relation": "at most", **more} if more else {}

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from benchmarks.context import Context
 from benchmarks.instructions import LONG_INSTRUCTIONS
-from benchmarks.rivals.children import Client, client
+from benchmarks.measure import Context
+from benchmarks.rivals.children import Client, client, python_of
 from benchmarks.rivals.clients.protocol import Answer, Job, Question, Result
 from benchmarks.rivals.contenders import Contender
-from benchmarks.rivals.environments import python_of
 from benchmarks.rivals.metered import SERVER, MeteredServer, metered_server
-from benchmarks.rivals.metering import Tally
+from benchmarks.rivals.server import Tally
 
 RESPONSE_TOKENS, JUDGMENT_TOKENS = 128, 64
 WARM_UP_TOKENS = 4
@@ -78,7 +77,6 @@ class Contest:
                 f"{contender.name} took {run.tally.completion_tokens} tokens for work of"
                 f" {expected}: its work was not that of the others"
             )
-        self._context.advance("", expected)
         return run
 
     async def free(self, contender: Contender, questions: Sequence[Question], load: int) -> Run:
@@ -87,25 +85,23 @@ class Contest:
 
     async def warm_up(self, contender: Contender) -> None:
         """One answer with the shortest of texts, so that nobody pays for first times."""
-        self._context.advance(f"warming up {contender.name}", 0)
+        self._context.say(f"warming up {contender.name}")
         await self._server.begin(forced=True, limit=WARM_UP_TOKENS)
         await self._do(contender, [Question("Be brief.", "Name a colour.")], 1, forced=True)
 
     async def raw(self, at_once: int) -> Run:
         """The bare engine: so many independent responses at once, without any server."""
-        self._context.advance(f"the bare engine, {at_once} at once", 0)
+        self._context.say(f"the bare engine, {at_once} at once")
         await self._server.begin(forced=True)
         tokens, _ = lengths(self._context)
         texts = [f"{number}. {LONG_INSTRUCTIONS[number % 32]}" for number in range(at_once)]
         seconds = await self._server.raw(texts, tokens)
-        run = Run(seconds, [], await self._server.tally())
-        self._context.advance("", run.tally.completion_tokens)
-        return run
+        return Run(seconds, [], await self._server.tally())
 
     async def _run(
         self, contender: Contender, questions: Sequence[Question], load: int, *, forced: bool
     ) -> Run:
-        self._context.advance(f"{contender.name}, {load} at once", 0)
+        self._context.say(f"{contender.name}, {load} at once")
         await self._server.begin(forced=forced)
         result = await self._do(contender, questions, load, forced=forced)
         return Run(result.seconds, result.answers, await self._server.tally())
@@ -125,9 +121,9 @@ async def opened(
     """The server and the contenders, all warm. Raises `ConfigurationError` and RuntimeError."""
     pythons = {}
     for peer in sorted({each.peer for each in contenders if each.peer}):
-        context.advance(f"installing {peer}", 0)
+        context.say(f"installing {peer}")
         pythons[peer] = await python_of(peer)
-    context.advance("starting the server", 0)
+    context.say("starting the server")
     _, critique_tokens = lengths(context)
     async with AsyncExitStack() as stack:
         started = await stack.enter_async_context(

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import httpx
 
-from benchmarks.rivals.metering import Tally
+from benchmarks.rivals.server import Tally
 from benchmarks.servers import Command, running
 
 SERVER = ("-m", "benchmarks.rivals.server")

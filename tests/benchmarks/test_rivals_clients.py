@@ -13,14 +13,14 @@ from benchmarks.rivals.clients.protocol import Job, Result, answer_all
 from benchmarks.rivals.contenders import (
     FREE,
     OUR_BEST,
-    OUR_SMALL_TREE,
     OUR_TREE,
     SEQUENTIAL,
     VOTES,
     Contender,
+    checkable_questions,
+    long_questions,
 )
-from benchmarks.rivals.metering import Tally
-from benchmarks.rivals.questions import checkable_questions, long_questions
+from benchmarks.rivals.server import Tally
 from tests.helpers.rivals import MeteredWords, benchmark_server
 
 RESPONSE, JUDGMENT = 6, 64
@@ -64,9 +64,7 @@ def job(questions: int, *, at_once: int = 1, forced: bool = True) -> Job:
     return Job("", at_once, forced, RESPONSE, JUDGMENT, asked)
 
 
-@pytest.mark.parametrize(
-    "ours", [OUR_TREE, OUR_BEST, OUR_SMALL_TREE], ids=["tree", "best", "small"]
-)
+@pytest.mark.parametrize("ours", [OUR_TREE, OUR_BEST], ids=["tree", "best"])
 async def test_forced_work_takes_the_tokens_it_is_said_to_take(
     server: Server, ours: Contender
 ) -> None:

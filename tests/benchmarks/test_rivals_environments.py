@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import ConfigurationError
-from benchmarks.rivals.environments import python_of
+from benchmarks.rivals.children import python_of
 
 
 @pytest.fixture

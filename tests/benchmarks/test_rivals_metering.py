@@ -10,7 +10,7 @@ from app.domain.prompt import Message
 from app.domain.search import Sampling
 from app.engine.base import Call, Completion, Delta, OnDelta, ignore_delta
 from app.roles.votes import NO, YES
-from benchmarks.rivals.metering import Meter, Tally
+from benchmarks.rivals.server import Meter, Tally
 
 CALL = Call(
     (Message("user", "hello"),), "actor@0", Sampling(0.3, 0.5, 12, seed=7, stop=("Verdict:",))

@@ -5,25 +5,22 @@ from pathlib import Path
 import pytest
 
 from app.constraints.checker import Checker
-from benchmarks.measure import Spread
-from benchmarks.report import Row
-from benchmarks.rivals import accepted, forced
-from benchmarks.rivals.accepted import Judged, count_accepted
+from benchmarks.measure import Row, Spread
+from benchmarks.rivals.children import REQUIREMENTS
 from benchmarks.rivals.clients.protocol import Answer, Job, Question
 from benchmarks.rivals.contenders import (
     FREE,
     ITS_HUB,
-    MCTS,
     OPTILLM,
     OUR_BEST,
-    OUR_SMALL_TREE,
     OUR_TREE,
     SEQUENTIAL,
+    checkable_questions,
+    long_questions,
 )
 from benchmarks.rivals.contest import Run
-from benchmarks.rivals.environments import REQUIREMENTS
-from benchmarks.rivals.metering import Tally
-from benchmarks.rivals.questions import checkable_questions, long_questions
+from benchmarks.rivals.sections import RAW, Judged, accepted_rows, count_accepted, forced_rows
+from benchmarks.rivals.server import Tally
 
 
 def run(seconds: float, tokens: int, *waits: float, verdicts: int = 0) -> Run:
@@ -40,12 +37,12 @@ def by_name(rows: list[Row]) -> dict[str, Row]:
 
 def test_contenders_are_compared_by_time_per_token_within_a_round() -> None:
     runs = {
-        forced.RAW: [run(1, 400), run(1, 500)],
+        RAW: [run(1, 400), run(1, 500)],
         "ours": [run(2, 600, 1, 2, 5), run(4, 600, 4, 4, 4)],
         "theirs": [run(6, 600, 6), run(4, 300, 4)],
     }
 
-    rows = by_name(forced.rows_of("ours", runs, 8, 3.0))
+    rows = by_name(forced_rows("ours", runs, 8, 3.0))
 
     compared = rows["time per token, theirs / ours"]
     assert compared.spread == Spread(median=2.5, low=2, high=3)
@@ -63,7 +60,7 @@ def test_an_accepted_answer_costs_all_tokens_of_its_run() -> None:
         SEQUENTIAL.name: [Judged(run(30, 400, 1, 1, 1), accepted=0)],
     }
 
-    rows = by_name(accepted.rows_of(runs, 8))
+    rows = by_name(accepted_rows(runs, 8))
 
     assert rows["tokens per accepted answer, ours"].spread.median == 50
     assert rows["accepted answers, sequential"].spread.median == 0
@@ -73,7 +70,7 @@ def test_an_accepted_answer_costs_all_tokens_of_its_run() -> None:
 
 
 def test_without_the_sequential_search_nothing_is_compared_with_it() -> None:
-    rows = accepted.rows_of({"ours": [Judged(run(5, 90, 1), accepted=1)]}, 8)
+    rows = accepted_rows({"ours": [Judged(run(5, 90, 1), accepted=1)]}, 8)
     assert [row.name for row in rows] == [
         "accepted answers, ours",
         "tokens per accepted answer, ours",
@@ -95,7 +92,6 @@ async def test_a_program_decides_what_is_accepted() -> None:
 def test_what_is_compared_takes_equally_many_tokens() -> None:
     assert OUR_TREE.tokens(128, 64) == SEQUENTIAL.tokens(128, 64) == 6720
     assert OUR_BEST.tokens(128, 64) == ITS_HUB.tokens(128, 64) == OPTILLM.tokens(128, 64) == 1536
-    assert OUR_SMALL_TREE.tokens(128, 64) == MCTS.tokens(128, 64) == 2688
 
 
 def test_contenders_of_a_section_have_names_of_their_own() -> None:

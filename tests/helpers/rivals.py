@@ -16,8 +16,8 @@ from app.db.session import Database
 from app.db.upgrade import upgrade
 from app.engine.arguments import EngineConfig
 from app.engine.base import Call, Completion, OnDelta, ignore_delta
-from benchmarks.rivals import control, server
-from benchmarks.rivals.metering import Meter
+from benchmarks.rivals import server
+from benchmarks.rivals.server import Meter
 from tests.helpers.serving import endpoint, served
 from tests.helpers.speaking import SpeakingEngine
 
@@ -65,7 +65,7 @@ async def benchmark_server(engine: MeteredWords, folder: Path) -> AsyncIterator[
     await asyncio.to_thread(upgrade, url)
     app = endpoint(engine)
     app.include_router(generate.router)
-    app.include_router(control.router)
+    app.include_router(server.router)
     services = app.state.services
     services.database = Database(url)
     services.recorder = Recorder(services.database)

@@ -1,4 +1,4 @@
-"""optillm: its functions `best_of_n_sampling` and `chat_with_mcts`, a thread per question."""
+"""optillm: its function `best_of_n_sampling`, in a thread per question."""
 
 import asyncio
 import logging
@@ -10,7 +10,6 @@ from typing import Any
 
 from openai import OpenAI  # type: ignore[import-not-found,unused-ignore]
 from optillm.bon import best_of_n_sampling  # type: ignore[import-not-found]
-from optillm.mcts import chat_with_mcts  # type: ignore[import-not-found]
 
 from benchmarks.rivals.clients.protocol import Ask, Job, Question, work
 
@@ -19,17 +18,14 @@ BUILT_IN_JUDGMENT_TOKENS = 256
 
 @asynccontextmanager
 async def optimizing(job: Job) -> AsyncIterator[Ask]:
-    """The job's options: `approach` (`bon` or `mcts`, with its own defaults) and `n` for `bon`."""
+    """The job's option is `n`, the number of answers."""
     logging.getLogger().setLevel(logging.WARNING)
     client = _client(job)
     limits = {"max_tokens": job.response_tokens}
 
     def answer(question: Question) -> str:
         asked = (question.system, question.user, client, "actor")
-        if job.options["approach"] == "mcts":
-            text, _ = chat_with_mcts(*asked, request_config=limits)
-        else:
-            text, _ = best_of_n_sampling(*asked, job.options["n"], request_config=limits)
+        text, _ = best_of_n_sampling(*asked, job.options["n"], request_config=limits)
         return str(text)
 
     with ThreadPoolExecutor(job.at_once) as threads:

@@ -1,6 +1,7 @@
 """The benchmark's random adapters are real ones for the model they were made for."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from safetensors.numpy import save_file
 from app.checkpoints.formats import check_adapter, read_tensors
 from app.config.settings import RANKS
 from app.errors import ConfigurationError
-from benchmarks.adapter_files import Choice, write_adapter
+from benchmarks.adapters import GROUP, OUR_PLUGIN, VARIABLE, Choice, Kernel, using, write_adapter
 from tests.helpers.properties import calm
 
 LAYERS = {"self_attn.q_proj": (4, 8), "self_attn.k_proj": (2, 8), "mlp.down_proj": (8, 6)}
@@ -75,3 +76,32 @@ def test_what_is_no_choice_is_refused(text: str) -> None:
 def test_the_engine_gets_room_for_the_rank_and_no_more() -> None:
     ranks = {rank: Choice(("q_proj",), rank).engine_rank for rank in (1, 8, 9, 16, 100)}
     assert ranks == {1: 8, 8: 8, 9: 16, 16: 16, 100: 128}
+
+
+def loaded() -> set[str]:
+    """The plugins that vLLM would load in an engine started now."""
+    from vllm.plugins import load_plugins_by_group
+
+    return set(load_plugins_by_group(GROUP))
+
+
+def test_only_our_code_for_adapters_is_left_out() -> None:
+    with using(Kernel.OURS):
+        ours = loaded()
+    with using(Kernel.VLLM):
+        theirs = loaded()
+
+    assert ours - theirs == {OUR_PLUGIN}
+    assert "spar_exit_with_server" in theirs
+
+
+@pytest.mark.parametrize("before", [None, "something"])
+def test_the_environment_is_as_before(before: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    if before is not None:
+        monkeypatch.setenv(VARIABLE, before)
+
+    with using(Kernel.VLLM):
+        assert os.environ[VARIABLE] != before
+
+    assert os.environ.get(VARIABLE) == before

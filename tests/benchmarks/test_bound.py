@@ -4,7 +4,7 @@ from collections import Counter
 
 from app.domain.search import Mode, SearchOptions
 from app.search.run import run_search
-from benchmarks.forcing import ForcingEngine, Recorded
+from benchmarks.bound import ForcingEngine, Recorded
 from tests.helpers.scripts import Play, always
 from tests.helpers.searching import request_for, roles
 from tests.helpers.speaking import SpeakingEngine
