@@ -92,9 +92,9 @@ def variant_table(benchmark: Benchmark, measured: Measured, versions: Mapping[st
     """A row for each variant. versions: the last version of the benchmark's role, by variant."""
     rows: list[dict[str, Cell]] = []
     for name, version in versions.items():
-        figures = {one: measured.figure(version, one) for one in benchmark.shown}
+        metrics = {one: measured.metric(version, one) for one in benchmark.shown}
         trained = f"{benchmark.role}@{version}"
-        rows.append({"variant": name, "version": trained, **figures, "p": measured.p.get(version)})
+        rows.append({"variant": name, "version": trained, **metrics, "p": measured.p.get(version)})
     return Table(f"{benchmark.suite}: the {benchmark.role} of each variant", rows)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from app.cli.console import say
 from app.errors import ConfigurationError, SparError
-from app.evaluation.base import Figure
+from app.evaluation.base import Metric
 from experiments.context import Journal, RunOptions
 from experiments.report import Cell, Line, Plot, Report, Table, point
 from experiments.synthetic import ARMS, TASKS, Example, Task, examples, measured
@@ -26,7 +26,7 @@ MAX_SAMPLE_TOKENS = 512
 BATCH = 16
 """Prompts that are answered in one batch."""
 
-Results = Mapping[tuple[str, int], Mapping[str, Figure]]
+Results = Mapping[tuple[str, int], Mapping[str, Metric]]
 """The metrics of a task's models, by arm (or `START`) and number of steps."""
 
 
@@ -183,7 +183,7 @@ def _task_run(options: RunOptions, model: str, task: Task, size: Size) -> TaskRu
     return TaskRun(task, model, size, options.seed, folder, journal)
 
 
-def _measured(run: TaskRun, arm: str, steps: int) -> dict[str, Figure]:
+def _measured(run: TaskRun, arm: str, steps: int) -> dict[str, Metric]:
     key = f"{arm}/{steps}"
     if key not in run.journal.rows:
         adapter = None if arm == START else _trained(run, arm, steps)
@@ -235,8 +235,8 @@ def _prepared(run: TaskRun, arm: str, steps: int, output: Path) -> Path:
 
 def _table(task: Task, results: Results) -> Table:
     rows: list[dict[str, Cell]] = [
-        {"pairs": arm, "steps": steps, **{name: figures.get(name) for name in task.metrics}}
-        for (arm, steps), figures in results.items()
+        {"pairs": arm, "steps": steps, **{name: metrics.get(name) for name in task.metrics}}
+        for (arm, steps), metrics in results.items()
     ]
     return Table(task.name, rows)
 
@@ -250,9 +250,9 @@ def _plots(task: Task, results: Results) -> list[Plot]:
             Line(
                 arm,
                 [
-                    point(steps, figures[metric])
-                    for (trained, steps), figures in results.items()
-                    if trained in (START, arm) and metric in figures
+                    point(steps, metrics[metric])
+                    for (trained, steps), metrics in results.items()
+                    if trained in (START, arm) and metric in metrics
                 ],
             )
             for arm in ARMS

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.errors import ConfigurationError
-from app.evaluation.base import Figure
+from app.evaluation.base import Metric
 from app.evaluation.report import markdown_table
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _SIZE = (6.4, 4.0)
 """Width and height of a plot in inches."""
 
-Cell = str | int | float | Figure | None
-"""A cell of a table; a `Figure` is shown in percent with its 95 % interval, a float as it is."""
+Cell = str | int | float | Metric | None
+"""A cell of a table; a `Metric` is shown in percent with its 95 % interval, a float as it is."""
 
 Facts = Sequence[tuple[str, str]]
 """What is needed to repeat an experiment: names and texts, in order."""
@@ -94,9 +94,9 @@ class Report:
         }
 
 
-def point(x: float, figure: Figure) -> Point:
-    """A figure with its interval as a point."""
-    return Point(x, figure.value, figure.low, figure.high)
+def point(x: float, metric: Metric) -> Point:
+    """A metric with its interval as a point."""
+    return Point(x, metric.value, metric.low, metric.high)
 
 
 def markdown(report: Report) -> str:
@@ -121,7 +121,7 @@ def _text(cell: Cell) -> str:
     match cell:
         case None:
             return ""
-        case Figure():
+        case Metric():
             return f"{cell.value:.1%} ({cell.low:.1%} to {cell.high:.1%})"
         case float():
             return f"{cell:.3g}" if abs(cell) < 100 else f"{cell:,.0f}"
@@ -133,7 +133,7 @@ def _text(cell: Cell) -> str:
 
 def _table_values(table: Table) -> dict[str, Any]:
     rows = [
-        {name: asdict(cell) if isinstance(cell, Figure) else cell for name, cell in row.items()}
+        {name: asdict(cell) if isinstance(cell, Metric) else cell for name, cell in row.items()}
         for row in table.rows
     ]
     return {"title": table.title, "rows": rows}

@@ -244,7 +244,7 @@ def _notes(plan: SearchPlan) -> Sequence[str]:
         if plan.with_constraints
         else "Requests did not contain the constraints: only the search's own refiner judged.",
         "The checkers accept an answer that meets all constraints of its prompt and does not only"
-        " repeat the prompt. Where the refiner judges near chance, its own figure says little.",
+        " repeat the prompt. Where the refiner judges near chance, its own value says little.",
     ]
 
 

@@ -18,8 +18,8 @@ from random import Random
 from string import ascii_lowercase
 from typing import Any
 
-from app.evaluation.base import Figure, Score
-from app.evaluation.statistics import figure
+from app.evaluation.base import Metric, Score
+from app.evaluation.statistics import measure
 
 REFINED, INTERFERING = "refined", "interfering"
 ARMS = (REFINED, INTERFERING)
@@ -73,13 +73,13 @@ def examples(task: Task, count: int, seed: int, without: Sequence[Example] = ())
     return found
 
 
-def measured(task: Task, some: Sequence[Example], answers: Sequence[str]) -> dict[str, Figure]:
+def measured(task: Task, some: Sequence[Example], answers: Sequence[str]) -> dict[str, Metric]:
     """The mean metrics of the answers to these examples, by name."""
     checked = [task.check(one.asks, text) for one, text in zip(some, answers, strict=True)]
     found = {}
     for name in task.metrics:
         scores: list[Score] = [{name: (values[name], 1)} for values in checked]
-        taken = figure(name, scores)
+        taken = measure(name, scores)
         if taken is not None:
             found[name] = taken
     return found

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from app.domain.search import Mode
-from app.evaluation.base import Figure, Score
-from app.evaluation.statistics import compare, figure
+from app.evaluation.base import Metric, Score
+from app.evaluation.statistics import compare, measure
 from experiments.context import Row
 from experiments.report import Cell, Line, Plot, Table, point
 
@@ -100,12 +100,12 @@ def right(node: Node | None, judge: str) -> bool:
     return node is not None and (node.accepted if judge == OWN else node.passed)
 
 
-def accuracy(trees: Sequence[Tree], judge: str, generations: int | None = None) -> Figure | None:
+def accuracy(trees: Sequence[Tree], judge: str, generations: int | None = None) -> Metric | None:
     """The share of right answers after this many generations; None without trees."""
     scores: list[Score] = [
         {judge: (float(right(tree.best(generations), judge)), 1)} for tree in trees
     ]
-    return figure(judge, scores)
+    return measure(judge, scores)
 
 
 def mode_table(title: str, trees: Trees, first: Mode) -> Table:
@@ -149,7 +149,7 @@ def accuracy_plots(name: str, trees: Trees, generations: int) -> list[Plot]:
         lines = []
         for mode, some in trees.items():
             found = [(count, accuracy(some, judge, count)) for count in range(1, generations + 1)]
-            points = [point(count, figure) for count, figure in found if figure is not None]
+            points = [point(count, metric) for count, metric in found if metric is not None]
             lines.append(Line(mode.value, points))
         plots.append(Plot(f"{name}-{short}", f"Right by the {judge}", "generations", lines))
     return plots

@@ -13,7 +13,7 @@ from app.cli.eval.store import compare_stored, read_report
 from app.cli.eval.work import evaluate
 from app.domain.checkpoint import Role
 from app.domain.search import Mode, SearchOptions
-from app.evaluation.base import Figure, search_shape
+from app.evaluation.base import Metric, search_shape
 from app.evaluation.data import Data, names_of, read_data
 from app.evaluation.report import RunReport
 from app.evaluation.suites import suite_named
@@ -108,18 +108,18 @@ class Measured:
     runs: Mapping[int, RunReport]
     p: Mapping[int, float]
 
-    def figure(self, version: int, name: str) -> Figure | None:
+    def metric(self, version: int, name: str) -> Metric | None:
         """A metric of a version's run, if the run has it."""
         findings = self.runs[version].findings
-        figures = () if findings is None else findings.figures
-        return next((one for one in figures if one.name == name), None)
+        metrics = () if findings is None else findings.metrics
+        return next((one for one in metrics if one.name == name), None)
 
-    def floors(self, name: str) -> Mapping[str, Figure]:
+    def floors(self, name: str) -> Mapping[str, Metric]:
         """The same metric of answers that need no model, by the kind of answer."""
         findings = next(iter(self.runs.values())).findings
         found = {} if findings is None else findings.floors
         return {
-            floor: one for floor, figures in found.items() for one in figures if one.name == name
+            floor: one for floor, metrics in found.items() for one in metrics if one.name == name
         }
 
 
@@ -218,25 +218,25 @@ def version_table(benchmark: Benchmark, measured: Measured) -> Table:
     p_name = f"p against {first} ({benchmark.primary})"
     rows: list[dict[str, Cell]] = []
     for version, run in measured.runs.items():
-        figures = {name: measured.figure(version, name) for name in benchmark.shown}
+        metrics = {name: measured.metric(version, name) for name in benchmark.shown}
         p = measured.p.get(version)
-        rows.append({role: f"{version}", **figures, p_name: p, "rows": len(run.rows)})
+        rows.append({role: f"{version}", **metrics, p_name: p, "rows": len(run.rows)})
     names = dict.fromkeys(floor for name in benchmark.shown for floor in measured.floors(name))
     for floor in names:
-        figures = {name: measured.floors(name).get(floor) for name in benchmark.shown}
-        rows.append({role: f"floor: {floor}", **figures, p_name: None, "rows": None})
+        metrics = {name: measured.floors(name).get(floor) for name in benchmark.shown}
+        rows.append({role: f"floor: {floor}", **metrics, p_name: None, "rows": None})
     return Table(f"{benchmark.suite}: {role} by version", rows)
 
 
 def version_plot(name: str, benchmark: Benchmark, measured: Measured) -> Plot:
     """The first metric over the versions, with its floors as horizontal lines."""
     shown = benchmark.shown[0]
-    found = [(version, measured.figure(version, shown)) for version in measured.runs]
-    points = [point(version, figure) for version, figure in found if figure is not None]
+    found = [(version, measured.metric(version, shown)) for version in measured.runs]
+    points = [point(version, metric) for version, metric in found if metric is not None]
     ends = (min(measured.runs), max(measured.runs))
     floors = [
-        Line(f"floor: {floor}", [Point(end, figure.value) for end in ends])
-        for floor, figure in measured.floors(shown).items()
+        Line(f"floor: {floor}", [Point(end, metric.value) for end in ends])
+        for floor, metric in measured.floors(shown).items()
     ]
     title = f"{benchmark.suite}: {shown}"
     return Plot(name, title, f"version of the {benchmark.role}", [Line(shown, points), *floors])

@@ -15,10 +15,10 @@ from pydantic import BaseModel
 
 from app.domain.search import derive_seed
 from app.evaluation.asking import message_values
-from app.evaluation.base import Figure, Item, Score
+from app.evaluation.base import Item, Metric, Score
 from app.evaluation.http import Server
-from app.evaluation.llmbar import score
-from app.evaluation.statistics import figure
+from app.evaluation.llmbar import preference_score
+from app.evaluation.statistics import measure
 from experiments.context import Row
 from experiments.report import Cell
 
@@ -135,10 +135,10 @@ def table(
 
 def curve(
     pairs: Sequence[Pair], counts: Sequence[int], accept_threshold: float
-) -> list[tuple[int, Figure]]:
+) -> list[tuple[int, Metric]]:
     """The accuracy of the share of yes by the number of votes."""
     found = [
-        (count, figure("accuracy", _scores(pairs, count, accept_threshold, _share)))
+        (count, measure("accuracy", _scores(pairs, count, accept_threshold, _share)))
         for count in counts
     ]
     return [(count, one) for count, one in found if one is not None]
@@ -175,12 +175,12 @@ def _score(values: Sequence[tuple[float, float]], accept_threshold: float) -> Sc
     hits = sum(better > accept_threshold for better, _ in values)
     false_alarms = sum(worse > accept_threshold for _, worse in values)
     return {
-        "accuracy": (sum(score(*both) for both in values), len(values)),
+        "accuracy": (sum(preference_score(*both) for both in values), len(values)),
         "f1": (2.0 * hits, hits + false_alarms + len(values)),
         "ties": (float(sum(better == worse for better, worse in values)), len(values)),
     }
 
 
 def _row(judge: str, count: int, scores: Sequence[Score]) -> dict[str, Cell]:
-    figures: dict[str, Cell] = {metric: figure(metric, scores) for metric in METRICS}
-    return {"judge": judge, "votes": count, "pairs": len(scores), **figures}
+    metrics: dict[str, Cell] = {name: measure(name, scores) for name in METRICS}
+    return {"judge": judge, "votes": count, "pairs": len(scores), **metrics}

@@ -37,7 +37,7 @@ class StoredEvaluation:
     """A run as it is stored.
 
     done: rows that have a result, of which `failed` could not be answered. seconds: time spent
-    so far. summary: the figures, once it has finished.
+    so far. summary: the metrics, once it has finished.
     """
 
     id: str
@@ -165,7 +165,7 @@ class EvaluationRepository:
         return count
 
     async def finish(self, evaluation_id: str, summary: Mapping[str, Any]) -> None:
-        """Record that every row has its result, and the figures."""
+        """Record that every row has its result, and the metrics."""
         await self._change(evaluation_id, finished_at=datetime.now(UTC), summary=summary)
 
     async def _change(self, evaluation_id: str, **values: Any) -> None:

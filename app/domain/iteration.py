@@ -117,7 +117,10 @@ class _Options(BaseModel):
 class DataOptions(_Options):
     """How the training data is made. The defaults are SPaR's (arXiv 2412.11605)."""
 
-    renamed = {"gate": "accept_threshold", "own_pairs": "on_policy_pairs"}
+    renamed: ClassVar[Mapping[str, str]] = {
+        "gate": "accept_threshold",
+        "own_pairs": "on_policy_pairs",
+    }
 
     prompts: PositiveInt = Field(2000, description="Prompts to play on.")
     sources: tuple[Source, ...] = Field(
@@ -175,7 +178,7 @@ class DataOptions(_Options):
 class TrainOptions(_Options):
     """How one role is trained; `training.config.TrainingConfig` adds what a run needs besides."""
 
-    renamed = {
+    renamed: ClassVar[Mapping[str, str]] = {
         "method": "kind",
         "rank": "lora_rank",
         "alpha": "lora_alpha",

@@ -1,4 +1,4 @@
-"""What every evaluation suite has in common: items, outcomes, scores and figures."""
+"""What every evaluation suite has in common: items, outcomes, scores and metrics."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,7 +41,7 @@ class Item:
     """One row of a suite's file.
 
     key: unique in the file, and the same whenever the file is read: results are stored under it.
-    group: the subset that figures are also given for ("natural", a type of instruction); may be "".
+    group: the subset that metrics are also given for ("natural", a type of instruction); may be "".
     pair: of a `PREFER` item the two responses; `better` (0 or 1) is the one people find better.
     extra: what only the suite itself understands, but for `judged`. Where that is true, no program
         can score the answer: the refiner judges it, into the outcome's `accepted` and `value`.
@@ -99,7 +99,7 @@ sums. A subset of a metric is a metric of its own, named after a slash: `"instru
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class Metric:
     """One number of a report, with its 95 % interval.
 
     name: the metric, after a slash the subset ("accuracy/natural"). value, low, high: 0..1.
@@ -129,14 +129,14 @@ class Suite(Protocol):
         """What the outcome is worth."""
         ...
 
-    def figures(self, items: Sequence[Item], scores: Sequence[Score]) -> list[Figure]:
-        """The figures of a run, most important first; `scores` are the items', in their order."""
+    def metrics(self, items: Sequence[Item], scores: Sequence[Score]) -> list[Metric]:
+        """The metrics of a run, most important first; `scores` are the items', in their order."""
         ...
 
     async def floors(
         self, items: Sequence[Item], checker: Checker
-    ) -> Mapping[str, Sequence[Figure]]:
-        """The same figures for answers that need no model ("empty", "echo"), by name."""
+    ) -> Mapping[str, Sequence[Metric]]:
+        """The same metrics for answers that need no model ("empty", "echo"), by name."""
         ...
 
 

@@ -97,7 +97,7 @@ def compare_runs(
         metrics=tuple(
             _tested(name, keys, theirs, ours)
             for name in names
-            # Figures of subsets are many; each is there for who asks for it.
+            # Metrics of subsets are many: they are compared on request.
             if (metric is None and "/" not in name) or metric == name
         ),
         rows=len(keys),

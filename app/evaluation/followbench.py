@@ -7,7 +7,7 @@ left out. `hsr` (hard satisfaction rate) is the share of rows of which everythin
 
 A row that a rule can score is scored by it, and counts whole in both, as in the original. The
 others are judged by the refiner: accepted or not for `hsr`, its share of yes votes for `ssr`. The
-original asks GPT-4 for a verdict on each requirement, so `ssr/judged` and every figure with such
+original asks GPT-4 for a verdict on each requirement, so `ssr/judged` and every value with such
 rows in it compares runs of this program, not published figures; `ssr/rule` is independent of the
 refiner. The original has no `ssr` for its category "example", here that is the rule's as well.
 """
@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.constraints.checker import Checker
 from app.domain.prompt import Prompt
-from app.evaluation.base import Figure, Item, RowOutcome, Score, Task, unique
+from app.evaluation.base import Item, Metric, RowOutcome, Score, Task, unique
 from app.evaluation.data import read_rows
 from app.evaluation.instructions import answer_floors
 from app.evaluation.statistics import summary
@@ -251,7 +251,7 @@ class FollowBench:
         values = {"ssr": soft, "hsr": float(hard)}
         return {f"{name}{subset}": (values[name], 1) for name in METRICS for subset in subsets}
 
-    def figures(self, items: Sequence[Item], scores: Sequence[Score]) -> list[Figure]:
+    def metrics(self, items: Sequence[Item], scores: Sequence[Score]) -> list[Metric]:
         """SSR and HSR, then by category, how they were scored, and level.
 
         The five levels of an example are one cluster: they ask for nearly the same.
@@ -260,7 +260,7 @@ class FollowBench:
 
     async def floors(
         self, items: Sequence[Item], checker: Checker
-    ) -> Mapping[str, Sequence[Figure]]:
+    ) -> Mapping[str, Sequence[Metric]]:
         """Of the rows a rule can score: nothing, one sentence, and the prompt as the answer."""
         ruled = [item for item in items if not item.extra["judged"]]
         return await answer_floors(self, ruled, checker)

@@ -3,10 +3,10 @@
 Rows have `key`, `prompt`, `instruction_id_list` and `kwargs`. An instruction is followed strictly
 when its checker says so of the response, and loosely when it says so of the response or of one of
 its versions without first line, last line or asterisks. A prompt is followed when all of its
-instructions are. Both are the originals' rules: on the same text the figures are theirs.
+instructions are. Both are the originals' rules: on the same text the values are theirs.
 
 What is ours is `copies`, the share of responses that only repeat the prompt. Repeating it follows
-many instructions by accident, so a high figure means little beside many copies.
+many instructions by accident, so a high value means little beside many copies.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from app.constraints.catalogue import KINDS, given, validate
 from app.constraints.checker import COPY_ID, Checker
 from app.domain.prompt import Constraint, Prompt
 from app.errors import ConfigurationError, InvalidRequest
-from app.evaluation.base import Figure, Item, RowOutcome, Score, Suite, Task, unique
+from app.evaluation.base import Item, Metric, RowOutcome, Score, Suite, Task, unique
 from app.evaluation.data import read_rows
 from app.evaluation.statistics import average, summary
 
@@ -36,13 +36,13 @@ ANSWERS: Mapping[str, Callable[[Item], str]] = {
 
 async def answer_floors(
     suite: Suite, items: Sequence[Item], checker: Checker
-) -> Mapping[str, Sequence[Figure]]:
-    """The suite's figures for each of `ANSWERS`, by name."""
+) -> Mapping[str, Sequence[Metric]]:
+    """The suite's metrics for each of `ANSWERS`, by name."""
     floors = {}
     for name, answer in ANSWERS.items():
         outcomes = [(item, RowOutcome(response=answer(item))) for item in items]
         scores = await asyncio.gather(*(suite.score(*both, checker) for both in outcomes))
-        floors[name] = suite.figures(items, scores)
+        floors[name] = suite.metrics(items, scores)
     return floors
 
 
@@ -119,10 +119,10 @@ class InstructionSuite:
             score |= _by_family(INSTRUCTIONS.format(how), item.prompt.constraints, followed)
         return score
 
-    def figures(self, items: Sequence[Item], scores: Sequence[Score]) -> list[Figure]:  # noqa: ARG002
+    def metrics(self, items: Sequence[Item], scores: Sequence[Score]) -> list[Metric]:  # noqa: ARG002
         """Prompts and instructions followed, their averages, then families of instructions.
 
-        `average` is that of the two strict figures. `average_of_four` is the mean of all four, as
+        `average` is that of the two strict values. `average_of_four` is the mean of all four, as
         the column "Avg." of SPaR's Table 1 (arXiv 2412.11605): for LLaMA3-8B-Instruct 77.9, of
         prompts and instructions 77.6 and 84.5 loosely, 70.6 and 78.9 strictly.
         """
@@ -131,14 +131,14 @@ class InstructionSuite:
             average("average", _METRICS[:2], scores),
             average("average_of_four", _METRICS, scores),
         ]
-        head = [figure for figure in whole if "/" not in figure.name]
-        families = [figure for figure in whole if "/" in figure.name]
-        means = [figure for figure in averages if figure is not None]
+        head = [metric for metric in whole if "/" not in metric.name]
+        families = [metric for metric in whole if "/" in metric.name]
+        means = [metric for metric in averages if metric is not None]
         return [*head, *means, *summary((COPIES, UNCHECKED), scores), *families]
 
     async def floors(
         self, items: Sequence[Item], checker: Checker
-    ) -> Mapping[str, Sequence[Figure]]:
+    ) -> Mapping[str, Sequence[Metric]]:
         """Nothing, one sentence whatever was asked, and the prompt itself as the answer."""
         return await answer_floors(self, items, checker)
 

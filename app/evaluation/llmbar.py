@@ -20,7 +20,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from app.constraints.checker import Checker
 from app.domain.prompt import Message, Prompt
-from app.evaluation.base import Figure, Item, RowOutcome, Score, Task, Verdicts, unique
+from app.evaluation.base import Item, Metric, RowOutcome, Score, Task, Verdicts, unique
 from app.evaluation.data import read_rows
 from app.evaluation.statistics import summary
 
@@ -85,7 +85,7 @@ def _pair(row: LabelledRow) -> LabelledPair:
     return LabelledPair(row.instruction, outputs[row.label - 1], outputs[2 - row.label])
 
 
-def score(better: float, worse: float) -> float:
+def preference_score(better: float, worse: float) -> float:
     """1 when the better response has the higher value, half for equal values, else 0."""
     return 0.5 if better == worse else float(better > worse)
 
@@ -124,7 +124,7 @@ class LLMBar:
         """The five metrics of a pair, each also for its subset."""
         return _with_subset(item, _scored(item, outcome.verdicts))
 
-    def figures(self, items: Sequence[Item], scores: Sequence[Score]) -> list[Figure]:  # noqa: ARG002
+    def metrics(self, items: Sequence[Item], scores: Sequence[Score]) -> list[Metric]:  # noqa: ARG002
         """The metrics over all pairs, then by subset."""
         return summary(METRICS, scores)
 
@@ -132,7 +132,7 @@ class LLMBar:
         self,
         items: Sequence[Item],
         checker: Checker,  # noqa: ARG002
-    ) -> Mapping[str, Sequence[Figure]]:
+    ) -> Mapping[str, Sequence[Metric]]:
         """What fair coins get on average, who says yes to everything, and who takes the longer."""
         judges: Mapping[str, Callable[[Item], Score]] = {
             "coin": lambda _: _COIN,
@@ -140,7 +140,7 @@ class LLMBar:
             "longer": lambda item: _scored(item, _longer(item)),
         }
         return {
-            name: self.figures(items, [_with_subset(item, judge(item)) for item in items])
+            name: self.metrics(items, [_with_subset(item, judge(item)) for item in items])
             for name, judge in judges.items()
         }
 
@@ -161,7 +161,7 @@ def _scored(item: Item, verdicts: Verdicts | None) -> Score:
         verdicts = Verdicts((0.0, 0.0), (False, False))
         accuracy = 0.0
     else:
-        accuracy = score(verdicts.values[better], verdicts.values[1 - better])
+        accuracy = preference_score(verdicts.values[better], verdicts.values[1 - better])
     hit, false_alarm = verdicts.accepted[better], verdicts.accepted[1 - better]
     there, back = verdicts.preferred
     return {

@@ -9,27 +9,27 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from app.domain.evaluation import EvaluatedRow, EvaluationPlan
-from app.evaluation.base import Figure
+from app.evaluation.base import Metric
 from app.evaluation.compare_runs import RunComparison, Tested
 
-_FIGURES = TypeAdapter(list[Figure])
-_FLOORS = TypeAdapter(dict[str, list[Figure]])
+_METRICS = TypeAdapter(list[Metric])
+_FLOORS = TypeAdapter(dict[str, list[Metric]])
 _MOST_ERRORS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """The figures of a run, and those of answers that need no model, by name."""
+    """The metrics of a run, and those of answers that need no model, by name."""
 
-    figures: Sequence[Figure]
-    floors: Mapping[str, Sequence[Figure]] = field(default_factory=dict)
+    metrics: Sequence[Metric]
+    floors: Mapping[str, Sequence[Metric]] = field(default_factory=dict)
 
     def to_values(self) -> dict[str, Any]:
         """As JSON-able values."""
         return {
-            "figures": _FIGURES.dump_python(list(self.figures), mode="json"),
+            "metrics": _METRICS.dump_python(list(self.metrics), mode="json"),
             "floors": _FLOORS.dump_python(
-                {name: list(figures) for name, figures in self.floors.items()}, mode="json"
+                {name: list(metrics) for name, metrics in self.floors.items()}, mode="json"
             ),
         }
 
@@ -37,7 +37,7 @@ class Findings:
     def from_values(cls, values: Mapping[str, Any]) -> "Findings":
         """What `to_values` gave. Raises `pydantic.ValidationError` and `KeyError`."""
         return cls(
-            _FIGURES.validate_python(values["figures"]), _FLOORS.validate_python(values["floors"])
+            _METRICS.validate_python(values["metrics"]), _FLOORS.validate_python(values["floors"])
         )
 
 
@@ -123,21 +123,21 @@ def facts(report: RunReport) -> list[tuple[str, str]]:
     return [*lines, *(("failed", f"{count} times: {text}") for text, count in report.errors())]
 
 
-def figure_table(findings: Findings) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows: each figure with its interval, and every floor beside it."""
+def metric_table(findings: Findings) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows: each metric with its interval, and every floor beside it."""
     floors = {
-        name: {figure.name: figure.value for figure in figures}
-        for name, figures in findings.floors.items()
+        name: {metric.name: metric.value for metric in metrics}
+        for name, metrics in findings.floors.items()
     }
     rows = []
-    for figure in findings.figures:
-        values = [floor.get(figure.name) for floor in floors.values()]
+    for metric in findings.metrics:
+        values = [floor.get(metric.name) for floor in floors.values()]
         rows.append(
             [
-                figure.name,
-                f"{figure.value:.1%}",
-                f"{figure.low:.1%} to {figure.high:.1%}",
-                f"{figure.n:,}",
+                metric.name,
+                f"{metric.value:.1%}",
+                f"{metric.low:.1%} to {metric.high:.1%}",
+                f"{metric.n:,}",
                 *("" if value is None else f"{value:.1%}" for value in values),
             ]
         )
@@ -155,9 +155,9 @@ def markdown(report: RunReport) -> str:
     title = f"# {report.plan.suite}: {report.name or report.id}"
     parts = [title, markdown_table(["", ""], [list(line) for line in facts(report)])]
     if report.findings is None:
-        parts.append("The run has not finished: there are no figures yet.")
+        parts.append("The run has not finished: there are no metrics yet.")
     else:
-        parts.append(markdown_table(*figure_table(report.findings)))
+        parts.append(markdown_table(*metric_table(report.findings)))
     return "\n\n".join(parts) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""From the scores of items to figures with 95 % intervals.
+"""From the scores of items to metrics with 95 % intervals.
 
 A share of yes-or-no items has Wilson's interval. Anything else is bootstrapped: items are drawn
 whole, because the units of one item (a prompt's instructions) are not independent.
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from app.domain.checkpoint import Role
-from app.evaluation.base import Figure, Score
+from app.evaluation.base import Metric, Score
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,19 +165,19 @@ _TAIL = (0.025, 0.975)
 _ROUNDING = 1e-9
 
 
-def summary(metrics: Sequence[str], scores: Sequence[Score]) -> list[Figure]:
-    """The figures of these metrics over all items, then those of their subsets.
+def summary(names: Sequence[str], scores: Sequence[Score]) -> list[Metric]:
+    """The metrics of these names over all items, then those of their subsets.
 
-    A metric that applies to no item has no figure.
+    A metric that applies to no item is left out.
     """
-    whole = [figure(metric, scores) for metric in metrics]
-    subsets = [figure(name, scores) for metric in metrics for name in _subsets(metric, scores)]
-    return [one for one in (*whole, *subsets) if one is not None]
+    subsets = [subset for name in names for subset in _subsets(name, scores)]
+    found = (measure(name, scores) for name in (*names, *subsets))
+    return [metric for metric in found if metric is not None]
 
 
-def figure(metric: str, scores: Sequence[Score]) -> Figure | None:
+def measure(name: str, scores: Sequence[Score]) -> Metric | None:
     """The mean of one metric over its units; None where it applies to no item."""
-    cells = [score[metric] for score in scores if metric in score]
+    cells = [score[name] for score in scores if name in score]
     sums, units = _columns(cells)
     n = int(units.sum())
     if not n:
@@ -187,21 +187,24 @@ def figure(metric: str, scores: Sequence[Score]) -> Figure | None:
         low, high = wilson(int(sums.sum()), n)
     else:
         low, high = _interval(value, [(sums, units)])
-    return Figure(metric, value, low, high, n)
+    return Metric(name, value, low, high, n)
 
 
-def average(name: str, metrics: Sequence[str], scores: Sequence[Score]) -> Figure | None:
-    """The plain mean of several metrics; `n` is the number of items. None if one has no figure."""
+def average(name: str, metrics: Sequence[str], scores: Sequence[Score]) -> Metric | None:
+    """The plain mean of several metrics, with the number of items as `n`.
+
+    None where a metric applies to no item.
+    """
     columns = [_columns([score.get(metric, (0.0, 0)) for score in scores]) for metric in metrics]
     if not scores or not all(units.sum() for _, units in columns):
         return None
     value = float(np.mean([sums.sum() / units.sum() for sums, units in columns]))
     low, high = _interval(value, columns)
-    return Figure(name, value, low, high, len(scores))
+    return Metric(name, value, low, high, len(scores))
 
 
-def _subsets(metric: str, scores: Sequence[Score]) -> list[str]:
-    return sorted({name for score in scores for name in score if name.startswith(f"{metric}/")})
+def _subsets(name: str, scores: Sequence[Score]) -> list[str]:
+    return sorted({found for score in scores for found in score if found.startswith(f"{name}/")})
 
 
 def _columns(cells: Sequence[tuple[float, int]]) -> tuple[Floats, Floats]:

@@ -75,7 +75,7 @@ async def test_only_an_unfinished_run_of_the_very_plan_is_gone_on_with(database:
     finished, run = await begin(database, plan), await begin(database, plan)
     async with database.session() as session:
         repository = EvaluationRepository(session)
-        await repository.finish(finished, {"figures": []})
+        await repository.finish(finished, {"metrics": []})
         moved = replace(plan, source="/elsewhere/ifeval.jsonl")
         unfinished = await repository.unfinished(moved)
         assert unfinished is not None
@@ -106,7 +106,7 @@ async def test_failed_rows_can_be_forgotten(database: Database) -> None:
     await keep(database, run, row_of("1"), FAILED)
     async with database.session() as session:
         repository = EvaluationRepository(session)
-        await repository.finish(run, {"figures": []})
+        await repository.finish(run, {"metrics": []})
         assert await repository.forget_failed(run) == 1
     stored = await found(database, run)
     assert (stored.finished_at, stored.summary, stored.done) == (None, None, 1)

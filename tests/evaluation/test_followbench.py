@@ -208,14 +208,14 @@ async def test_levels_and_ways_of_scoring_are_reported_apart(
         )
         for item, row in zip(items, rows, strict=True)
     ]
-    figures = {figure.name: figure for figure in SUITE.figures(items, scores)}
-    assert list(figures)[:2] == ["ssr", "hsr"]
-    assert [round(figures[f"ssr/level {level}"].value, 6) for level in levels] == [0.9] * 5
-    assert [figures[f"hsr/level {level}"].value for level in levels] == [1, 1, 0.5, 0.5, 0.5]
-    assert figures["ssr/rule"].value == 1.0
-    assert figures["ssr/judged"].value == pytest.approx(0.8)
-    assert figures["hsr/judged"].value == pytest.approx(0.4)
-    assert (figures["ssr"].n, figures["ssr/level 1"].n) == (10, 2)
+    metrics = {metric.name: metric for metric in SUITE.metrics(items, scores)}
+    assert list(metrics)[:2] == ["ssr", "hsr"]
+    assert [round(metrics[f"ssr/level {level}"].value, 6) for level in levels] == [0.9] * 5
+    assert [metrics[f"hsr/level {level}"].value for level in levels] == [1, 1, 0.5, 0.5, 0.5]
+    assert metrics["ssr/rule"].value == 1.0
+    assert metrics["ssr/judged"].value == pytest.approx(0.8)
+    assert metrics["hsr/judged"].value == pytest.approx(0.4)
+    assert (metrics["ssr"].n, metrics["ssr/level 1"].n) == (10, 2)
 
 
 async def test_floors_are_of_the_rows_a_rule_can_score(tmp_path: Path, checker: Checker) -> None:
@@ -226,8 +226,8 @@ async def test_floors_are_of_the_rows_a_rule_can_score(tmp_path: Path, checker: 
     }
     items = read(tmp_path, [ROW, FREE, echoed | {"target": "20th floor"}])
     floors = {
-        name: {figure.name: (figure.value, figure.n) for figure in figures}
-        for name, figures in (await SUITE.floors(items, checker)).items()
+        name: {metric.name: (metric.value, metric.n) for metric in metrics}
+        for name, metrics in (await SUITE.floors(items, checker)).items()
     }
     assert {name: floor["ssr"] for name, floor in floors.items()} == {
         "empty": (0.0, 2),

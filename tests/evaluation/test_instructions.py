@@ -69,14 +69,14 @@ async def test_families_prompts_and_instructions_are_scored(
     assert scores[0]["instructions_strict"] == (1.0, 3)
     assert scores[0]["instructions_strict/length_constraints"] == (1.0, 1)
     assert scores[0]["prompts_strict"] == (0.0, 1)
-    figures = {figure.name: figure for figure in IFEVAL.figures(items, scores)}
-    assert next(iter(figures)) == IFEVAL.primary
-    assert figures["prompts_strict"].value == 0.5
-    assert figures["instructions_strict"].value == 0.5
-    assert figures["instructions_strict/length_constraints"].value == 1.0
-    assert figures["instructions_strict/detectable_format"].value == 0.0
-    assert figures["average"].value == 0.5
-    assert figures["copies"].value == 0.0
+    metrics = {metric.name: metric for metric in IFEVAL.metrics(items, scores)}
+    assert next(iter(metrics)) == IFEVAL.primary
+    assert metrics["prompts_strict"].value == 0.5
+    assert metrics["instructions_strict"].value == 0.5
+    assert metrics["instructions_strict/length_constraints"].value == 1.0
+    assert metrics["instructions_strict/detectable_format"].value == 0.0
+    assert metrics["average"].value == 0.5
+    assert metrics["copies"].value == 0.0
 
 
 async def test_loose_forgives_a_line_around_and_asterisks(tmp_path: Path, checker: Checker) -> None:
@@ -131,17 +131,17 @@ async def test_no_answer_follows_nothing(
 async def test_what_cannot_be_checked_is_left_out_and_counted(
     tmp_path: Path, checker: Checker
 ) -> None:
-    """Its prompt has no prompt figure, its other instructions count."""
+    """Its prompt has no prompt metric, its other instructions count."""
     odd = (
         "keywords:letter_frequency",
         {"letter": "#", "let_frequency": 4, "let_relation": "at least"},
     )
     items = read(tmp_path, row(COMMA, odd, key=1), row(WORDS, key=2), row(odd, key=3))
     scores = [await IFEVAL.score(item, RowOutcome(response="Yes."), checker) for item in items]
-    figures = {figure.name: (figure.value, figure.n) for figure in IFEVAL.figures(items, scores)}
-    assert figures["prompts_strict"] == (1.0, 1)
-    assert figures["instructions_strict"] == (1.0, 2)
-    assert figures["unchecked"] == (0.5, 4)
+    metrics = {metric.name: (metric.value, metric.n) for metric in IFEVAL.metrics(items, scores)}
+    assert metrics["prompts_strict"] == (1.0, 1)
+    assert metrics["instructions_strict"] == (1.0, 2)
+    assert metrics["unchecked"] == (0.5, 4)
 
 
 async def test_ifbench_has_kinds_of_its_own_and_some_without_a_checker(
@@ -161,8 +161,8 @@ async def test_floors_answer_nothing_one_sentence_and_the_prompt(
 ) -> None:
     items = read(tmp_path, row(COMMA, prompt="Go on, please."), row(WORDS, key=2, prompt="Few."))
     floors = {
-        name: {figure.name: figure.value for figure in figures}
-        for name, figures in (await IFEVAL.floors(items, checker)).items()
+        name: {metric.name: metric.value for metric in metrics}
+        for name, metrics in (await IFEVAL.floors(items, checker)).items()
     }
     assert {name: floor["prompts_strict"] for name, floor in floors.items()} == {
         "empty": 0.0,
@@ -206,5 +206,5 @@ def test_the_average_of_four_is_the_papers() -> None:
         "prompts_strict": (706.0, 1000),
         "instructions_strict": (789.0, 1000),
     }
-    figures = {one.name: one.value for one in IFEVAL.figures([], [of_four])}
-    assert round(figures["average_of_four"], 4) == 0.779
+    metrics = {one.name: one.value for one in IFEVAL.metrics([], [of_four])}
+    assert round(metrics["average_of_four"], 4) == 0.779

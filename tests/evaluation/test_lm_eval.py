@@ -1,4 +1,4 @@
-"""The same figures as lm-eval's on the same answers."""
+"""The same metrics as lm-eval's on the same answers."""
 
 import json
 import subprocess
@@ -48,7 +48,7 @@ def rows() -> Iterator[dict[str, Any]]:
 
 
 async def ours(some: Rows, checker: Checker, folder: Path) -> tuple[Rows, dict[str, float]]:
-    """Our scores in lm-eval's form, its lists of instructions as their sums; and our figures."""
+    """Our scores in lm-eval's form, its lists of instructions as their sums; and our metrics."""
     file = folder / "rows.jsonl"
     file.write_text("".join(json.dumps(one) + "\n" for one in some))
     items = IFEVAL.read(file)
@@ -65,7 +65,7 @@ async def ours(some: Rows, checker: Checker, folder: Path) -> tuple[Rows, dict[s
         }
         for score in scores
     ]
-    return shown, {figure.name: figure.value for figure in IFEVAL.figures(items, scores)}
+    return shown, {metric.name: metric.value for metric in IFEVAL.metrics(items, scores)}
 
 
 def test_every_type_of_instruction_is_among_them() -> None:
@@ -90,7 +90,7 @@ def theirs() -> Rows:
 async def test_scores_are_those_of_lm_eval(theirs: Rows, checker: Checker, tmp_path: Path) -> None:
     some = list(rows())
     expected = theirs[: len(some)]
-    shown, figures = await ours(some, checker, tmp_path)
+    shown, metrics = await ours(some, checker, tmp_path)
     for one, score, wanted in zip(some, shown, expected, strict=True):
         assert score == {
             name: sum(value) if isinstance(value, list) else value for name, value in wanted.items()
@@ -98,10 +98,10 @@ async def test_scores_are_those_of_lm_eval(theirs: Rows, checker: Checker, tmp_p
     for how in ("strict", "loose"):
         prompts = [score[f"prompt_level_{how}_acc"] for score in expected]
         flags = [flag for score in expected for flag in score[f"inst_level_{how}_acc"]]
-        assert figures[f"prompts_{how}"] == sum(prompts) / len(prompts)
-        assert figures[f"instructions_{how}"] == sum(flags) / len(flags)
-        assert 0.1 < figures[f"prompts_{how}"] < 0.9
-    assert figures["instructions_loose"] > figures["instructions_strict"]
+        assert metrics[f"prompts_{how}"] == sum(prompts) / len(prompts)
+        assert metrics[f"instructions_{how}"] == sum(flags) / len(flags)
+        assert 0.1 < metrics[f"prompts_{how}"] < 0.9
+    assert metrics["instructions_loose"] > metrics["instructions_strict"]
 
 
 async def test_what_nobody_sees_is_not_scored_as_lm_eval_does(

@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.domain.search import Mode
-from app.evaluation.base import Figure
-from app.evaluation.report import Findings, RunReport, facts, figure_table, markdown
+from app.evaluation.base import Metric
+from app.evaluation.report import Findings, RunReport, facts, markdown, metric_table
 from tests.helpers.evaluating import plan_of, row_of
 
 FINDINGS = Findings(
-    [Figure("prompts", 0.5, 0.25, 0.75, 40), Figure("prompts/length", 1.0, 0.9, 1.0, 9)],
-    {"empty": [Figure("prompts", 0.0, 0.0, 0.1, 40)], "echo": []},
+    [Metric("prompts", 0.5, 0.25, 0.75, 40), Metric("prompts/length", 1.0, 0.9, 1.0, 9)],
+    {"empty": [Metric("prompts", 0.0, 0.0, 0.1, 40)], "echo": []},
 )
 
 
@@ -52,7 +52,7 @@ def test_it_is_told_whether_the_search_saw_the_checks() -> None:
 
 
 def test_figures_have_their_interval_and_floors_beside_them() -> None:
-    headings, rows = figure_table(FINDINGS)
+    headings, rows = metric_table(FINDINGS)
     assert headings == ["metric", "value", "95 %", "n", "floor: empty", "floor: echo"]
     assert rows == [
         ["prompts", "50.0%", "25.0% to 75.0%", "40", "0.0%", ""],
@@ -74,7 +74,7 @@ def test_the_markdown_has_both_tables() -> None:
 def test_an_unfinished_run_has_no_figures() -> None:
     unfinished = report(findings=None)
     assert "has not finished" in markdown(unfinished)
-    assert unfinished.to_values()["figures"] == []
+    assert unfinished.to_values()["metrics"] == []
 
 
 def test_the_json_can_hold_every_row() -> None:

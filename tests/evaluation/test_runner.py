@@ -10,9 +10,43 @@ import pytest
 from app.constraints.checker import Checker
 from app.domain.evaluation import EvaluatedRow
 from app.domain.prompt import Prompt
-from app.evaluation.base import Figure, Item, RowOutcome, Score, Task, outcome_values
+from app.evaluation.base import Item, Metric, RowOutcome, Score, Task, outcome_values
 from app.evaluation.http import RowRefused, ServerGone
-from app.evaluation.runner import Ask, Work, run
+from app.evaluation.runner import Ask, Work, bounded_map, run
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 20])
+async def test_everything_is_done_once_and_no_more_at_a_time_than_allowed(at_once: int) -> None:
+    running, peak, done = 0, 0, list[int]()
+
+    async def work(number: int) -> None:
+        nonlocal running, peak
+        running += 1
+        peak = max(peak, running)
+        await asyncio.sleep(0)
+        running -= 1
+        done.append(number)
+
+    await bounded_map(range(10), work, at_once)
+    assert sorted(done) == list(range(10))
+    assert peak == min(at_once, 10)
+
+
+async def test_the_first_error_ends_it_and_raises_by_itself() -> None:
+    ended = list[int]()
+
+    async def work(number: int) -> None:
+        if number == 1:
+            raise ValueError("one")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(number)
+
+    with pytest.raises(ValueError, match="one"):
+        await bounded_map(range(5), work, 2)
+    assert ended == [0]
+
 
 ITEMS = [Item(str(number), Prompt.from_text(f"prompt {number}"), "even") for number in range(6)]
 
@@ -32,13 +66,13 @@ class Lengths:
         """Whether something was said."""
         return {"said": (float(bool(outcome.response)), 1)}
 
-    def figures(self, items: Sequence[Item], scores: Sequence[Score]) -> list[Figure]:
+    def metrics(self, items: Sequence[Item], scores: Sequence[Score]) -> list[Metric]:
         """None."""
         return []
 
     async def floors(
         self, items: Sequence[Item], checker: Checker
-    ) -> Mapping[str, Sequence[Figure]]:
+    ) -> Mapping[str, Sequence[Metric]]:
         """None."""
         return {}
 

@@ -10,7 +10,7 @@ from app.cli.admin import Admin
 from app.domain.checkpoint import Role, Versions
 from app.domain.iteration import options_for
 from app.errors import ConfigurationError
-from app.evaluation.base import Figure
+from app.evaluation.base import Metric
 from app.evaluation.data import Data
 from app.evaluation.report import Findings, RunReport
 from experiments.ablations import Plan, Variant, _prompts, _run, variant_table, variants
@@ -101,17 +101,17 @@ def test_without_iterating_one_iteration_takes_all_prompts() -> None:
 
 def test_a_variant_has_the_figures_of_the_version_it_ended_with() -> None:
     benchmark = Benchmark("llmbar", Data(Path("x.jsonl"), [], "d"), Role.REFINER, None, {})
-    figures = {version: Figure("accuracy", version / 10, 0.0, 1.0, 9) for version in (0, 4)}
-    runs = {version: ran(figure) for version, figure in figures.items()}
+    metrics = {version: Metric("accuracy", version / 10, 0.0, 1.0, 9) for version in (0, 4)}
+    runs = {version: ran(metric) for version, metric in metrics.items()}
     table = variant_table(benchmark, Measured(runs, {4: 0.25}), {"start": 0, "whole": 4})
     assert table.title == "llmbar: the refiner of each variant"
     assert [row["version"] for row in table.rows] == ["refiner@0", "refiner@4"]
-    assert [row["accuracy"] for row in table.rows] == [figures[0], figures[4]]
+    assert [row["accuracy"] for row in table.rows] == [metrics[0], metrics[4]]
     assert [row["p"] for row in table.rows] == [None, 0.25]
 
 
-def ran(figure: Figure) -> RunReport:
+def ran(metric: Metric) -> RunReport:
     began = datetime(2026, 1, 1, tzinfo=UTC)
     return RunReport(
-        "id", None, plan_of(), [], 0, 0.0, Findings([figure]), began, began, "1", "spar"
+        "id", None, plan_of(), [], 0, 0.0, Findings([metric]), began, began, "1", "spar"
     )

@@ -104,6 +104,7 @@ def by(report: Any, column: str, table: int = 0) -> dict[str, Any]:
     return {str(row[column]): row for row in report["tables"][table]["rows"]}
 
 
+@pytest.mark.slow
 def test_rejected_responses_are_repaired_by_every_mode(run: Experiment, file: str) -> None:
     report = run("refinement", "--data", file, "--generations", "4", "--votes", "1")
     rows = by(report, "mode")
@@ -116,6 +117,7 @@ def test_rejected_responses_are_repaired_by_every_mode(run: Experiment, file: st
     assert any("3 had a response" in note for note in report["notes"])
 
 
+@pytest.mark.slow
 def test_what_was_asked_is_not_asked_again(run: Experiment, model: Model, file: str) -> None:
     first = run("refinement", "--data", file, "--limit", "2", "--votes", "1")
     model.asked.clear()
@@ -140,6 +142,7 @@ def test_accuracy_is_read_off_the_trees(run: Experiment, file: str, tmp_path: Pa
         assert (tmp_path / "results" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_versions_are_measured_with_their_floors(run: Experiment, file: str, model: Model) -> None:
     report = run("iterations", "--data", file)
     rows = by(report, "actor")
@@ -151,6 +154,7 @@ def test_versions_are_measured_with_their_floors(run: Experiment, file: str, mod
     assert len(model.asked) == asked
 
 
+@pytest.mark.slow
 def test_judges_are_measured_and_votes_compared(run: Experiment, pairs: str, model: Model) -> None:
     report = run("judging", "--data", pairs, "--votes", "1")
     assert by(report, "refiner")["0"]["accuracy"]["value"] == 1.0
@@ -223,6 +227,7 @@ def test_an_unknown_name_is_a_usage_error(
     assert message in result.stderr
 
 
+@pytest.mark.slow
 def test_the_next_command_resumes_a_run_whose_server_went_away(
     run: Experiment, experiments: Run, model: Model, file: str, url: str, tmp_path: Path
 ) -> None:
@@ -237,6 +242,7 @@ def test_the_next_command_resumes_a_run_whose_server_went_away(
     assert by(run("scaling", "--data", file, "--votes", "1"), "mode")["bfs"]["items"] == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["scaling", "iterations"])
 def test_the_same_command_resumes_an_interrupted_one(
     run: Experiment, experiments: Run, model: Model, file: str, url: str, tmp_path: Path, name: str

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from app.errors import ConfigurationError
-from app.evaluation.base import Figure
+from app.evaluation.base import Metric
 from experiments import report
 from experiments.report import Line, Plot, Report, Table, markdown, point, require_matplotlib, write
 
-HALF = Figure("right", 0.5, 0.25, 0.75, 8)
+HALF = Metric("right", 0.5, 0.25, 0.75, 8)
 LINE = Line("bfs", [point(1, HALF), point(2, HALF)])
 REPORT = Report(
     name="some",

@@ -99,6 +99,6 @@ def test_pairs_are_what_the_trainer_reads(task: Task, arm: str) -> None:
 def test_figures_are_means_over_the_examples(task: Task) -> None:
     some = examples(task, 4, seed=0)
     texts = [some[0].refined, *(one.rejected for one in some[1:])]
-    figures = measured(task, some, texts)
-    assert tuple(figures) == task.metrics
-    assert figures[task.metrics[0]].value == 0.25
+    metrics = measured(task, some, texts)
+    assert tuple(metrics) == task.metrics
+    assert metrics[task.metrics[0]].value == 0.25

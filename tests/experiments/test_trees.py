@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.search import Mode
-from app.evaluation.base import Figure
+from app.evaluation.base import Metric
 from experiments.context import Row
 from experiments.trees import (
     CHECKERS,
@@ -96,7 +96,7 @@ def test_modes_are_compared_on_the_same_items() -> None:
     assert second["p against greedy (checkers)"] == pytest.approx(2 / 2**8)
     assert (first["generations"], first["tokens"]) == (2.0, 8.0)
     shown = second["right by the checkers"]
-    assert isinstance(shown, Figure)
+    assert isinstance(shown, Metric)
     assert (shown.value, shown.n) == (1.0, 8)
 
 

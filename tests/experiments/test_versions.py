@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app.domain.search import SearchOptions
-from app.evaluation.base import Figure
+from app.evaluation.base import Metric
 from app.evaluation.report import Findings, RunReport
 from experiments.versions import (
     Benchmark,
@@ -19,17 +19,17 @@ from experiments.versions import (
 from tests.helpers.evaluating import ifeval_file, plan_of, row_of
 
 SHARES = {0: 0.25, 2: 0.75}
-FLOOR = Figure("average_of_four", 0.125, 0.0, 0.25, 8)
+FLOOR = Metric("average_of_four", 0.125, 0.0, 0.25, 8)
 
 
-def figure(share: float) -> Figure:
-    return Figure("average_of_four", share, share - 0.125, share + 0.125, 8)
+def metric(share: float) -> Metric:
+    return Metric("average_of_four", share, share - 0.125, share + 0.125, 8)
 
 
 def ran(share: float) -> RunReport:
-    """A finished run with this figure, and the figure of an empty answer beside it."""
+    """A finished run with this metric, and the metric of an empty answer beside it."""
     began = datetime(2026, 1, 1, tzinfo=UTC)
-    findings = Findings([figure(share)], {"empty": [FLOOR]})
+    findings = Findings([metric(share)], {"empty": [FLOOR]})
     rows = [row_of("0")]
     return RunReport("id", None, plan_of(), rows, 1, 0.0, findings, began, began, "1", "spar")
 
@@ -53,8 +53,8 @@ def test_every_version_has_a_row_and_so_has_every_floor(tmp_path: Path) -> None:
     p = "p against 0 (prompts_strict)"
     shown = [(row["actor"], row["average_of_four"], row[p], row["rows"]) for row in table.rows]
     assert shown == [
-        ("0", figure(0.25), None, 1),
-        ("2", figure(0.75), 0.5, 1),
+        ("0", metric(0.25), None, 1),
+        ("2", metric(0.75), 0.5, 1),
         ("floor: empty", FLOOR, None, None),
     ]
 

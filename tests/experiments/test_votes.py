@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.evaluation.base import Figure
+from app.evaluation.base import Metric
 from experiments.report import Cell
 from experiments.votes import Ballot, Pair, curve, table
 
@@ -22,7 +22,7 @@ def ballot(yes: int, quick: float = 0.5) -> Ballot:
 
 def cell(rows: list[dict[str, Cell]], judge: str, votes: int, name: str) -> float:
     found = next(row[name] for row in rows if (row["judge"], row["votes"]) == (judge, votes))
-    assert isinstance(found, Figure)
+    assert isinstance(found, Metric)
     return found.value
 
 
@@ -63,7 +63,7 @@ def test_the_quick_verdict_is_judged_by_itself() -> None:
 def test_the_curve_has_a_point_for_each_number_of_votes() -> None:
     found = curve([Pair(ballot(5), ballot(2))], [1, 3, 7], GATE)
     assert [count for count, _ in found] == [1, 3, 7]
-    values = [figure.value for _, figure in found]
+    values = [metric.value for _, metric in found]
     assert values == sorted(values)
     assert values[-1] == 1.0
 

@@ -47,7 +47,7 @@ def ifeval_file(folder: Path, prompts: Sequence[str]) -> Path:
 
 def plan_of(mode: Mode | None = Mode.GREEDY, **fields: Any) -> EvaluationPlan:
     """A plan of one vote per judgment, unless the fields say otherwise."""
-    search = {"n": 2, "branch": 2, "beam": 1, "depth": 2, "votes": 1, "gate": 0.5}
+    search = {"n": 2, "branch": 2, "beam": 1, "depth": 2, "votes": 1, "accept_threshold": 0.5}
     values: dict[str, Any] = {
         "suite": "ifeval",
         "source": "/data/ifeval.jsonl",

@@ -4,7 +4,7 @@ from app.db.evaluations import EvaluationRepository, NewEvaluation
 from app.db.iterations import IterationRepository
 from app.domain.checkpoint import Role, Versions
 from app.domain.iteration import Policy, Status
-from app.evaluation.base import Figure
+from app.evaluation.base import Metric
 from app.evaluation.report import Findings
 from tests.helpers.evaluating import plan_of
 from tests.web.serving import Site
@@ -30,8 +30,8 @@ async def measure(served: Site, *values: float) -> None:
         runs = EvaluationRepository(session)
         for version, value in enumerate(values):
             run = await runs.add(NewEvaluation(plan_of(versions=Versions(version, 0)), 80))
-            figure = Figure("prompts", value, value - 0.05, value + 0.05, 80)
-            await runs.finish(run, Findings([figure]).to_values())
+            metric = Metric("prompts", value, value - 0.05, value + 0.05, 80)
+            await runs.finish(run, Findings([metric]).to_values())
 
 
 async def until_served(served: Site, role: Role, version: int) -> None:

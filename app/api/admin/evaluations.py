@@ -16,8 +16,8 @@ from app.domain.search import Mode
 router = APIRouter(prefix="/admin", tags=["checkpoints"])
 
 
-class FigureOut(BaseModel):
-    """One figure with its 95 % interval, over `n` units."""
+class MetricOut(BaseModel):
+    """One metric with its 95 % interval, over `n` units."""
 
     name: str
     value: float
@@ -27,7 +27,7 @@ class FigureOut(BaseModel):
 
 
 class EvaluationOut(BaseModel):
-    """One run of a benchmark. `figures` are empty until it has finished; the first one leads."""
+    """One run of a benchmark. `metrics` are empty until it has finished; the first one leads."""
 
     id: str
     name: str | None
@@ -42,7 +42,7 @@ class EvaluationOut(BaseModel):
     done: int
     failed: int
     seconds: float
-    figures: list[FigureOut]
+    metrics: list[MetricOut]
     created_at: datetime
     finished_at: datetime | None
 
@@ -60,7 +60,7 @@ async def list_evaluations(
     limit: Annotated[int, Query(ge=1, le=200, description="Runs per page.")] = 50,
     cursor: Cursor = None,
 ) -> EvaluationPageOut:
-    """Benchmark runs, newest first, with their figures."""
+    """Benchmark runs, newest first, with their metrics."""
     async with services.database.session() as session:
         page, next_cursor = await EvaluationRepository(session).page(limit, cursor)
     return EvaluationPageOut(
@@ -85,7 +85,7 @@ def evaluation_out(stored: StoredEvaluation) -> EvaluationOut:
         done=stored.done,
         failed=stored.failed,
         seconds=stored.seconds,
-        figures=[FigureOut(**figure) for figure in (stored.summary or {}).get("figures", [])],
+        metrics=[MetricOut(**metric) for metric in (stored.summary or {}).get("metrics", [])],
         created_at=stored.created_at,
         finished_at=stored.finished_at,
     )

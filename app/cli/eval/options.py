@@ -28,7 +28,7 @@ WithConstraints = Annotated[
     bool,
     _option(
         "Send the rows' checkable constraints along. The search then sees the very checks that"
-        " score its answer, so the figures no longer say how well the model judges.",
+        " score its answer, so the metrics no longer say how well the model judges.",
         _ROWS,
         "--with-constraints",
     ),

@@ -13,17 +13,17 @@ from app.cli.console import clean, err, first_words, out, print_json, say
 from app.db.evaluations import StoredEvaluation
 from app.errors import ConfigurationError
 from app.evaluation.compare_runs import RunComparison
-from app.evaluation.report import RunReport, comparison_table, facts, figure_table, markdown
+from app.evaluation.report import RunReport, comparison_table, facts, markdown, metric_table
 
 _WHOLE = ("id", "name", "metric", "value", "95 %", "difference", "p")
 """Columns that are of no use when they are cut."""
 _SPARE = ("versions", "mode", "suite", "failed")
 """Columns of the list that a narrow terminal has no room for: the first goes first."""
 _NAME = 26
-"""Characters of a name in the list: where the rest is gone, an id and two figures have room."""
+"""Characters of a name in the list: where the rest is gone, an id and two values have room."""
 _GAP = 2
-_FIGURE = 8
-"""Characters of the longest figure."""
+_LONGEST_VALUE = 8
+"""Characters of the longest value."""
 
 
 def show_report(report: RunReport, *, as_json: bool, file: Path | None, rows: bool = False) -> None:
@@ -50,7 +50,7 @@ def _print_report(report: RunReport) -> None:
     if report.findings is None:
         say(f"Not finished; `spar eval resume {report.id}` goes on.", "yellow")
     else:
-        out().print(_table(*figure_table(report.findings)))
+        out().print(_table(*metric_table(report.findings)))
 
 
 def draw_rows(report: RunReport) -> Table:
@@ -65,8 +65,8 @@ def draw_rows(report: RunReport) -> Table:
 
 
 def draw_list(runs: Sequence[StoredEvaluation], width: int) -> Table:
-    """A line for each run, with its first figure; on `width` columns as much as has room."""
-    headings = ["id", "name", "suite", "mode", "versions", "rows", "failed", "first figure"]
+    """A line for each run, with its first metric; on `width` columns as much as has room."""
+    headings = ["id", "name", "suite", "mode", "versions", "rows", "failed", "first metric"]
     columns = list(zip(headings, *map(_run_line, runs), strict=True))
     for spare in _SPARE:
         if sum(_GAP + max(map(cell_len, column)) for column in columns) - _GAP <= width:
@@ -107,8 +107,8 @@ def show_comparison(comparison: RunComparison) -> None:
 
 def _run_line(run: StoredEvaluation) -> list[str]:
     plan = run.plan
-    figures = (run.summary or {}).get("figures") or []
-    first = f"{figures[0]['name']} {figures[0]['value']:.1%}" if figures else "…"
+    metrics = (run.summary or {}).get("metrics") or []
+    first = f"{metrics[0]['name']} {metrics[0]['value']:.1%}" if metrics else "…"
     versions = f"{plan.versions.actor}, {plan.versions.refiner}"
     done = f"{run.done}/{run.total}"
     mode = plan.mode or ""
@@ -128,8 +128,8 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name, *cells in zip(headings, *rows, strict=True):
         longest = max(map(len, cells), default=0)
-        # A figure is short: it costs little room, and is of no use when it is cut.
-        least = max(longest, *map(len, name.split())) if longest <= _FIGURE else None
+        # A value is short: it takes little space, and is of no use when it is cut.
+        least = max(longest, *map(len, name.split())) if longest <= _LONGEST_VALUE else None
         table.add_column(name, no_wrap=name in _WHOLE, min_width=least, overflow="fold")
     for row in rows:
         table.add_row(*(Text(clean(cell)) for cell in row))

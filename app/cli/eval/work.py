@@ -141,7 +141,7 @@ async def _summed_up(one: _Begun, checker: Checker) -> RunReport:
     async with one.database.session() as session:
         scores = {row.key: row.score for row in await EvaluationRepository(session).rows(run_id)}
     findings = Findings(
-        one.suite.figures(items, [scores[item.key] for item in items]),
+        one.suite.metrics(items, [scores[item.key] for item in items]),
         await one.suite.floors(items, checker),
     )
     async with one.database.session() as session:

@@ -87,9 +87,9 @@ def values(result: Any) -> Any:
     return json.loads(result.stdout)
 
 
-def figure(report: Any, name: str) -> float:
-    """A figure of a report."""
-    found: float = next(one["value"] for one in report["figures"] if one["name"] == name)
+def metric(report: Any, name: str) -> float:
+    """A metric of a report."""
+    found: float = next(one["value"] for one in report["metrics"] if one["name"] == name)
     return found
 
 
@@ -97,8 +97,8 @@ def test_a_run_asks_every_row_and_reports(run: Eval, model: Model, file: str) ->
     report = values(run("ifeval", "--data", file, "--json", "--name", "first"))
     assert sorted(model.asked) == sorted(PROMPTS)
     assert (report["done"], report["failed"], report["total"]) == (3, 0, 3)
-    assert figure(report, "prompts_strict") == pytest.approx(2 / 3)
-    assert figure(report, "copies") == 1.0
+    assert metric(report, "prompts_strict") == pytest.approx(2 / 3)
+    assert metric(report, "copies") == 1.0
     assert set(report["floors"]) == {"empty", "constant", "echo"}
     assert report["options"]["sampling"] == {"max_tokens": 512}
     assert not report["with_constraints"]
@@ -128,11 +128,11 @@ def test_a_list_shows_what_has_room(run: Eval, file: str, monkeypatch: pytest.Mo
     run("ifeval", "--data", file, "--name", "night")
     monkeypatch.setenv("COLUMNS", "80")
     heading, line = run("list").stdout.splitlines()
-    assert heading.split() == ["id", "name", "suite", "rows", "failed", "first", "figure"]
+    assert heading.split() == ["id", "name", "suite", "rows", "failed", "first", "metric"]
     assert re.fullmatch(r"\w{26}  night  ifeval  3/3   0       prompts_strict [\d.]+% *", line)
     run("ifeval", "--data", file, "--name", "a name of many words, all of them short")
     heading, line, *_ = run("list").stdout.splitlines()
-    assert heading.split() == ["id", "name", "rows", "first", "figure"]
+    assert heading.split() == ["id", "name", "rows", "first", "metric"]
     assert re.match(r"\w{26}  a name of many words, all…  3/3 ", line)
 
 
@@ -200,7 +200,7 @@ def test_a_row_that_does_not_fit_fails_and_counts_as_wrong(run: Eval, tmp_path: 
     file = ifeval_file(tmp_path, ["Name a color.", "word " * 5000])
     report = values(run("ifeval", "--data", str(file), "--json", "--name", "long"))
     assert (report["done"], report["failed"]) == (2, 1)
-    assert figure(report, "prompts_strict") == 0.5
+    assert metric(report, "prompts_strict") == 0.5
     assert "context" in report["errors"][0]["message"]
     assert values(run("resume", "long", "--retry-failed", "--json"))["failed"] == 1
 
@@ -221,9 +221,9 @@ def test_the_refiner_is_asked_about_pairs(run: Eval, tmp_path: Path) -> None:
     row = {"instruction": "Name a city.", "output_1": "Lisbon.", "output_2": "One, of many."}
     file.write_text(json.dumps({**row, "label": 1}) + "\n")
     report = values(run("llmbar", "--data", str(file), "--votes", "1", "--json"))
-    assert figure(report, "accuracy") == 1.0
+    assert metric(report, "accuracy") == 1.0
     # The model repeats the question, which ends with the same choice in either order.
-    assert (figure(report, "pairwise"), figure(report, "agreement")) == (0.5, 0.0)
+    assert (metric(report, "pairwise"), metric(report, "agreement")) == (0.5, 0.0)
     assert report["mode"] is None
     assert report["options"]["search"] == {"votes": 1, "accept_threshold": 0.5}
 

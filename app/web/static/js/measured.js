@@ -73,20 +73,20 @@ function fromGates(versions) {
 function fromRuns(evaluations) {
   const found = new Map();
   for (const run of evaluations) {
-    const [figure] = run.figures;
-    if (!figure) continue;
+    const [metric] = run.metrics;
+    if (!metric) continue;
     const role = run.mode === null ? "refiner" : "actor";
     const rows = run.row_limit === null ? "" : `, first ${run.row_limit}`;
     const mode = run.mode === null ? "" : `, ${run.mode}`;
     const checks = run.with_constraints ? ", with its checks" : "";
-    const name = `${run.suite}${rows}${mode}${checks}: ${figure.name}`;
+    const name = `${run.suite}${rows}${mode}${checks}: ${metric.name}`;
     if (!found.has(name)) {
-      const lines = [{ label: figure.name, tone: "accent", interval: true }];
+      const lines = [{ label: metric.name, tone: "accent", interval: true }];
       found.set(name, { label: `${role} version`, lines, rows: [] });
     }
     const kept = found.get(name).rows;
     const version = run.checkpoint[role];
-    if (!kept.some(([other]) => other === version)) kept.push([version, figure]);
+    if (!kept.some(([other]) => other === version)) kept.push([version, metric]);
   }
   for (const { rows } of found.values()) rows.sort(([a], [b]) => a - b);
   return found;

@@ -11,7 +11,7 @@ def test_what_is_not_given_has_its_default() -> None:
 
 
 def test_what_is_given_is_there_without_being_named_and_a_false_counts() -> None:
-    assert search_shape("gate", quick_verdict=False) == {
+    assert search_shape("accept_threshold", quick_verdict=False) == {
         "accept_threshold": SearchOptions().accept_threshold,
         "quick_verdict": False,
     }
