@@ -1,1 +1,1 @@
-"""The worker: runs self-play iterations beside the servers."""
+"""The worker process: runs self-play iterations, with the servers as its inference engine."""

@@ -12,8 +12,7 @@ from worker.main import configure_logging, run_worker
 
 
 def main() -> None:
-    """Run the worker; errors meant for people are printed for people."""
-    # Where a server started this process, neither outlives the other.
+    """Run the worker; a `SparError` is printed as a message, without a traceback."""
     exit_with_server()
     try:
         settings = settings_from()

@@ -1,20 +1,17 @@
-"""The rule by which a candidate checkpoint is promoted.
+"""The rule that decides whether a candidate checkpoint is promoted.
 
-In plain words: a role's candidate takes over when its primary metric is better than the
-incumbent's by at least `min_gain`, when that gain is real with at least `confidence`, and when
-no other metric is worse by more than `margin`, believed with the same confidence. Each role is
-decided for itself: one may be promoted while the other is rejected.
+A role's candidate is promoted when its primary metric exceeds the incumbent's by at least
+`min_gain`, the gain has at least `confidence`, and no other metric is worse by more than `margin`
+with that confidence. Each role is decided by itself.
 
-Confidence is one-sided and comes from the paired bootstrap: the share of resamples in which the
-candidate is better (or worse). The default of 0.8 is a trade-off. Held-out sets are small here,
-so the usual 0.95 would reject nearly every real gain of a few points, while 0.8 lets about one
-of five candidates through that are as good as the incumbent; `min_gain` takes out those whose
-gain would not matter. With few prompts the rule needs at least two of them won: a single
-one is missing from about a third of the resamples. Losses need the same evidence, or the noise
-of a small secondary metric would reject what is good.
+Confidence is one-sided, from the paired bootstrap: the share of resamples in which the candidate
+is better (or worse). The default of 0.8 is a trade-off: held-out sets are small, so 0.95 would
+reject nearly every real gain of a few points, while 0.8 promotes about one of five candidates that
+are only as good as the incumbent; `min_gain` rejects those whose gain is negligible. A gain on a
+single prompt is not enough, because about a third of the resamples do not contain it. Losses need
+the same evidence, or the noise of a small secondary metric would reject good candidates.
 
-SPaR (arXiv 2412.11605) has no such gate: each of its iterations simply goes on with what was
-trained.
+SPaR (arXiv 2412.11605) has no gate: each iteration continues with what was trained.
 """
 
 from collections.abc import Collection, Mapping
@@ -27,11 +24,11 @@ from app.evaluation.statistics import Comparison, RoleReport
 
 @dataclass(frozen=True, slots=True)
 class GateRule:
-    """The rule's numbers, in the metrics' unit (shares, 0..1).
+    """The rule's thresholds, in the metrics' unit (shares, 0..1).
 
-    min_gain: least gain of the primary metric; not even 0 lets an equal candidate through.
-    confidence: how sure a gain, and a loss, must be (0..1).
-    margin: how much worse any other metric may be.
+    min_gain: least gain of the primary metric; an equal candidate is rejected even at 0.
+    confidence: least share of bootstrap resamples that show a gain, or a loss.
+    margin: greatest accepted loss of any other metric.
     """
 
     min_gain: float = 0.01
@@ -41,7 +38,7 @@ class GateRule:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Which roles' candidates take over, and for every role why or why not."""
+    """The roles whose candidates are promoted, and the reason for every role."""
 
     promoted: frozenset[Role]
     reasons: Mapping[Role, str]
@@ -53,9 +50,9 @@ def decide(
     policy: Policy,
     unmeasured: Collection[Role] = (),
 ) -> Decision:
-    """Decide every role from its candidate's report; a role without a report stays as it is.
+    """Decide every role from its candidate's report; a role without a report is not promoted.
 
-    `unmeasured` roles have a candidate that could not be measured: no rule promotes those.
+    The candidates of `unmeasured` roles could not be evaluated: the rule never promotes those.
     """
     outcomes = {
         role: _decide_unmeasured(policy)
@@ -71,10 +68,10 @@ def decide(
 
 def _decide_unmeasured(policy: Policy) -> tuple[bool, str]:
     if policy is Policy.ALWAYS:
-        return True, "promoted in any case, as asked; it was not measured"
+        return True, "promoted by the policy `always`; it was not measured"
     return False, (
-        "not measured: an engine holds one set of full weights, so a full checkpoint cannot answer"
-        " beside its incumbent. Promote it by hand, or with the policy `always`"
+        "not measured: an engine holds one set of full weights, so a full checkpoint cannot be"
+        " served beside its incumbent. Promote it by hand, or with the policy `always`"
     )
 
 
@@ -84,9 +81,9 @@ def _decide(report: RoleReport | None, rule: GateRule, policy: Policy) -> tuple[
         return False, "nothing was trained"
     primary = _words(report.primary)
     if policy is Policy.ALWAYS:
-        return True, f"promoted in any case, as asked: {primary}"
+        return True, f"promoted by the policy `always`: {primary}"
     if policy is Policy.NEVER:
-        return False, f"kept out in any case, as asked: {primary}"
+        return False, f"rejected by the policy `never`: {primary}"
     objection = _objection(report, rule)
     if objection is not None:
         return False, objection
@@ -94,7 +91,7 @@ def _decide(report: RoleReport | None, rule: GateRule, policy: Policy) -> tuple[
 
 
 def _objection(report: RoleReport, rule: GateRule) -> str | None:
-    """What speaks against a candidate by the rule; None when nothing does."""
+    """Why the rule rejects a candidate; None if it does not."""
     primary = report.primary
     if _is_worse(primary, rule):
         return f"worse by more than {rule.margin:g}: {_words(primary)}"
@@ -102,12 +99,12 @@ def _objection(report: RoleReport, rule: GateRule) -> str | None:
         return f"not better by at least {rule.min_gain:g}: {_words(primary)}"
     if primary.gained < rule.confidence:
         return (
-            f"the gain has only {primary.gained:.0%} confidence, {rule.confidence:.0%} is asked"
-            f" for: {_words(primary)}"
+            f"the gain has only {primary.gained:.0%} confidence, {rule.confidence:.0%} is"
+            f" required: {_words(primary)}"
         )
     losses = [_words(metric) for metric in report.others if _is_worse(metric, rule)]
     if losses:
-        return f"worse elsewhere by more than {rule.margin:g}: {'; '.join(losses)}"
+        return f"another metric is worse by more than {rule.margin:g}: {'; '.join(losses)}"
     return None
 
 

@@ -1,6 +1,6 @@
-"""Trains on the GPU of the server's engine, which sleeps meanwhile: the worker's side.
+"""Trains on the GPU that the server's engine uses, while that engine sleeps.
 
-The server's side is `app/serving/sleep.py`.
+This is the worker's part; the server's is `app/serving/sleep.py`.
 """
 
 import asyncio
@@ -18,15 +18,16 @@ from worker.trainer import OnProgress, Train, TrainingFailed, run_training
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 RENEWALS_PER_LEASE = 4
 
 
 class GpuLease:
-    """A `Train` that asks for the engine's sleep before each training, and ends it afterwards.
+    """A `Train` that has the engine sleep during each training.
 
-    A lease asks for it, renewed while the training runs. Whatever becomes of the worker, the
-    engine wakes when that has run out; and if somebody else got it, the training ends at once.
+    The engine sleeps while a lease is held, which is renewed while the training runs. If the worker
+    dies, the lease expires and the engine wakes. If another worker takes the lease, the training is
+    cancelled.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class GpuLease:
         patience_seconds: float,
         train: Train = run_training,
     ) -> None:
-        """`asleep` asks the server, which is waited for as long as `patience_seconds`."""
+        """`asleep` asks the server whether its engine sleeps; `patience_seconds` is the timeout."""
         self._database = database
         self._asleep = asleep
         self._owner = owner
@@ -55,7 +56,12 @@ class GpuLease:
         accelerate_config: Path | None = None,
         niceness: int = 0,
     ) -> None:
-        """See `Train`. Raises `LeaseLost` too."""
+        """See `Train`.
+
+        Raises:
+            TrainingFailed: The training failed, or the engine did not sleep in time.
+            LeaseLost: Another worker has taken the lease.
+        """
         if config.finished:
             return
 
@@ -69,16 +75,16 @@ class GpuLease:
         try:
             await watched(train(), self._hold(lease))
         finally:
-            with suppress(SparError):  # it runs out by itself
+            with suppress(SparError):  # it expires by itself
                 await lease.release()
 
     async def _acquire(self) -> Lease:
-        """The lease; a worker that has died may have it for some seconds yet."""
+        """The lease, once a worker that died no longer holds it."""
         while True:
             lease = await acquire(self._database, TRAINING, self._owner, self._lease_seconds)
             if lease is not None:
                 return lease
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _hold(self, lease: Lease) -> None:
         while True:
@@ -94,7 +100,7 @@ class GpuLease:
         try:
             async with asyncio.timeout(self._patience_seconds):
                 while not await self._sleeps():  # noqa: ASYNC110 (another process does it)
-                    await asyncio.sleep(LOOK_SECONDS)
+                    await asyncio.sleep(POLL_SECONDS)
         except TimeoutError as error:
             raise TrainingFailed(
                 f"the server's engine did not sleep within {self._patience_seconds:g} s: is"
@@ -105,4 +111,4 @@ class GpuLease:
         try:
             return await self._asleep()
         except EngineUnavailable:
-            return False  # the server is away; it sleeps when it is back
+            return False  # It sleeps once the server is back.

@@ -1,7 +1,7 @@
 """A self-play iteration, from prompts to a better checkpoint (SPaR, arXiv 2412.11605).
 
-Every stage takes what the ones before it made. What is done is in the database, so running an
-iteration again skips it: that is all there is to resuming one.
+Every stage takes the results of the stages before it. Results are in the database: an iteration is
+resumed by running it again, which skips what is stored.
 """
 
 from app.domain.iteration import IterationKind, Stage
@@ -17,10 +17,11 @@ from worker.stages.train import train
 
 
 async def run_iteration(context: IterationContext) -> None:
-    """Run what is not done yet of an iteration.
+    """Run an iteration, or the rest of it.
 
-    Raises `LeaseLost` when another worker has taken over, and every other `SparError` as the
-    reason for which the iteration fails.
+    Raises:
+        LeaseLost: Another worker has taken over.
+        SparError: The iteration fails for this reason.
     """
     async with context.stage(Stage.PROMPTS) as stage:
         prompts = await choose_prompts(stage)

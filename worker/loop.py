@@ -1,4 +1,4 @@
-"""The worker: holds the lease, and runs the iterations that wait, one at a time."""
+"""The worker's loop: holds the lease, and runs the queued iterations one at a time."""
 
 import asyncio
 import logging
@@ -33,9 +33,10 @@ class Schedule:
         self._due: datetime | None = None
 
     async def queue_if_due(self, database: Database) -> None:
-        """Queue one iteration if a time has come; times that were missed count once.
+        """Queue one iteration if a time has passed; several missed times count as one.
 
-        Raises `DatabaseError`; the time is still due then.
+        Raises:
+            DatabaseError: The iteration is not queued, and stays due.
         """
         while self._next <= self._clock():
             self._due, self._next = self._next, next(self._times)
@@ -46,7 +47,7 @@ class Schedule:
                 NewIteration(
                     self._preset,
                     PRESETS[self._preset],
-                    # Another worker may look at the same clock.
+                    # Other workers with the same schedule queue it too.
                     idempotency_key=f"schedule:{self._due.isoformat()}",
                 )
             )
@@ -58,16 +59,16 @@ log = logging.getLogger(__name__)
 LEASE = "iterations"
 POLL_SECONDS = 0.5
 HEARTBEATS_PER_LEASE = 4
-"""Renewals while a lease lasts at the least, so that three may fail or be late."""
-MOST_LOOKS = 4
-"""Looks between two renewals, which also tell that somebody else has taken over."""
+"""Renewals per lease duration: three may fail or be late."""
+MAX_POLLS = 4
+"""Most polls between two renewals; a renewal also detects that another worker has taken over."""
 
 RunIteration = Callable[[StoredIteration, Versions, Lease], Awaitable[None]]
 """Runs an iteration against its incumbents, under a lease."""
 
 
 class Loop:
-    """Waits for the lease, then for iterations, and runs them."""
+    """Waits for the lease, then runs queued iterations."""
 
     def __init__(
         self,
@@ -85,7 +86,7 @@ class Loop:
         self._schedule = schedule
 
     async def work(self) -> None:
-        """Work until cancelled. A lost lease or database is waited for."""
+        """Run until cancelled; a lost lease or database is waited for."""
         while True:
             try:
                 if lease := await acquire(self._database, LEASE, self._owner, self._lease_seconds):
@@ -118,18 +119,18 @@ class Loop:
         async with lease.session() as session:
             serving = (await CheckpointRepository(session).serving()).versions
             if not await IterationRepository(session).start(iteration.id, serving):
-                return  # Cancelled since it was found.
-        log.info("iteration %s begins", iteration.id)
+                return  # It has been cancelled meanwhile.
+        log.info("iteration %s starts", iteration.id)
         status, reason = Status.SUCCEEDED, None
         try:
             await self._run_watched(iteration, iteration.incumbents or serving, lease)
         except _Cancelled:
             status = Status.CANCELLED
         except LeaseLost:
-            raise  # Whoever holds the lease now goes on with it.
+            raise  # The lease's new holder continues the iteration.
         except Exception as error:
             if isinstance(error, DatabaseError) and error.retry_after is not None:
-                raise  # It may pass, and then the iteration goes on.
+                raise  # Temporary: the iteration continues afterwards.
             status, reason = Status.FAILED, _explain(error)
         async with lease.session() as session:
             await IterationRepository(session).finish(iteration.id, status, error=reason)
@@ -138,28 +139,25 @@ class Loop:
     async def _run_watched(
         self, iteration: StoredIteration, incumbents: Versions, lease: Lease
     ) -> None:
-        """Run an iteration, keep the lease, and look for a wish to cancel.
-
-        The first of them to end ends the other: raises what it raised.
-        """
+        """Run an iteration while renewing the lease and polling for a cancel request."""
         await watched(self._run(iteration, incumbents, lease), self._watch(iteration.id, lease))
 
     async def _watch(self, iteration_id: str, lease: Lease) -> None:
         while True:
             try:
-                await self._look(iteration_id, lease)
+                await self._poll(iteration_id, lease)
             except DatabaseError as error:
-                # While the database is away nobody can take the lease, and training may go on.
+                # Without the database no other worker can take the lease: training continues.
                 if error.retry_after is None:
                     raise
-                log.warning("%s The iteration goes on.", error.message)
+                log.warning("%s The iteration continues.", error.message)
                 await asyncio.sleep(POLL_SECONDS)
 
-    async def _look(self, iteration_id: str, lease: Lease) -> None:
-        """Renew the lease once, then look for a wish to cancel until it is to be renewed again."""
+    async def _poll(self, iteration_id: str, lease: Lease) -> None:
+        """Renew the lease, then poll for a cancel request until the next renewal is due."""
         await lease.renew()
-        looks, pause = looks_per_heartbeat(self._lease_seconds)
-        for _ in range(looks):
+        polls, pause = polls_per_heartbeat(self._lease_seconds)
+        for _ in range(polls):
             await asyncio.sleep(pause)
             async with self._database.session() as session:
                 iteration = await IterationRepository(session).get(iteration_id)
@@ -167,23 +165,23 @@ class Loop:
                 raise _Cancelled
 
 
-def looks_per_heartbeat(lease_seconds: float) -> tuple[int, float]:
-    """How often to look for a wish to cancel between two renewals, and the seconds before each."""
+def polls_per_heartbeat(lease_seconds: float) -> tuple[int, float]:
+    """Polls for a cancel request between two renewals of the lease, and the seconds before each."""
     heartbeat = lease_seconds / HEARTBEATS_PER_LEASE
     pause = min(POLL_SECONDS, heartbeat)
-    return min(MOST_LOOKS, int(heartbeat / pause)), pause
+    return min(MAX_POLLS, int(heartbeat / pause)), pause
 
 
 class _Cancelled(Exception):
-    """Somebody asked for the end of the iteration."""
+    """The iteration's cancellation was requested."""
 
 
 def _explain(error: Exception) -> str:
-    """Why an iteration fails, for people; what nobody foresaw is logged in full."""
+    """The error text of a failed iteration; an unexpected error is logged with its traceback."""
     match error:
         case SparError():
             return error.message
         case OSError(strerror=str(strerror)):
             return f"{error.filename or 'a file'}: {strerror}"
-    log.error("an iteration met an unexpected error", exc_info=error)
+    log.error("an iteration failed with an unexpected error", exc_info=error)
     return f"unexpected error: {type(error).__name__}: {error}"

@@ -1,4 +1,4 @@
-"""The worker process: everything is wired here."""
+"""Wiring of the worker process."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ from worker.retry import RetryingEngine
 from worker.trainer import run_training
 
 CALL_SECONDS = 600.0
-"""How long one model call may take, its wait behind people's calls included."""
+"""Timeout of one model call, its time in the queue behind user requests included."""
 CONNECTIONS = 256
 
 
@@ -51,7 +51,7 @@ async def _work(settings: Settings, model: str) -> None:
     database = Database(settings.url)
     roles = make_roles(settings, engine, checker)
     owner = f"{socket.gethostname()}:{os.getpid()}:{ULID()}"
-    asleep = GpuLease(
+    gpu_lease = GpuLease(
         database,
         remote.asleep,
         owner=owner,
@@ -65,7 +65,7 @@ async def _work(settings: Settings, model: str) -> None:
         niceness=settings.training_niceness,
         labelled_pairs=settings.labelled_pairs,
         dtype=settings.dtype,
-        train=asleep if settings.sleep_while_training else run_training,
+        train=gpu_lease if settings.sleep_while_training else run_training,
     )
 
     async def run(iteration: StoredIteration, incumbents: Versions, lease: Lease) -> None:
@@ -93,7 +93,7 @@ async def _work(settings: Settings, model: str) -> None:
 
 
 def configure_logging(settings: Settings) -> None:
-    """Log as the server does; by default also what iterations do, which is a line now and then."""
+    """Log as the server does, and by default the progress of iterations too."""
     configure_logs(settings.log_format, settings.log_level, "worker")
     if settings.log_level == "warning":
         logging.getLogger("worker").setLevel(logging.INFO)

@@ -1,4 +1,4 @@
-"""An engine that waits for its server: one that restarts costs an iteration time, nothing else."""
+"""An engine that retries while its server is away, so that a restart does not fail an iteration."""
 
 import asyncio
 import logging
@@ -19,9 +19,9 @@ LONGEST_PAUSE_SECONDS = 10.0
 
 
 class RetryingEngine(EngineWrapper):
-    """Makes each call again while the engine is not there, for up to `seconds`.
+    """Retries each call while the engine is unavailable, with backoff, for up to `seconds`.
 
-    A call that is made again reports its progress again.
+    A retried call reports its progress again.
     """
 
     def __init__(self, engine: Engine, seconds: float) -> None:
@@ -30,27 +30,27 @@ class RetryingEngine(EngineWrapper):
 
     async def complete(self, call: Call, on_delta: OnDelta = ignore_delta) -> Completion:
         """See `Engine.complete`."""
-        return await self._patiently(lambda: self._engine.complete(call, on_delta))
+        return await self._retry(lambda: self._engine.complete(call, on_delta))
 
     async def score(
         self, call: Call, options: Sequence[str], on_delta: OnDelta = ignore_delta
     ) -> Mapping[str, float]:
         """See `Engine.score`."""
-        return await self._patiently(lambda: self._engine.score(call, options, on_delta))
+        return await self._retry(lambda: self._engine.score(call, options, on_delta))
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         """See `Engine.count_tokens`."""
-        return await self._patiently(lambda: self._engine.count_tokens(messages))
+        return await self._retry(lambda: self._engine.count_tokens(messages))
 
     async def tokenize(
         self, content: str | Sequence[Message], *, special_tokens: bool = False
     ) -> list[int]:
         """See `Engine.tokenize`."""
-        return await self._patiently(
+        return await self._retry(
             lambda: self._engine.tokenize(content, special_tokens=special_tokens)
         )
 
-    async def _patiently(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
+    async def _retry(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
         end = time.monotonic() + self._seconds
         pause = PAUSE_SECONDS
         while True:

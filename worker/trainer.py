@@ -1,4 +1,4 @@
-"""Runs one training in a process group of its own, and watches it."""
+"""Runs one training in a process group of its own, and follows its progress."""
 
 import asyncio
 import os
@@ -31,14 +31,14 @@ KILLED = re.compile(r"died with <Signals\.(SIG\w+)|Signal \d+ \((SIG\w+)\) recei
 
 @dataclass(frozen=True, slots=True)
 class ExitStatus:
-    """The signal that killed the trainer, or else why it failed; neither if all went well."""
+    """The signal that killed the trainer, or the reason it failed; neither after success."""
 
     signal: str | None = None
     reason: str | None = None
 
 
 def read_exit_status(status: int, stderr: str) -> ExitStatus:
-    """How the trainer ended, from the launcher's exit status and what was last on stderr."""
+    """The trainer's end, from the launcher's exit status and the last of its stderr."""
     if status == 0:
         return ExitStatus()
     failure = parse_failure(stderr)
@@ -54,14 +54,14 @@ def read_exit_status(status: int, stderr: str) -> ExitStatus:
 
 
 class ProgressReader:
-    """Follows a file from its present end on, so that what was there before is not read."""
+    """Reads what is appended to a progress file from now on."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._at = file.stat().st_size if file.exists() else 0
 
     def read(self) -> Iterator[TrainingStep]:
-        """The steps whose lines were finished since the last call."""
+        """The steps whose lines were completed since the last call."""
         if not self._file.exists():
             return
         with self._file.open("rb") as file:
@@ -84,7 +84,7 @@ OnProgress = Callable[[TrainingStep], None]
 
 
 class Train(Protocol):
-    """Makes what a configuration describes, unless it is there; see `run_training`."""
+    """Runs a training; see `run_training`."""
 
     async def __call__(
         self,
@@ -94,7 +94,11 @@ class Train(Protocol):
         accelerate_config: Path | None = None,
         niceness: int = 0,
     ) -> None:
-        """Train until the result is at `config.output`. Raises `TrainingFailed`."""
+        """Train until the result is at `config.output`.
+
+        Raises:
+            TrainingFailed: There is no result.
+        """
         ...
 
 
@@ -106,15 +110,22 @@ async def run_training(
     niceness: int = 0,
     attempts: int = 3,
 ) -> None:
-    """Train by `accelerate launch`, until the result is at `config.output`; nothing if it is.
+    """Train by `accelerate launch` until the result is at `config.output`; if it is, do nothing.
 
-    `on_progress` gets every step once, and again only if the step was done again after a crash;
-    steps that an earlier call's trainer reported are not read again. A trainer that a signal
-    killed goes on from its last checkpoint, up to `attempts` starts in all. Cancelling ends the
-    trainer, which a later call takes up again. `niceness` is how far the trainer steps back
-    behind other processes. The end of stderr is kept in `<output>.log`.
+    A trainer killed by a signal is restarted from its last checkpoint, up to `attempts` starts in
+    all. Cancelling ends the trainer; a later call resumes the training. The end of stderr is kept
+    in `<output>.log`.
 
-    Raises `TrainingFailed` with the reason.
+    Args:
+        config: The training.
+        on_progress: Called with every step once, and again only for steps repeated after a crash;
+            not with steps that an earlier call's trainer reported.
+        accelerate_config: A file for `accelerate launch`; None for one process on this machine.
+        niceness: The trainer's niceness (0..19).
+        attempts: Most starts.
+
+    Raises:
+        TrainingFailed: There is no result; the text is the reason.
     """
     if config.finished:
         return
@@ -134,7 +145,7 @@ async def run_training(
 
 
 def launch_command(config: TrainingConfig, accelerate_config: Path | None) -> list[str]:
-    """`accelerate launch` with the given configuration, else for one process on this machine."""
+    """The command line of `accelerate launch`, up to the program."""
     launch = [sys.executable, "-m", "accelerate.commands.launch"]
     if accelerate_config is not None:
         return [*launch, "--config_file", str(accelerate_config.absolute())]
@@ -145,13 +156,13 @@ def launch_command(config: TrainingConfig, accelerate_config: Path | None) -> li
     return [*launch, *flags] if has_gpu else [*launch, *flags, "--cpu"]
 
 
-def step_back(pid: int, niceness: int) -> None:
-    """Have a whole session step back behind others; `pid` is a process of it.
+def renice_session(pid: int, niceness: int) -> None:
+    """Set the niceness of the session of process `pid`.
 
-    Where Linux shares processor time between sessions first (autogroup), the niceness of a process
-    counts only inside its own session, so a trainer that is `nice` took half of the server's time.
+    Where Linux shares processor time between sessions first (autogroup), a process's own niceness
+    counts only inside its session: a `nice` trainer took half of the server's processor time.
     """
-    # There is no such file where the kernel does not group by session.
+    # The file does not exist where the kernel does not group by session.
     with suppress(OSError):
         Path(f"/proc/{pid}/autogroup").write_text(str(niceness))
 
@@ -173,7 +184,7 @@ async def _attempt(
         cwd=Path(training.__file__).parent.parent,
         env=os.environ | {WORKER_PID: str(os.getpid())},
     )
-    step_back(process.pid, niceness)
+    renice_session(process.pid, niceness)
     stderr = asyncio.create_task(_read_end(process))
     try:
         await _follow(process, steps, on_progress)
@@ -196,7 +207,7 @@ async def _follow(process: Process, steps: ProgressReader, on_progress: OnProgre
 
 
 async def _end_group(process: Process) -> None:
-    """End the launcher and everything it started; a second cancellation only makes it harsher."""
+    """End the launcher and its children by SIGTERM, then SIGKILL; at once if cancelled again."""
     try:
         _signal_group(process, signal.SIGTERM)
         with suppress(TimeoutError):
@@ -211,7 +222,7 @@ def _signal_group(process: Process, number: signal.Signals) -> None:
 
 
 async def _read_end(process: Process) -> str:
-    """The last of what the process writes to stderr, however much that is."""
+    """The last `KEPT_BYTES` that the process writes to stderr."""
     kept = b""
     if process.stderr is not None:
         while part := await process.stderr.read(KEPT_BYTES):
@@ -221,7 +232,7 @@ async def _read_end(process: Process) -> str:
 
 def _keep(stderr: str, config: TrainingConfig) -> None:
     log = config.output.with_name(f"{config.output.name}.log")
-    # The reason travels in memory, so that a full disk cannot hide that the disk is full.
+    # The reason is passed on in memory: a full disk must not hide that the disk is full.
     with suppress(OSError), log.open("w", encoding="utf-8") as file:
         file.write(stderr)
 
@@ -230,5 +241,5 @@ def _explain(exit_status: ExitStatus, attempts: int) -> str:
     if exit_status.signal is None:
         return exit_status.reason or "the trainer ended without a result"
     times = f"{exit_status.signal} ended the trainer {attempts} times"
-    # The kernel's way to say that memory has run out.
+    # The kernel's out-of-memory killer sends SIGKILL.
     return f"out of memory: {times}" if exit_status.signal == "SIGKILL" else times

@@ -1,13 +1,41 @@
 """A stage stores each item as it is done, and goes on with the rest."""
 
 import asyncio
+import json
 
 import pytest
+from hypothesis import given
+from pydantic import TypeAdapter
 
 from app.domain.iteration import Stage, Status
+from app.domain.judgment import Judgment
+from app.domain.prompt import Constraint, Message, Prompt
 from app.errors import LeaseLost
 from tests.helpers.iterating import OPTIONS, World
+from tests.helpers.judgments import judgments
+from tests.helpers.properties import calm
 from worker.context import ItemResult, StageRun, gather_or_cancel
+
+PROMPT = Prompt(
+    (Message("system", "Be brief."), Message("user", "Name a color.")),
+    (Constraint("length_constraints:number_words", {"num_words": 3}),),
+)
+
+
+def through_json(value: object, kind: type) -> object:
+    adapter = TypeAdapter[object](kind)
+    return adapter.validate_python(json.loads(json.dumps(adapter.dump_python(value, mode="json"))))
+
+
+@calm
+@given(judgments)
+def test_a_judgment_comes_back(judgment: Judgment) -> None:
+    assert through_json(judgment, Judgment) == judgment
+
+
+def test_a_prompt_comes_back() -> None:
+    assert through_json(PROMPT, Prompt) == PROMPT
+
 
 KEYS = [str(number) for number in range(9)]
 IN_FLIGHT = OPTIONS.data.in_flight

@@ -31,6 +31,7 @@ def config(tmp_path: Path) -> TrainingConfig:
         data=tmp_path / "data.jsonl",
         output=tmp_path / "result",
         progress=tmp_path / "progress.jsonl",
+        learning_rate=1e-4,
     )
 
 

@@ -2,17 +2,105 @@
 
 import asyncio
 import subprocess
+import sys
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.training.conftest import MakeConfig, make_config, model
-from training.config import TrainingConfig, TrainingStep
+from training.config import ExitCode, TrainingConfig, TrainingStep, failure_line
 from training.run import train
-from worker.trainer import TrainingFailed, launch_command, run_training, step_back
+from worker.trainer import (
+    ExitStatus,
+    ProgressReader,
+    TrainingFailed,
+    launch_command,
+    read_exit_status,
+    renice_session,
+    run_training,
+)
+
+TORCHRUN = """
+E1123 12:00:00 failed (exitcode: -9) local_rank: 0 (pid: 17) of binary: python
+Root Cause (first observed failure):
+  exitcode  : -9 (pid: 17)
+  traceback : Signal 9 (SIGKILL) received by PID 17
+"""
+
+
+def test_a_trainer_that_is_done_has_no_reason() -> None:
+    assert read_exit_status(0, "left out 1 of 9 samples") == ExitStatus()
+
+
+def test_the_trainers_own_reason_counts_more_than_what_the_launcher_adds() -> None:
+    text = failure_line(ExitCode.REFUSED, "line 3 is bad") + "\nexitcode: 1\n" + TORCHRUN
+    assert read_exit_status(1, text) == ExitStatus(reason="line 3 is bad")
+
+
+def test_a_signal_that_killed_the_trainer_is_read_from_the_launchers_report() -> None:
+    kill = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    command = [sys.executable, "-c", kill]
+    with pytest.raises(subprocess.CalledProcessError) as killed:
+        subprocess.run(command, check=True)
+    assert read_exit_status(1, f"Traceback\n{killed.value}\n") == ExitStatus(signal="SIGKILL")
+    assert read_exit_status(1, TORCHRUN) == ExitStatus(signal="SIGKILL")
+
+
+def test_a_signal_that_killed_the_launcher_counts_too() -> None:
+    assert read_exit_status(-15, "") == ExitStatus(signal="SIGTERM")
+
+
+def test_any_other_end_has_the_last_line_as_its_reason() -> None:
+    assert read_exit_status(2, "usage: ...\n  error: no such file \n\n") == ExitStatus(
+        reason="error: no such file"
+    )
+    assert read_exit_status(2, "") == ExitStatus(reason="exit status 2")
+
+
+def line(number: int) -> bytes:
+    step = TrainingStep(step=number, total_steps=9, loss=1.5, learning_rate=0.1, elapsed=2.0)
+    return f"{step.to_line()}\n".encode()
+
+
+@given(st.lists(st.integers(1, 9), max_size=6), st.data())
+def test_every_step_is_read_once_however_the_file_grows(
+    tmp_path_factory: pytest.TempPathFactory, numbers: list[int], data: st.DataObject
+) -> None:
+    content = b"".join(line(number) for number in numbers)
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(content)))))
+    file = tmp_path_factory.mktemp("progress_reader") / "progress"
+    progress_reader, read = ProgressReader(file), list[int]()
+    with file.open("ab", buffering=0) as growing:
+        for first, last in zip([0, *cuts], [*cuts, len(content)], strict=True):
+            growing.write(content[first:last])
+            read += [step.step for step in progress_reader.read()]
+    assert read == numbers
+
+
+def test_what_was_there_before_is_not_read(tmp_path: Path) -> None:
+    file = tmp_path / "progress"
+    file.write_bytes(line(1))
+    progress_reader = ProgressReader(file)
+    with file.open("ab") as growing:
+        growing.write(line(2))
+    assert [step.step for step in progress_reader.read()] == [2]
+    assert list(progress_reader.read()) == []
+
+
+def test_a_line_that_a_killed_trainer_left_unfinished_is_passed_over(tmp_path: Path) -> None:
+    file = tmp_path / "progress"
+    progress_reader = ProgressReader(file)
+    file.write_bytes(line(1)[:20])
+    assert list(progress_reader.read()) == []
+    with file.open("ab") as growing:
+        growing.write(b"\n" + line(1))
+    assert [step.step for step in progress_reader.read()] == [1]
+
 
 __all__ = ["make_config", "model"]
 
@@ -141,7 +229,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def test_a_whole_session_steps_back_where_the_kernel_groups_by_session() -> None:
     with subprocess.Popen(["sleep", "60"], start_new_session=True) as other:
-        step_back(other.pid, 7)
+        renice_session(other.pid, 7)
         group = Path(f"/proc/{other.pid}/autogroup")
         said = group.read_text().strip() if group.exists() else ""
         other.kill()

@@ -1,1 +1,1 @@
-"""The stages of an iteration, one a file."""
+"""The stages of an iteration, one per file."""

@@ -14,7 +14,7 @@ from app.constraints.checker import COPY_ID
 from app.domain.checkpoint import CheckpointKind, Role, served_name
 from app.domain.prompt import Prompt
 from app.domain.search import Sampling
-from app.evaluation.llmbar import LabelledPair, read_pairs, score
+from app.evaluation.llmbar import LabelledPair, preference_score, read_pairs
 from app.evaluation.statistics import Comparison, RoleReport, compare
 from worker.context import ItemResult, IterationContext, Record, StageRun, gather_or_cancel
 from worker.stages.prompts import HeldOutPrompt
@@ -199,7 +199,7 @@ class _Measurement:
                 for text in (pair.better, pair.worse)
             )
         )
-        return {"score": score(better, worse)}, None
+        return {"score": preference_score(better, worse)}, None
 
     async def _value(self, prompt: Prompt, text: str, refiner: str, *, early_stop: bool) -> float:
         """The share of the refiner's votes for an answer, without the constraints."""

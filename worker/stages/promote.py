@@ -1,4 +1,4 @@
-"""Decide by the gate's rule, and have every server serve what is better."""
+"""Decide by the gate, and promote."""
 
 from collections.abc import Mapping
 
@@ -14,9 +14,9 @@ from worker.stages.train import Candidates
 async def promote(
     stage: StageRun, candidates: Candidates, reports: Mapping[Role, RoleReport]
 ) -> None:
-    """Promote the candidates that measure better, both roles at once; record the others.
+    """Promote the candidates that pass the gate, both roles at once, and record the others.
 
-    Everything happens in one transaction, and an iteration promotes at most once.
+    All in one transaction; an iteration promotes at most once.
     """
     context = stage.context
     limits = context.options.evaluation
@@ -48,8 +48,8 @@ async def _record(
     decision: Decision,
     reports: Mapping[Role, RoleReport],
 ) -> Versions:
-    """Record what becomes of each candidate; gives what is to serve with the promoted ones."""
-    # Not the incumbents: meanwhile a person may have promoted the other role.
+    """Record the decision on each candidate; returns the versions to serve."""
+    # Not the incumbents: an administrator may have promoted something meanwhile.
     versions = (await checkpoints.serving()).versions
     for role, version in candidates.items():
         measured = reports[role].to_dict() if role in reports else {}
@@ -59,7 +59,7 @@ async def _record(
             versions = versions.with_version(role, version)
             status = CheckpointStatus.PROMOTED
         elif await _is_promoted(checkpoints, role, version):
-            # A person was quicker than the gate.
+            # It was promoted by hand before the gate decided.
             status = CheckpointStatus.PROMOTED
         await checkpoints.decide(role, version, status, evaluation)
     return versions

@@ -145,7 +145,7 @@ def own(judged_so: list[bool], most: int) -> list[tuple[str, str]]:
 
 
 @given(st.lists(st.booleans(), max_size=8), st.integers(0, 4))
-def test_own_pairs_use_each_response_once_and_choose_an_accepted_one(
+def test_on_policy_pairs_use_each_response_once_and_choose_an_accepted_one(
     judged_so: list[bool], most: int
 ) -> None:
     pairs = own(judged_so, most)
