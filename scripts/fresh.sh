@@ -7,9 +7,9 @@
 #   scripts/fresh.sh image    the steps of deploy/Dockerfile (target cpu), then `spar serve` in it
 #
 # Needs mmdebstrap, and for `image` buildah. WORK (default /var/tmp/spar-fresh) gets the roots, 10 GB
-# each, and is kept: delete it afterwards. The host's package sources, proxies, package indexes and
-# certificates are used inside too, from its configuration files and environment.
-# docs/fresh-machine.md has what it printed.
+# each: delete it afterwards. The roots are used again, the user's home and the images are made anew.
+# The host's package sources, proxies, package indexes and certificates are used inside too, from its
+# configuration files and environment. docs/fresh-machine.md has what it printed.
 set -euo pipefail
 
 project=$(cd "$(dirname "$0")/.." && pwd)
@@ -95,14 +95,14 @@ as_user() {
         PATH=/usr/local/bin:/usr/bin:/bin "${variables[@]}" sh -c 'cd ~/spar && exec "$@"' sh "$@"
 }
 
-# user ROOT: the machine of an ordinary user who has cloned the project.
+# user ROOT: the machine of an ordinary user who has just cloned the project.
 user() {
     debian "$1" "$(sed -n 's/^ *\(sudo \)\?apt install \([^#]*\).*/\2/p' "$project/README.md" | xargs)"
-    chroot "$1" id spar > /dev/null 2>&1 || chroot "$1" useradd --uid 1000 --create-home spar
-    if [ ! -e "$1$home/spar" ]; then
-        git -c safe.directory='*' clone --quiet --no-hardlinks "$project" "$1$home/spar"
-        say "cloned $(git -c safe.directory='*' -C "$project" log -1 --format='%h %s')"
-    fi
+    rm -rf "$1$home"
+    chroot "$1" id spar > /dev/null 2>&1 || chroot "$1" useradd --uid 1000 spar
+    mkdir -p "$1$home"
+    git -c safe.directory='*' clone --quiet --no-hardlinks "$project" "$1$home/spar"
+    say "cloned $(git -c safe.directory='*' -C "$project" log -1 --format='%h %s')"
     machine "$1"
     chroot "$1" chown -R spar:spar $home
 }
