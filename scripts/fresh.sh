@@ -57,8 +57,11 @@ bind() {
 
 # debian ROOT PACKAGES: a minimal Debian from the host's package sources.
 debian() {
-    [ ! -e "$1" ] || { say "using $1 as it is"; return; }
-    mkdir -p "$work"
+    if [ -e "$1" ] && [ "$(cat "$1.packages" 2> /dev/null)" = "$2" ]; then
+        say "using the minimal Debian with $2 again"
+        return
+    fi
+    rm -rf --one-file-system "$1" && mkdir -p "$work"
     local sources=() options="$work/apt.conf"
     for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
         [ -s "$file" ] && sources+=("$file")
@@ -68,7 +71,7 @@ debian() {
     mmdebstrap --quiet --variant=minbase --include="${2// /,}" --aptopt="$options" \
         "$(. /etc/os-release && echo "$VERSION_CODENAME")" "$1.part" "${sources[@]}" 2> "$work/debian.log" ||
         { cat "$work/debian.log" >&2; exit 1; }
-    mv "$1.part" "$1"
+    mv "$1.part" "$1" && echo "$2" > "$1.packages"
     say "made: $(du -sh "$1" | cut -f1), $(chroot "$1" dpkg-query -f '.' -W | wc -c) packages"
 }
 
