@@ -132,8 +132,9 @@ PYTHON
 }
 
 serve() {
-    local root="$work/user" port began=$SECONDS pid
+    local root="$work/user" port began pid
     user "$root"
+    began=$SECONDS
     port=$(free_port)
     say "\$ make serve PORT=$port"
     (as_user "$root" make serve "PORT=$port") & pid=$!
@@ -144,8 +145,9 @@ serve() {
 }
 
 tests() {
-    local began=$SECONDS
+    local began
     user "$work/user"
+    began=$SECONDS
     say '$ make test'
     (as_user "$work/user" make test)
     say "make test passed after $((SECONDS - began)) s"
