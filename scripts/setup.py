@@ -7,6 +7,7 @@ Does nothing, in milliseconds, when everything is there.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import fcntl
 import hashlib
 import importlib.util
@@ -26,6 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 UV = "uv==0.13.9"
 SUPPORTED = ((3, 11), (3, 12))
 NEEDED_GB = {"cpu": 6, "gpu": 15}
+NUMA = "libnuma.so.1"
 
 
 class SetupError(Exception):
@@ -91,6 +93,8 @@ def main() -> None:
     given = parser.parse_args()
     try:
         check_python(sys.version_info[:2])
+        if not given.gpu:
+            check_library(NUMA)
         prepare(ROOT / ".venv", Plan("gpu" if given.gpu else "cpu", given.dev))
         if given.dev:
             bring_browser(ROOT / ".venv")
@@ -148,6 +152,20 @@ def check_python(version: tuple[int, int]) -> None:
             f"{sys.executable} has no `ensurepip`, so it cannot make an environment. On Debian "
             f"or Ubuntu: apt install python{this_python()}-venv"
         )
+
+
+def check_library(name: str) -> None:
+    """Refuse a machine without a library that vLLM's CPU kernels are linked to.
+
+    vLLM would start without its kernels, and fail with an `AttributeError` that names no library.
+    """
+    try:
+        ctypes.CDLL(name)
+    except OSError as error:
+        raise SetupError(
+            f"{name} cannot be loaded, which vLLM needs on a CPU. On Debian or Ubuntu: "
+            "apt install libnuma1"
+        ) from error
 
 
 def check_disk(needed_gb: int) -> None:

@@ -1,6 +1,6 @@
 """The whole server as `spar serve` wires it, but on a scripted engine."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -45,11 +45,17 @@ class NoChecks(Checks):
 
 @asynccontextmanager
 async def whole_server(
-    patch: pytest.MonkeyPatch, folder: Path, database: Path, **settings: Any
+    patch: pytest.MonkeyPatch,
+    folder: Path,
+    database: Path,
+    *,
+    play: Play | None = None,
+    checker: Callable[..., Any] = NoChecks,
+    **settings: Any,
 ) -> AsyncIterator[FastAPI]:
     """The running application, ready; `database` is a migrated file, which becomes the server's."""
-    patch.setattr(main, "VllmEngine", lambda _: OwnScriptedEngine(Play()))
-    patch.setattr(main, "Checker", NoChecks)
+    patch.setattr(main, "VllmEngine", lambda _: OwnScriptedEngine(play or Play()))
+    patch.setattr(main, "Checker", checker)
     wanted = Settings(
         _env_file=None,
         data=folder / "data",

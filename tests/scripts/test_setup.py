@@ -32,6 +32,12 @@ def test_an_unsupported_python_is_refused_with_a_way_out(version: tuple[int, int
         setup.check_python(version)
 
 
+def test_a_missing_library_is_refused_with_its_package() -> None:
+    setup.check_library("libc.so.6")
+    with pytest.raises(SetupError, match=r"libabsent\.so\.1 .*apt install libnuma1"):
+        setup.check_library("libabsent.so.1")
+
+
 def test_a_small_disk_is_refused_with_the_numbers() -> None:
     with pytest.raises(SetupError, match=r"about 1000000 GB .* GB are free"):
         setup.check_disk(1_000_000)

@@ -7,11 +7,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.checkpoints.manifest import fingerprint, place, seal
+from app.checkpoints.manifest import fingerprint, hash_file, place, seal
 from app.checkpoints.store import verify_files
 from app.db.checkpoints import CheckpointRepository, StoredCheckpoint
 from app.db.iterations import Sample, SampleRepository
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 
 FEWEST_SAMPLES = 2
 CHECKPOINTS = "checkpoints"
+REPLACED = "replaced"
 
 Candidates = Mapping[Role, int]
 """The new version of each role that was trained."""
@@ -84,6 +86,7 @@ async def _train(context: IterationContext, role: Role, samples: Sequence[Sample
         return version
     start = await asyncio.to_thread(_start, context, parent, base_checkpoint)
     config = await asyncio.to_thread(_prepare, context, role, version, start, options, samples)
+    await asyncio.to_thread(_claim, config, context.id)
     await _run(context, role, config)
     # Full weights belong to the configured base model, over any number of trainings.
     base_model = start.model if options.kind is CheckpointKind.LORA else context.paths.model
@@ -160,6 +163,38 @@ def _prepare(
         dtype=context.paths.dtype,
         threads=_threads(),
     )
+
+
+def _claim(config: TrainingConfig, iteration_id: str) -> None:
+    """Move aside what another training left at the output of this one.
+
+    A database that was restored from a backup, or deleted, gives out version numbers again whose
+    files are still there. `<output>.origin.json` records the iteration and the hash of its training
+    data. Where it is missing or differs, the result, the trainer's checkpoints and its logs go to
+    `checkpoints/replaced/<name>.<number>`, and the training starts from the beginning.
+
+    Raises:
+        OSError: the files cannot be read, moved or written.
+    """
+    folder, name = config.output.parent, config.output.name
+    origin = folder / f"{name}.origin.json"
+    expected = json.dumps({"iteration": iteration_id, "data": hash_file(config.data)}) + "\n"
+    if origin.exists() and origin.read_text(encoding="utf-8") == expected:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    if found := [path for path in (config.output, *folder.glob(f"{name}.*")) if path.exists()]:
+        numbers = (folder / REPLACED / f"{name}.{number}" for number in count(1))
+        target = next(path for path in numbers if not path.exists())
+        target.mkdir(parents=True)
+        for path in found:
+            path.rename(target / path.name)
+        log.warning(
+            "%s held files that another training wrote, from before the database was restored or"
+            " deleted: they are in %s now, and can be deleted",
+            config.output,
+            target,
+        )
+    origin.write_text(expected, encoding="utf-8")
 
 
 def _threads() -> int:

@@ -13,7 +13,7 @@ from app.db.iterations import Sample
 from app.db.tables import CheckpointRow
 from app.domain.checkpoint import CheckpointKind, PromotionCause, Role, Versions
 from app.domain.iteration import SampleKind, Stage, TrainOptions
-from tests.helpers.checkpoint_files import make_base
+from tests.helpers.checkpoint_files import make_adapter, make_base
 from tests.helpers.iterating import OPTIONS, Trainer, World
 from training.config import TrainingConfig
 from worker.stages.train import train
@@ -153,6 +153,45 @@ async def test_only_what_was_recorded_is_trained_further(
     with pytest.raises(TrainingFailed, match=r"actor@1 .*outside the data folder"):
         await trained(world, LORA)
     assert len(trainer.trained) == 1
+
+
+def leave_files_of_an_earlier_database(world: World) -> Path:
+    """What a training of actor@1 wrote; no iteration of the database knows of it."""
+    folder = make_adapter(world.data.absolute() / "checkpoints" / "actor@1")
+    (folder / "adapter_model.safetensors").write_bytes(b"from before")
+    (folder.with_name("actor@1.work") / "checkpoint-50").mkdir(parents=True)
+    folder.with_name("actor@10").mkdir()
+    return folder
+
+
+async def test_files_of_another_training_are_moved_aside(
+    world: World, trainer: TrainerOfBoth, caplog: pytest.LogCaptureFixture
+) -> None:
+    left = leave_files_of_an_earlier_database(world)
+    first = await trained(world, "lora")
+    assert len(trainer.trained) == 1
+    assert (folder(world, first) / "adapter_model.safetensors").read_bytes() != b"from before"
+    assert not left.with_name("actor@1.work").exists()
+    assert left.with_name("actor@10").exists()
+    moved = left.parent / "replaced" / "actor@1.1"
+    assert (moved / "actor@1" / "adapter_model.safetensors").read_bytes() == b"from before"
+    assert (moved / "actor@1.work" / "checkpoint-50").exists()
+    assert f"in {moved} now, and can be deleted" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("samples", "trainings"),
+    [pytest.param(2, 1, id="same data"), pytest.param(3, 2, id="other data")],
+)
+async def test_a_result_is_taken_up_only_for_the_data_it_was_trained_on(
+    world: World, trainer: TrainerOfBoth, samples: int, trainings: int
+) -> None:
+    stage = await world.stage(Stage.TRAIN, OPTIONS)
+    await train(stage, DATA)
+    async with world.database.session() as session:
+        await session.execute(update(CheckpointRow).values(path=None, digest=None))
+    await train(stage, {**DATA, Role.ACTOR: DATA[Role.ACTOR][:1] * samples})
+    assert len(trainer.trained) == trainings
 
 
 async def test_trainings_take_the_number_type_of_the_settings(
