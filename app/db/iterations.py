@@ -333,21 +333,28 @@ class IterationRepository:
         (await self._row(iteration_id)).report = report
 
     async def start_stage(self, iteration_id: str, stage: Stage) -> None:
-        """A stage begins, or goes on."""
-        (await self._row(iteration_id)).stage = stage
+        """Record that a stage begins or continues; one that has succeeded keeps its record."""
         row = await self._stage_row(iteration_id, stage)
-        row.status = Status.RUNNING
-        row.started_at = row.started_at or datetime.now(UTC)
+        if row.status is not Status.SUCCEEDED:
+            (await self._row(iteration_id)).stage = stage
+            row.status = Status.RUNNING
+            row.started_at = row.started_at or datetime.now(UTC)
 
     async def record_progress(self, iteration_id: str, stage: Stage, done: int, total: int) -> None:
-        """How many items of a stage are done, and how many there are."""
+        """Record how many of a stage's items are done; one that has succeeded keeps its record."""
         row = await self._stage_row(iteration_id, stage)
-        row.done, row.total = done, total
+        if row.status is not Status.SUCCEEDED:
+            row.done, row.total = done, total
 
     async def finish_stage(self, iteration_id: str, stage: Stage, metrics: dict[str, Any]) -> None:
-        """A stage is done; it is not run again."""
+        """Record that a stage has succeeded, unless that is recorded already.
+
+        A resumed iteration passes through its finished stages again; their times and metrics stay
+        those of the run that did the work.
+        """
         row = await self._stage_row(iteration_id, stage)
-        row.status, row.metrics, row.finished_at = Status.SUCCEEDED, metrics, datetime.now(UTC)
+        if row.status is not Status.SUCCEEDED:
+            row.status, row.metrics, row.finished_at = Status.SUCCEEDED, metrics, datetime.now(UTC)
 
     async def _row(self, iteration_id: str) -> IterationRow:
         return await self._session.get_one(IterationRow, iteration_id)

@@ -1,11 +1,14 @@
 """A server's part that serves checkpoints, over a real database and a scripted engine."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from app.checkpoints.registry import Registry, open_registry
 from app.db.checkpoints import CheckpointRepository, ServerRepository, ServerState, StoredCheckpoint
@@ -24,7 +27,7 @@ from app.engine.scripted import Script, ScriptedEngine
 from app.errors import SparError
 from app.serving.drain import DrainBarrier
 from app.serving.swap import OnSwap, Swapper, SwapTimes, ignore_swap
-from tests.helpers.checkpoint_files import make_checkpoint, make_full
+from tests.helpers.checkpoint_files import make_base, make_checkpoint, make_full
 from tests.helpers.scripts import verdict_of_critique
 
 SECONDS_UNTIL_STUCK = 20
@@ -206,3 +209,30 @@ async def until_reported(
             if len(states) == servers and all(condition(state) for state in states):
                 return states
             await asyncio.sleep(0.01)
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the base model."""
+    return make_base(tmp_path_factory.mktemp("models") / "base")
+
+
+@pytest.fixture
+async def database(migrated_file: Path, tmp_path: Path) -> AsyncIterator[Database]:
+    """The test's own database, opened."""
+    file = shutil.copy(migrated_file, tmp_path / "test.db")
+    opened = Database(f"sqlite+aiosqlite:///{file}")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def engine() -> LoadingEngine:
+    """An engine whose loading the test controls."""
+    return LoadingEngine()
+
+
+@pytest.fixture
+def world(database: Database, tmp_path: Path, base: Path) -> World:
+    """The data folder and database of the test's servers."""
+    return World(database, tmp_path / "data", base)
