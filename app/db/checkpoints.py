@@ -178,12 +178,22 @@ class CheckpointRepository:
         return await self._read(query.order_by(CheckpointRow.role))
 
     async def begin(
-        self, role: Role, *, kind: CheckpointKind, model: str, parent: int, iteration_id: str
+        self,
+        role: Role,
+        *,
+        kind: CheckpointKind,
+        model: str,
+        parent: int,
+        iteration_id: str | None = None,
     ) -> int:
-        """The version an iteration's new checkpoint of a role has; the same one every time."""
-        mine = [row for row in await self.of_iteration(iteration_id) if row.role is role]
-        if mine:
-            return mine[0].version
+        """Record a new checkpoint whose files are still to come, and return its version.
+
+        An iteration makes one version of a role: asked again, it gets the same one.
+        """
+        if iteration_id is not None:
+            mine = [row for row in await self.of_iteration(iteration_id) if row.role is role]
+            if mine:
+                return mine[0].version
         newest = await self._session.scalar(
             select(func.max(CheckpointRow.version)).where(CheckpointRow.role == role)
         )
@@ -206,6 +216,16 @@ class CheckpointRepository:
         )
         await self._session.flush()
         return version
+
+    async def discard(self, role: Role, version: int) -> None:
+        """Delete the row of a checkpoint whose files never became complete."""
+        await self._session.execute(
+            delete(CheckpointRow).where(
+                CheckpointRow.role == role,
+                CheckpointRow.version == version,
+                CheckpointRow.status == CheckpointStatus.TRAINING,
+            )
+        )
 
     async def complete(self, role: Role, version: int, path: str, digest: str) -> None:
         """The files are all there: `path` in the data folder, `digest` of their manifest."""

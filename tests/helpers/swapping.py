@@ -92,12 +92,12 @@ class World:
     async def add(self, role: Role, version: int, **values: Any) -> None:
         """Make and record an adapter; `values` replace those of its row."""
         digest = make_checkpoint(self.folder(role, version), self.base, role, version)
-        await self._record(role, version, {"kind": CheckpointKind.LORA, "digest": digest} | values)
+        await self.record(role, version, {"kind": CheckpointKind.LORA, "digest": digest} | values)
 
     async def add_full(self, role: Role, version: int, **values: Any) -> None:
         """Make and record full weights."""
         digest = make_full(self.folder(role, version), self.base, role, version, scale=1 + version)
-        await self._record(role, version, {"kind": CheckpointKind.FULL, "digest": digest} | values)
+        await self.record(role, version, {"kind": CheckpointKind.FULL, "digest": digest} | values)
 
     async def add_on(self, base_checkpoint: int, role: Role, version: int) -> None:
         """Make and record an adapter for the full weights of another version."""
@@ -105,9 +105,10 @@ class World:
             self.folder(role, version), self.folder(role, base_checkpoint), role, version
         )
         values = {"kind": CheckpointKind.LORA, "digest": digest, "parent": base_checkpoint}
-        await self._record(role, version, values)
+        await self.record(role, version, values)
 
-    async def _record(self, role: Role, version: int, values: dict[str, Any]) -> None:
+    async def record(self, role: Role, version: int, values: dict[str, Any]) -> None:
+        """Record a checkpoint whose folder is there."""
         row = {
             "status": CheckpointStatus.CANDIDATE,
             "model": str(self.base),
