@@ -103,7 +103,9 @@ def _rank(config: Mapping[str, Any], max_rank: int) -> int:
     if not isinstance(rank, int) or isinstance(rank, bool) or rank < 1:
         raise CheckpointRefused(f"its rank is {rank!r}; it must be a number from 1 to {max_rank}")
     if rank > max_rank:
-        raise CheckpointRefused(f"its rank is {rank}; the engine takes at most {max_rank}")
+        raise CheckpointRefused(
+            f"its rank is {rank}; the engine takes at most {max_rank} (SPAR_ADAPTER_RANK)"
+        )
     return rank
 
 
@@ -115,7 +117,7 @@ def _targets(config: Mapping[str, Any], allowed: Set[str] | None) -> set[str]:
     if allowed is not None and beyond:
         raise CheckpointRefused(
             f"it changes the layers {', '.join(beyond)}; the engine lets adapters change only"
-            f" {', '.join(sorted(allowed))}"
+            f" {', '.join(sorted(allowed))} (SPAR_ADAPTER_TARGETS)"
         )
     return set(named)
 

@@ -46,7 +46,7 @@ def verify(
 
     Reads every byte of the folder, so call it in a thread.
     """
-    with _readable():
+    with readable():
         manifest = read_manifest(folder, digest)
         _check_identity(manifest, CheckpointKind.LORA, role, version, base_model)
         _check_files(folder, manifest)
@@ -59,7 +59,7 @@ def verify_full(folder: Path, digest: str, *, role: Role, version: int, base_mod
     See `verify`. `base_model` is what the engine was started with at first: the weights may have
     been trained over any number of full checkpoints since.
     """
-    with _readable():
+    with readable():
         manifest = read_manifest(folder, digest)
         _check_identity(manifest, CheckpointKind.FULL, role, version, base_model)
         _check_files(folder, manifest)
@@ -71,14 +71,15 @@ def verify_files(folder: Path, digest: str, role: Role, version: int) -> None:
 
     Whether an engine can serve it is not looked at. See `verify`.
     """
-    with _readable():
+    with readable():
         manifest = read_manifest(folder, digest)
         _check_name_of(manifest, role, version)
         _check_files(folder, manifest)
 
 
 @contextmanager
-def _readable() -> Iterator[None]:
+def readable() -> Iterator[None]:
+    """Turn an `OSError` of the block into a `CheckpointRefused` that names the file."""
     try:
         yield
     except OSError as error:
@@ -127,11 +128,15 @@ def _check_names(folder: Path, manifest: Manifest) -> None:
 def _check_name(name: str) -> None:
     if PurePath(name).name != name or "\\" in name or name == MANIFEST:
         raise CheckpointRefused(f"the manifest names {name!r}, which is no file of the folder")
-    suffix = PurePath(name).suffix.lower()
-    if suffix in PICKLES:
+    if PurePath(name).suffix.lower() in PICKLES:
         raise CheckpointRefused(f"{name} may hold a pickle, which can run any program when loaded")
-    if suffix not in SAFE_SUFFIXES and name not in SAFE_NAMES:
+    if not is_safe(name):
         raise CheckpointRefused(f"{name} is of a kind that a checkpoint does not hold")
+
+
+def is_safe(name: str) -> bool:
+    """Whether a checkpoint may hold a file of this name: none of these kinds runs code."""
+    return PurePath(name).suffix.lower() in SAFE_SUFFIXES or name in SAFE_NAMES
 
 
 def _check_content(path: Path, entry: FileEntry) -> None:

@@ -1,12 +1,18 @@
 """`spar checkpoints` and `spar serving`: what there is to serve, and what is served."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.cli import options
 from app.cli.groups import with_default
+from app.cli.maintain import Data, DatabaseUrl
 from app.domain.checkpoint import Role
+
+if TYPE_CHECKING:
+    from app.checkpoints.transfer import BaseModel
+    from app.config.settings import Settings
 
 checkpoints = typer.Typer(
     cls=with_default("list"), help="Versions of the actor and the refiner; alone, all of them."
@@ -38,13 +44,9 @@ def promote(
     from app.api.schemas import CheckpointOut
     from app.cli.admin import Admin
     from app.cli.console import say
-    from app.domain.checkpoint import parse_served_name
 
-    parsed = parse_served_name(name)
-    if parsed is None:
-        raise typer.BadParameter(f"{name!r} is not like actor@12", param_hint="NAME")
     with Admin(url) as admin:
-        now = admin.read(CheckpointOut, admin.promote(*parsed))
+        now = admin.read(CheckpointOut, admin.promote(*_parsed(name)))
     say(f"To be served: actor@{now.actor}, refiner@{now.refiner}")
 
 
@@ -61,6 +63,116 @@ def roll_back(
     with Admin(url) as admin:
         now = admin.read(CheckpointOut, admin.roll_back(role))
     say(f"To be served: actor@{now.actor}, refiner@{now.refiner}")
+
+
+@checkpoints.command("export")
+def export_checkpoint(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A version, such as actor@12.")],
+    to: Annotated[Path, typer.Option("--to", help="Folder to write; must be new or empty.")],
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Full weights, with the adapter merged into the base.")
+    ] = False,
+    data: Data = None,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Write a version to a folder that PEFT, transformers and vLLM load. Needs no server."""
+    import asyncio
+
+    from app.checkpoints import transfer
+    from app.cli.console import say
+    from app.db.session import Database
+
+    checkpoint = _parsed(name)
+    settings, base = _prepared(data, database_url)
+
+    async def run() -> None:
+        database = Database(settings.url)
+        try:
+            await transfer.export_checkpoint(
+                database, settings.data, base, checkpoint, to, merge=merge, on_step=say
+            )
+        finally:
+            await database.close()
+
+    asyncio.run(run())
+    say(f"Exported {name} to {to}")
+
+
+@checkpoints.command("import")
+def import_checkpoint(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A PEFT adapter, or full weights.")],
+    role: Annotated[Role, typer.Option("--role", help="Whose version it becomes.")],
+    data: Data = None,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Record a checkpoint trained elsewhere as a new version. Needs no server.
+
+    It is verified like any other, and serves only once it is promoted.
+    """
+    import asyncio
+
+    from app.checkpoints import transfer
+    from app.cli.console import err, say
+    from app.cli.maintain import record
+    from app.db.session import Database
+    from app.domain.checkpoint import served_name
+    from app.engine.arguments import CPU_TARGETS, on_cpu
+
+    settings, base = _prepared(data, database_url)
+    targets = settings.adapter_targets
+    if targets is None and not settings.remote_engines and on_cpu():
+        targets = CPU_TARGETS
+    limits = transfer.AdapterLimits(
+        settings.adapter_rank,
+        None if targets is None else frozenset(targets),
+        settings.separate_engines,
+    )
+
+    async def run() -> transfer.Imported:
+        database = Database(settings.url)
+        try:
+            imported = await transfer.import_checkpoint(
+                database, settings.data, base, folder, role, limits, say
+            )
+            name = served_name(role, imported.version)
+            async with database.session() as session:
+                await record(session, f"checkpoints import {name} from {folder}")
+            return imported
+        finally:
+            await database.close()
+
+    imported = asyncio.run(run())
+    for warning in imported.warnings:
+        err().print(f"warning: {warning}", style="yellow", soft_wrap=True)
+    name = served_name(role, imported.version)
+    say(f"Imported as {name}. To serve it: spar checkpoints promote {name}")
+
+
+def _parsed(name: str) -> tuple[Role, int]:
+    from app.domain.checkpoint import parse_served_name
+
+    parsed = parse_served_name(name)
+    if parsed is None:
+        raise typer.BadParameter(f"{name!r} is not like actor@12", param_hint="NAME")
+    return parsed
+
+
+def _prepared(data: Path | None, database_url: str | None) -> "tuple[Settings, BaseModel]":
+    """The settings, with the database brought up to date, and the model that is served."""
+    from app.checkpoints.transfer import BaseModel
+    from app.cli.maintain import resolve
+    from app.config.preflight import check_data_folder
+    from app.config.settings import settings_from
+    from app.db.upgrade import upgrade
+    from app.model_files.resolve import PUBLIC_NAME, WEIGHTS_NOTE
+
+    settings = settings_from(data=data, database_url=database_url)
+    check_data_folder(settings.data)
+    upgrade(settings.url)
+    path = resolve(settings.model)
+    if settings.model is None:
+        return settings, BaseModel(path, PUBLIC_NAME, WEIGHTS_NOTE)
+    return settings, BaseModel(path, settings.model)
 
 
 def serving(as_json: options.Json = False, url: options.Url = options.DEFAULT_URL) -> None:

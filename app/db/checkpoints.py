@@ -9,7 +9,7 @@ from sqlalchemy import Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db.tables import CheckpointRow, PromotionRow, ServerRow
+from app.db.tables import CheckpointRow, PromotionRow, ServerRow, from_row
 from app.domain.checkpoint import CheckpointKind, CheckpointStatus, PromotionCause, Role, Versions
 
 BASE_VERSION = 0
@@ -41,11 +41,10 @@ class Promotion:
     versions: Versions = Versions()
 
 
-@dataclass(frozen=True, slots=True)
-class PromotionRecord:
-    """One change of what serves: since when, why, and by which iteration, if by one."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromotionRecord(Promotion):
+    """A promotion as it is recorded: since when, why, and by which iteration, if by one."""
 
-    promotion: Promotion
     cause: PromotionCause
     iteration_id: str | None
     created_at: datetime
@@ -78,25 +77,14 @@ class CheckpointRepository:
     async def promotions(self, limit: int) -> list[Promotion]:
         """The last promotions, newest first."""
         query = select(PromotionRow).order_by(PromotionRow.id.desc()).limit(limit)
-        return [
-            Promotion(row.id, Versions(row.actor_version, row.refiner_version))
-            for row in await self._session.scalars(query)
-        ]
+        return [from_row(Promotion, row) for row in await self._session.scalars(query)]
 
     async def history(self, limit: int, before: int | None = None) -> list[PromotionRecord]:
         """Up to `limit` changes of what serves, newest first; only those before an id, if given."""
         query = select(PromotionRow).order_by(PromotionRow.id.desc()).limit(limit)
         if before is not None:
             query = query.where(PromotionRow.id < before)
-        return [
-            PromotionRecord(
-                Promotion(row.id, Versions(row.actor_version, row.refiner_version)),
-                row.cause,
-                row.iteration_id,
-                row.created_at,
-            )
-            for row in await self._session.scalars(query)
-        ]
+        return [from_row(PromotionRecord, row) for row in await self._session.scalars(query)]
 
     async def previous_version(self, role: Role) -> int | None:
         """What served for this role before its current version; None if nothing did."""
@@ -178,12 +166,22 @@ class CheckpointRepository:
         return await self._read(query.order_by(CheckpointRow.role))
 
     async def begin(
-        self, role: Role, *, kind: CheckpointKind, model: str, parent: int, iteration_id: str
+        self,
+        role: Role,
+        *,
+        kind: CheckpointKind,
+        model: str,
+        parent: int,
+        iteration_id: str | None = None,
     ) -> int:
-        """The version an iteration's new checkpoint of a role has; the same one every time."""
-        mine = [row for row in await self.of_iteration(iteration_id) if row.role is role]
-        if mine:
-            return mine[0].version
+        """Record a new checkpoint whose files are still to come, and return its version.
+
+        An iteration makes one version of a role: asked again, it gets the same one.
+        """
+        if iteration_id is not None:
+            mine = [row for row in await self.of_iteration(iteration_id) if row.role is role]
+            if mine:
+                return mine[0].version
         newest = await self._session.scalar(
             select(func.max(CheckpointRow.version)).where(CheckpointRow.role == role)
         )
@@ -195,17 +193,23 @@ class CheckpointRepository:
                 status=CheckpointStatus.TRAINING,
                 kind=kind,
                 model=model,
-                path=None,
-                digest=None,
                 parent=parent,
                 iteration_id=iteration_id,
-                evaluation=None,
-                error=None,
                 created_at=datetime.now(UTC),
             )
         )
         await self._session.flush()
         return version
+
+    async def discard(self, role: Role, version: int) -> None:
+        """Delete the row of a checkpoint whose files never became complete."""
+        await self._session.execute(
+            delete(CheckpointRow).where(
+                CheckpointRow.role == role,
+                CheckpointRow.version == version,
+                CheckpointRow.status == CheckpointStatus.TRAINING,
+            )
+        )
 
     async def complete(self, role: Role, version: int, path: str, digest: str) -> None:
         """The files are all there: `path` in the data folder, `digest` of their manifest."""
@@ -249,12 +253,6 @@ def _base(role: Role, model: str) -> CheckpointRow:
         status=CheckpointStatus.PROMOTED,
         kind=CheckpointKind.BASE,
         model=model,
-        path=None,
-        digest=None,
-        parent=None,
-        iteration_id=None,
-        evaluation=None,
-        error=None,
         created_at=datetime.now(UTC),
     )
 
@@ -288,18 +286,8 @@ class ServerRepository:
         await self._session.execute(
             delete(ServerRow).where(ServerRow.seen_at < datetime.now(UTC) - FORGOTTEN_AFTER)
         )
-        await self._session.merge(
-            ServerRow(
-                id=state.id,
-                url=state.url,
-                started_at=state.started_at,
-                seen_at=state.seen_at,
-                actor_version=state.versions.actor,
-                refiner_version=state.versions.refiner,
-                ready=state.ready,
-                error=state.error,
-            )
-        )
+        values = {one.name: getattr(state, one.name) for one in fields(state)}
+        await self._session.merge(ServerRow(**values))
 
     async def remove(self, server_id: str) -> None:
         """Forget a server that ends."""
@@ -308,15 +296,4 @@ class ServerRepository:
     async def seen_since(self, moment: datetime) -> list[ServerState]:
         """The servers that reported after this moment, by their start."""
         query = select(ServerRow).where(ServerRow.seen_at >= moment).order_by(ServerRow.id)
-        return [
-            ServerState(
-                id=row.id,
-                url=row.url,
-                versions=Versions(row.actor_version, row.refiner_version),
-                ready=row.ready,
-                error=row.error,
-                started_at=row.started_at,
-                seen_at=row.seen_at,
-            )
-            for row in await self._session.scalars(query)
-        ]
+        return [from_row(ServerState, row) for row in await self._session.scalars(query)]

@@ -6,15 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Select, delete, func, insert, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from ulid import ULID
 
-from app.db.tables import EvaluatedItemRow, EvaluationRow
-from app.domain.checkpoint import Versions
+from app.db.session import insert_new
+from app.db.tables import EvaluatedItemRow, EvaluationRow, from_row
 from app.domain.evaluation import EvaluatedRow, EvaluationPlan
-
-_INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,26 +116,22 @@ class EvaluationRepository:
 
     async def add_row(self, evaluation_id: str, row: EvaluatedRow, seconds: float) -> bool:
         """Store a row and the time spent so far; whether it was not there yet."""
-        statement = _INSERTS[self._session.get_bind().dialect.name](EvaluatedItemRow)
-        added = await self._session.execute(
-            statement.values(
-                evaluation_id=evaluation_id,
-                key=row.key,
-                position=row.position,
-                group=row.group,
-                outcome=row.outcome,
-                score={name: list(units) for name, units in row.score.items()},
-                error=row.error,
-                created_at=datetime.now(UTC),
-            )
-            .on_conflict_do_nothing(index_elements=["evaluation_id", "key"])
-            .returning(EvaluatedItemRow.key)
-        )
-        new = added.first() is not None
+        values = {
+            "evaluation_id": evaluation_id,
+            "key": row.key,
+            "position": row.position,
+            "group": row.group,
+            "outcome": row.outcome,
+            "score": {name: list(units) for name, units in row.score.items()},
+            "error": row.error,
+            "created_at": datetime.now(UTC),
+        }
+        known_by = ["evaluation_id", "key"]
+        new = await insert_new(self._session, EvaluatedItemRow, [values], known_by=known_by)
         await self._session.execute(
             update(EvaluationRow).where(EvaluationRow.id == evaluation_id).values(seconds=seconds)
         )
-        return new
+        return bool(new)
 
     async def rows(self, evaluation_id: str) -> list[EvaluatedRow]:
         """Every stored row of a run, in the file's order."""
@@ -187,34 +180,10 @@ def _runs() -> Select[EvaluationRow, int, int]:
 
 
 def _stored(row: EvaluationRow, done: int, failed: int) -> StoredEvaluation:
-    plan = EvaluationPlan(
-        suite=row.suite,
-        source=row.source,
-        digest=row.digest,
-        mode=row.mode,
-        options=row.options,
-        versions=Versions(row.actor_version, row.refiner_version),
-        model=row.model,
-        seed=row.seed,
-        limit=row.row_limit,
-        with_constraints=row.with_constraints,
-    )
-    return StoredEvaluation(
-        id=row.id,
-        plan=plan,
-        total=row.total,
-        name=row.name,
-        program=row.program,
-        command=row.command,
-        done=done,
-        failed=failed,
-        seconds=row.seconds,
-        summary=row.summary,
-        created_at=row.created_at,
-        finished_at=row.finished_at,
-    )
+    plan = from_row(EvaluationPlan, row, limit=row.row_limit)
+    return from_row(StoredEvaluation, row, plan=plan, done=done, failed=failed)
 
 
 def _row(row: EvaluatedItemRow) -> EvaluatedRow:
     score = {name: (float(total), int(units)) for name, (total, units) in row.score.items()}
-    return EvaluatedRow(row.key, row.position, row.group, row.outcome, score, row.error)
+    return from_row(EvaluatedRow, row, score=score)

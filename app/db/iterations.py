@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ulid import ULID
 
 from app.db.session import insert_new
-from app.db.tables import ItemRow, IterationRow, SampleRow, StageRow, TrainingStepRow
+from app.db.tables import ItemRow, IterationRow, SampleRow, StageRow, TrainingStepRow, from_row
 from app.domain.checkpoint import Role, Versions
 from app.domain.iteration import (
     STAGES,
@@ -100,7 +100,7 @@ class SampleRepository:
             .order_by(SampleRow.position)
             .limit(limit)
         )
-        return [_sample(row) for row in await self._session.scalars(query)]
+        return [from_row(Sample, row) for row in await self._session.scalars(query)]
 
     async def count_samples(self) -> dict[SampleKind, int]:
         """How many samples there are of each kind."""
@@ -131,17 +131,6 @@ class SampleRepository:
             .order_by(TrainingStepRow.step)
         )
         return list((await self._session.execute(query)).all())
-
-
-def _sample(row: SampleRow) -> Sample:
-    return Sample(
-        role=row.role,
-        kind=row.kind,
-        content=row.content,
-        versions=Versions(row.actor_version, row.refiner_version),
-        search_id=row.search_id,
-        node_id=row.node_id,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,19 +198,12 @@ class IterationRepository:
             id=iteration_id,
             kind=new.kind,
             status=Status.QUEUED,
-            stage=None,
             preset=new.preset,
             promote=new.promote,
             options=new.options.model_dump(mode="json"),
             idempotency_key=new.idempotency_key,
             cancel_requested=False,
-            error=None,
-            actor_version=None,
-            refiner_version=None,
-            report=None,
             created_at=datetime.now(UTC),
-            started_at=None,
-            finished_at=None,
         )
         try:
             async with self._session.begin_nested():
@@ -241,8 +223,6 @@ class IterationRepository:
                 done=0,
                 total=0,
                 metrics={},
-                started_at=None,
-                finished_at=None,
             )
             for position, stage in enumerate(STAGES[new.kind])
         )
@@ -314,8 +294,7 @@ class IterationRepository:
             return False
         row = await self._row(iteration_id)
         row.started_at = row.started_at or datetime.now(UTC)
-        if row.actor_version is None:
-            row.actor_version, row.refiner_version = incumbents.actor, incumbents.refiner
+        row.incumbents = row.incumbents or incumbents
         return True
 
     async def finish(self, iteration_id: str, status: Status, *, error: str | None = None) -> None:
@@ -333,21 +312,28 @@ class IterationRepository:
         (await self._row(iteration_id)).report = report
 
     async def start_stage(self, iteration_id: str, stage: Stage) -> None:
-        """A stage begins, or goes on."""
-        (await self._row(iteration_id)).stage = stage
+        """Record that a stage begins or continues; one that has succeeded keeps its record."""
         row = await self._stage_row(iteration_id, stage)
-        row.status = Status.RUNNING
-        row.started_at = row.started_at or datetime.now(UTC)
+        if row.status is not Status.SUCCEEDED:
+            (await self._row(iteration_id)).stage = stage
+            row.status = Status.RUNNING
+            row.started_at = row.started_at or datetime.now(UTC)
 
     async def record_progress(self, iteration_id: str, stage: Stage, done: int, total: int) -> None:
-        """How many items of a stage are done, and how many there are."""
+        """Record how many of a stage's items are done; one that has succeeded keeps its record."""
         row = await self._stage_row(iteration_id, stage)
-        row.done, row.total = done, total
+        if row.status is not Status.SUCCEEDED:
+            row.done, row.total = done, total
 
     async def finish_stage(self, iteration_id: str, stage: Stage, metrics: dict[str, Any]) -> None:
-        """A stage is done; it is not run again."""
+        """Record that a stage has succeeded, unless that is recorded already.
+
+        A resumed iteration passes through its finished stages again; their times and metrics stay
+        those of the run that did the work.
+        """
         row = await self._stage_row(iteration_id, stage)
-        row.status, row.metrics, row.finished_at = Status.SUCCEEDED, metrics, datetime.now(UTC)
+        if row.status is not Status.SUCCEEDED:
+            row.status, row.metrics, row.finished_at = Status.SUCCEEDED, metrics, datetime.now(UTC)
 
     async def _row(self, iteration_id: str) -> IterationRow:
         return await self._session.get_one(IterationRow, iteration_id)
@@ -375,38 +361,9 @@ class IterationRepository:
 
 
 def _stored(row: IterationRow, stages: list[StageRow]) -> StoredIteration:
-    incumbents = None
-    if row.actor_version is not None and row.refiner_version is not None:
-        incumbents = Versions(row.actor_version, row.refiner_version)
-    return StoredIteration(
-        id=row.id,
-        kind=row.kind,
-        status=row.status,
-        stage=row.stage,
-        stages=tuple(_stage(stage) for stage in stages if stage.iteration_id == row.id),
-        preset=row.preset,
-        promote=row.promote,
-        options=IterationOptions.model_validate(row.options),
-        cancel_requested=row.cancel_requested,
-        error=row.error,
-        incumbents=incumbents,
-        report=row.report,
-        created_at=row.created_at,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-    )
-
-
-def _stage(row: StageRow) -> StoredStage:
-    return StoredStage(
-        name=row.name,
-        status=row.status,
-        done=row.done,
-        total=row.total,
-        metrics=row.metrics,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-    )
+    mine = (from_row(StoredStage, stage) for stage in stages if stage.iteration_id == row.id)
+    options = IterationOptions.model_validate(row.options)
+    return from_row(StoredIteration, row, options=options, stages=tuple(mine))
 
 
 @dataclass(frozen=True, slots=True)

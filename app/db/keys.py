@@ -7,8 +7,8 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from ulid import ULID
 
-from app.db.tables import AuditRow, KeyRow
-from app.domain.key import Key, KeyLimits, Scope
+from app.db.tables import AuditRow, KeyRow, from_row
+from app.domain.key import Key, Scope
 
 
 class KeyRepository:
@@ -67,16 +67,7 @@ class KeyRepository:
 
 
 def _key(row: KeyRow) -> Key:
-    return Key(
-        id=row.id,
-        name=row.name,
-        scopes=frozenset(map(Scope, row.scopes)),
-        digest=row.digest,
-        limits=KeyLimits(row.requests_per_minute, row.tokens_per_minute, row.searches),
-        created_at=row.created_at,
-        used_at=row.used_at,
-        revoked_at=row.revoked_at,
-    )
+    return from_row(Key, row, scopes=frozenset(map(Scope, row.scopes)))
 
 
 LONGEST_ACTION = 500
@@ -146,13 +137,5 @@ class AuditRepository:
         if cursor is not None:
             query = query.where(AuditRow.id < cursor)
         rows = (await self._session.scalars(query.limit(limit + 1))).all()
-        page = [
-            StoredAction(
-                row.id,
-                row.created_at,
-                Action(row.who, row.action, row.key_id, row.client),
-                row.status,
-            )
-            for row in rows[:limit]
-        ]
+        page = [from_row(StoredAction, row, action=from_row(Action, row)) for row in rows[:limit]]
         return page, page[-1].id if len(rows) > limit else None

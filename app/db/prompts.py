@@ -12,7 +12,7 @@ from ulid import ULID
 
 from app.db.redact import NOT_KEPT
 from app.db.session import insert_new
-from app.db.tables import Base, ConversationRow, FeedbackRow, PromptRow, SearchRow
+from app.db.tables import Base, ConversationRow, FeedbackRow, PromptRow, SearchRow, from_row
 from app.domain.checkpoint import Role, Versions
 from app.domain.iteration import Source
 from app.domain.prompt import Constraint, Message, Prompt
@@ -233,13 +233,12 @@ class FeedbackRepository:
             .order_by(FeedbackRow.id)
         )
         return [
-            BetterAnswer(
+            from_row(
+                BetterAnswer,
+                search,
                 feedback_id=feedback.id,
                 search_id=search.id,
-                messages=search.messages,
-                response=search.response,
                 better=feedback.better or "",
-                versions=Versions(search.actor_version, search.refiner_version),
             )
             for feedback, search in (await self._session.execute(query))
         ]

@@ -8,11 +8,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, insert, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import load_only
+from sqlalchemy.orm import defer
 from ulid import ULID
 
 from app.db.session import insert_new
-from app.db.tables import NodeRow, SearchRow, VoteRow
+from app.db.tables import NodeRow, SearchRow, VoteRow, from_row
 from app.domain.checkpoint import Versions
 from app.domain.judgment import ConstraintResult, Judgment, QuickVerdict, Vote
 from app.domain.prompt import Constraint, Message
@@ -97,7 +97,7 @@ def node_rows(result: SearchResult) -> list[Row]:
             "kind": node.kind,
             "text": node.text,
             **_judgment_columns(node.judgment, "constraints"),
-            **_look_columns(node.judgment),
+            **_quick_verdict_columns(node.judgment),
             "partial": node.partial,
             "completion_tokens": node.completion_tokens,
             "created_ms": node.created_ms,
@@ -123,11 +123,6 @@ def vote_rows(result: SearchResult) -> list[Row]:
     ]
 
 
-def stored_summary(row: SearchRow) -> StoredSummary:
-    """The summary a row holds."""
-    return StoredSummary(**_summary(row))
-
-
 def stored_search(
     row: SearchRow, nodes: Iterable[NodeRow], votes: Iterable[VoteRow]
 ) -> StoredSearch:
@@ -136,14 +131,12 @@ def stored_search(
     cast: defaultdict[int, list[Vote]] = defaultdict(list)
     for vote in votes:
         cast[vote.node_id].append(Vote(vote.verdict, vote.probability, vote.critique))
-    return StoredSearch(
-        **_summary(row),
+    return from_row(
+        StoredSearch,
+        row,
         messages=tuple(Message(**message) for message in row.messages),
         constraints=tuple(Constraint(**constraint) for constraint in row.constraints),
-        options=row.options,
-        critique=row.critique,
         results=_results(row.results),
-        best_node=row.best_node,
         nodes=tuple(_node(node, cast[node.node_id], accept_threshold) for node in nodes),
     )
 
@@ -168,7 +161,7 @@ def _judgment_columns(judgment: Judgment | None, constraints: str) -> Row:
     }
 
 
-def _look_columns(judgment: Judgment | None) -> Row:
+def _quick_verdict_columns(judgment: Judgment | None) -> Row:
     look = judgment.quick_verdict if judgment else None
     return {
         "quick_verdict": look.probability if look else None,
@@ -211,64 +204,21 @@ def _node(row: NodeRow, votes: Sequence[Vote], accept_threshold: float) -> Node:
             _look(row, votes),
             row.late_critique,
         )
-    return Node(
-        id=row.node_id,
-        parent=row.parent,
-        depth=row.depth,
-        kind=row.kind,
-        text=row.text,
-        judgment=judgment,
-        partial=row.partial,
-        completion_tokens=row.completion_tokens,
-        created_ms=row.created_ms,
+    return from_row(Node, row, id=row.node_id, judgment=judgment)
+
+
+_SUMMARY = tuple(
+    defer(column, raiseload=True)
+    for column in (
+        SearchRow.messages,
+        SearchRow.constraints,
+        SearchRow.options,
+        SearchRow.critique,
+        SearchRow.results,
+        SearchRow.best_node,
     )
-
-
-def _summary(row: SearchRow) -> Row:
-    return {
-        "id": row.id,
-        "created_at": row.created_at,
-        "mode": row.mode,
-        "prompt": row.prompt,
-        "response": row.response,
-        "accepted": row.accepted,
-        "value": row.value,
-        "stop_reason": row.stop_reason,
-        "versions": Versions(row.actor_version, row.refiner_version),
-        "usage": Usage(
-            prompt_tokens=row.prompt_tokens,
-            completion_tokens=row.completion_tokens,
-            responses=row.responses,
-            refinements=row.refinements,
-            judgments=row.judgments,
-            votes=row.votes,
-            nodes=row.nodes,
-        ),
-        "timing_ms": row.timing_ms,
-    }
-
-
-_SUMMARY = load_only(
-    SearchRow.id,
-    SearchRow.created_at,
-    SearchRow.mode,
-    SearchRow.prompt,
-    SearchRow.response,
-    SearchRow.accepted,
-    SearchRow.value,
-    SearchRow.stop_reason,
-    SearchRow.actor_version,
-    SearchRow.refiner_version,
-    SearchRow.prompt_tokens,
-    SearchRow.completion_tokens,
-    SearchRow.responses,
-    SearchRow.refinements,
-    SearchRow.judgments,
-    SearchRow.votes,
-    SearchRow.nodes,
-    SearchRow.timing_ms,
-    raiseload=True,
 )
+"""A list of searches does not read what only the whole search shows."""
 
 
 _TIME_DIGITS = 10
@@ -362,7 +312,7 @@ class SearchRepository:
         one with a text or several conditions looks at a part of them only: it may hold fewer
         than `limit`, or none, and the next page goes on from there.
         """
-        query = wanted.narrow(select(SearchRow)).options(_SUMMARY).order_by(SearchRow.id.desc())
+        query = wanted.narrow(select(SearchRow)).options(*_SUMMARY).order_by(SearchRow.id.desc())
         seen_to = None
         if wanted.needs_a_look:
             newest = await self._newest(cursor, wanted)
@@ -374,7 +324,7 @@ class SearchRepository:
         elif cursor is not None:
             query = query.where(SearchRow.id < cursor)
         rows = (await self._session.scalars(query.limit(limit + 1))).all()
-        page = [stored_summary(row) for row in rows[:limit]]
+        page = [from_row(StoredSummary, row) for row in rows[:limit]]
         return page, page[-1].id if len(rows) > limit else seen_to
 
     async def _newest(self, cursor: str | None, wanted: SearchFilter) -> str | None:

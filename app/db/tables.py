@@ -1,20 +1,39 @@
-"""Searches, their trees and votes."""
+"""Every table, and how its rows become the values that repositories return.
 
+Ids are ULIDs unless said otherwise, so the primary key also orders by time.
+"""
+
+from dataclasses import fields
 from datetime import datetime
 from enum import Enum
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, composite, mapped_column
 
 from app.db.types import StorableJSON, StorableText, UtcDateTime
-from app.domain.checkpoint import CheckpointKind, CheckpointStatus, PromotionCause, Role
+from app.domain.checkpoint import CheckpointKind, CheckpointStatus, PromotionCause, Role, Versions
 from app.domain.iteration import IterationKind, Policy, SampleKind, Source, Stage, Status
-from app.domain.search import Mode, StopReason
+from app.domain.key import KeyLimits
+from app.domain.search import Mode, StopReason, Usage
 from app.domain.tree import NodeKind
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    Value = TypeVar("Value", bound=DataclassInstance)
 
 ULID_LENGTH = 26
 SHA256_LENGTH = 64
+
+
+def from_row(value: "type[Value]", row: object, **given: Any) -> "Value":
+    """A dataclass from the attributes of a row that have its fields' names.
+
+    given: the fields that are no attribute of the row, or not as they are there.
+    """
+    names = [one.name for one in fields(value) if one.name not in given]
+    return value(**{name: getattr(row, name) for name in names}, **given)
 
 
 def _values(enum: type[Enum]) -> list[str]:
@@ -83,6 +102,7 @@ class PromotionRow(Base):
     created_at: Mapped[datetime]
     actor_version: Mapped[int]
     refiner_version: Mapped[int]
+    versions: Mapped[Versions] = composite("actor_version", "refiner_version")
     cause: Mapped[PromotionCause]
     iteration_id: Mapped[str | None] = mapped_column(
         StorableText(ULID_LENGTH), sa.ForeignKey("iterations.id")
@@ -100,12 +120,13 @@ class ServerRow(Base):
     seen_at: Mapped[datetime]
     actor_version: Mapped[int]
     refiner_version: Mapped[int]
+    versions: Mapped[Versions] = composite("actor_version", "refiner_version")
     ready: Mapped[bool]
     error: Mapped[str | None]
 
 
 class EvaluationRow(Base):
-    """One run of a benchmark. Ids are ULIDs, so the primary key also orders by time.
+    """One run of a benchmark.
 
     `identity` is the hash of the plan: a run that was interrupted is found by it. `seconds` is
     the time spent on it so far, over all its parts; `summary` holds the figures of a finished one.
@@ -123,6 +144,7 @@ class EvaluationRow(Base):
     options: Mapped[Any]
     actor_version: Mapped[int]
     refiner_version: Mapped[int]
+    versions: Mapped[Versions] = composite("actor_version", "refiner_version")
     model: Mapped[str]
     seed: Mapped[int] = mapped_column(sa.BigInteger)
     row_limit: Mapped[int | None]
@@ -170,7 +192,7 @@ class LeaseRow(Base):
 
 
 class IterationRow(Base):
-    """One self-play iteration. Ids are ULIDs, so the primary key also orders by time."""
+    """One self-play iteration."""
 
     __tablename__ = "iterations"
     __table_args__ = (sa.UniqueConstraint("idempotency_key"),)
@@ -187,6 +209,7 @@ class IterationRow(Base):
     error: Mapped[str | None]
     actor_version: Mapped[int | None]
     refiner_version: Mapped[int | None]
+    incumbents: Mapped[Versions | None] = composite("actor_version", "refiner_version")
     report: Mapped[Any] = mapped_column(nullable=True)
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
@@ -246,6 +269,7 @@ class SampleRow(Base):
     node_id: Mapped[int | None]
     actor_version: Mapped[int]
     refiner_version: Mapped[int]
+    versions: Mapped[Versions] = composite("actor_version", "refiner_version")
 
 
 class TrainingStepRow(Base):
@@ -282,6 +306,7 @@ class KeyRow(Base):
     requests_per_minute: Mapped[int | None]
     tokens_per_minute: Mapped[int | None]
     searches: Mapped[int | None]
+    limits: Mapped[KeyLimits] = composite("requests_per_minute", "tokens_per_minute", "searches")
     used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
 
@@ -358,7 +383,7 @@ class FeedbackRow(Base):
 
 
 class SearchRow(Base):
-    """One finished search. Ids are ULIDs, so the primary key also orders the list by time."""
+    """One finished search."""
 
     __tablename__ = "searches"
     # One for each filter of the list, whose order is that of the id.
@@ -386,6 +411,7 @@ class SearchRow(Base):
     stop_reason: Mapped[StopReason]
     actor_version: Mapped[int]
     refiner_version: Mapped[int]
+    versions: Mapped[Versions] = composite("actor_version", "refiner_version")
     prompt_tokens: Mapped[int]
     completion_tokens: Mapped[int]
     responses: Mapped[int]
@@ -393,6 +419,15 @@ class SearchRow(Base):
     judgments: Mapped[int]
     votes: Mapped[int]
     nodes: Mapped[int]
+    usage: Mapped[Usage] = composite(
+        "prompt_tokens",
+        "completion_tokens",
+        "responses",
+        "refinements",
+        "judgments",
+        "votes",
+        "nodes",
+    )
     timing_ms: Mapped[float]
 
 

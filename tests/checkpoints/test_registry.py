@@ -11,11 +11,6 @@ from app.errors import CheckpointRefused, EngineUnavailable, NotFound
 from tests.helpers.swapping import LoadingEngine, World, still_waits, until
 
 
-@pytest.fixture
-def engine() -> LoadingEngine:
-    return LoadingEngine()
-
-
 async def loaded(world: World, engine: LoadingEngine) -> Registry:
     """A registry that has loaded `actor@1`."""
     await world.add(Role.ACTOR, 1)

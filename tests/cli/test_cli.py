@@ -28,6 +28,8 @@ COMMANDS = [
     "checkpoints list",
     "checkpoints promote",
     "checkpoints rollback",
+    "checkpoints export",
+    "checkpoints import",
     "serving",
     "eval",
     "eval ifeval",

@@ -203,6 +203,33 @@ async def test_an_iteration_ends_with_the_stage_it_is_in(database: Database) -> 
     assert statuses[:3] == [Status.SUCCEEDED, Status.FAILED, Status.QUEUED]
 
 
+async def test_a_resumed_iteration_keeps_the_record_of_its_finished_stages(
+    database: Database,
+) -> None:
+    one = await add(database)
+    async with database.session() as session:
+        iterations = IterationRepository(session)
+        await iterations.start_stage(one, Stage.PROMPTS)
+        await iterations.record_progress(one, Stage.PROMPTS, 8, 8)
+        await iterations.finish_stage(one, Stage.PROMPTS, {"training": 8})
+        await iterations.start_stage(one, Stage.RESPOND)
+        await iterations.finish(one, Status.CANCELLED)
+    before = (await get(database, one)).stages[0]
+    async with database.session() as session:
+        iterations = IterationRepository(session)
+        await iterations.resume(one)
+        await iterations.start_stage(one, Stage.PROMPTS)
+        await iterations.record_progress(one, Stage.PROMPTS, 0, 8)
+    found = await get(database, one)
+    assert (found.stages[0], found.stage) == (before, Stage.RESPOND)
+    async with database.session() as session:
+        await IterationRepository(session).finish_stage(one, Stage.PROMPTS, {"training": 0})
+        await IterationRepository(session).start_stage(one, Stage.RESPOND)
+    found = await get(database, one)
+    assert found.stages[0] == before
+    assert found.stages[1].status is Status.RUNNING
+
+
 async def test_the_report_is_kept(database: Database) -> None:
     one = await add(database)
     async with database.session() as session:

@@ -1,11 +1,14 @@
 """A server's part that serves checkpoints, over a real database and a scripted engine."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from app.checkpoints.registry import Registry, open_registry
 from app.db.checkpoints import CheckpointRepository, ServerRepository, ServerState, StoredCheckpoint
@@ -24,7 +27,7 @@ from app.engine.scripted import Script, ScriptedEngine
 from app.errors import SparError
 from app.serving.drain import DrainBarrier
 from app.serving.swap import OnSwap, Swapper, SwapTimes, ignore_swap
-from tests.helpers.checkpoint_files import make_checkpoint, make_full
+from tests.helpers.checkpoint_files import make_base, make_checkpoint, make_full
 from tests.helpers.scripts import verdict_of_critique
 
 SECONDS_UNTIL_STUCK = 20
@@ -89,12 +92,12 @@ class World:
     async def add(self, role: Role, version: int, **values: Any) -> None:
         """Make and record an adapter; `values` replace those of its row."""
         digest = make_checkpoint(self.folder(role, version), self.base, role, version)
-        await self._record(role, version, {"kind": CheckpointKind.LORA, "digest": digest} | values)
+        await self.record(role, version, {"kind": CheckpointKind.LORA, "digest": digest} | values)
 
     async def add_full(self, role: Role, version: int, **values: Any) -> None:
         """Make and record full weights."""
         digest = make_full(self.folder(role, version), self.base, role, version, scale=1 + version)
-        await self._record(role, version, {"kind": CheckpointKind.FULL, "digest": digest} | values)
+        await self.record(role, version, {"kind": CheckpointKind.FULL, "digest": digest} | values)
 
     async def add_on(self, base_checkpoint: int, role: Role, version: int) -> None:
         """Make and record an adapter for the full weights of another version."""
@@ -102,9 +105,10 @@ class World:
             self.folder(role, version), self.folder(role, base_checkpoint), role, version
         )
         values = {"kind": CheckpointKind.LORA, "digest": digest, "parent": base_checkpoint}
-        await self._record(role, version, values)
+        await self.record(role, version, values)
 
-    async def _record(self, role: Role, version: int, values: dict[str, Any]) -> None:
+    async def record(self, role: Role, version: int, values: dict[str, Any]) -> None:
+        """Record a checkpoint whose folder is there."""
         row = {
             "status": CheckpointStatus.CANDIDATE,
             "model": str(self.base),
@@ -206,3 +210,30 @@ async def until_reported(
             if len(states) == servers and all(condition(state) for state in states):
                 return states
             await asyncio.sleep(0.01)
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the base model."""
+    return make_base(tmp_path_factory.mktemp("models") / "base")
+
+
+@pytest.fixture
+async def database(migrated_file: Path, tmp_path: Path) -> AsyncIterator[Database]:
+    """The test's own database, opened."""
+    file = shutil.copy(migrated_file, tmp_path / "test.db")
+    opened = Database(f"sqlite+aiosqlite:///{file}")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def engine() -> LoadingEngine:
+    """An engine whose loading the test controls."""
+    return LoadingEngine()
+
+
+@pytest.fixture
+def world(database: Database, tmp_path: Path, base: Path) -> World:
+    """The data folder and database of the test's servers."""
+    return World(database, tmp_path / "data", base)

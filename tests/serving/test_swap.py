@@ -21,11 +21,6 @@ from tests.helpers.swapping import (
 )
 
 
-@pytest.fixture
-def engine() -> LoadingEngine:
-    return LoadingEngine()
-
-
 async def add_all(world: World, count: int) -> None:
     for role in Role:
         for version in range(1, count + 1):
