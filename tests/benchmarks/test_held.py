@@ -12,7 +12,6 @@ from app.db.checkpoints import CheckpointRepository
 from app.db.iterations import IterationRepository, SampleRepository
 from app.db.recorder import Recorder
 from app.db.session import Database
-from app.db.upgrade import upgrade
 from app.domain.checkpoint import Versions
 from app.domain.iteration import IterationKind, Stage, Status
 from benchmarks.held import HeldIteration
@@ -21,14 +20,6 @@ from tests.helpers.endpoint import admin_door
 
 POLL = 0.01
 Play = Callable[[IterationRepository, SampleRepository, str], Awaitable[None]]
-
-
-@pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database at the newest revision; for copying, not for use."""
-    path = tmp_path_factory.mktemp("database") / "migrated.db"
-    upgrade(f"sqlite+aiosqlite:///{path}")
-    return path
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from app.db.session import Database
-from app.db.upgrade import upgrade
 from tests.helpers.checkpoint_files import make_base
 from tests.helpers.swapping import World
 
@@ -16,14 +15,6 @@ from tests.helpers.swapping import World
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the base model."""
     return make_base(tmp_path_factory.mktemp("models") / "base")
-
-
-@pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database at the newest revision; for copying, not for use."""
-    path = tmp_path_factory.mktemp("database") / "migrated.db"
-    upgrade(f"sqlite+aiosqlite:///{path}")
-    return path
 
 
 @pytest.fixture
