@@ -2,13 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SETUP := $(PYTHON) scripts/setup.py $(if $(GPU),--gpu)
+PARALLEL := $(BIN)/pytest -n auto --dist loadfile -p no:schemathesis
 COMPILE := $(BIN)/uv pip compile -q --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
 	--excludes requirements/excludes.txt --custom-compile-command "make pins"
 
-.PHONY: help serve test check audit pins
+.PHONY: help serve test test-all check audit pins
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST)
 	@printf '\nOptions of serve:\n'
 	@printf '  PORT=8000     port to listen on\n'
 	@printf '  DATA=data     folder of the database and the checkpoints\n'
@@ -21,8 +22,13 @@ serve: ## set up what is missing and start the server
 	@exec $(BIN)/spar serve $${PORT:+--port "$$PORT"} $${DATA:+--data "$$DATA"} \
 		$${MODEL:+--model "$$MODEL"}
 
-test: check ## set up what is missing, check the code, run the tests
-	$(BIN)/pytest
+test: check ## check the code, run the quick tests and one real engine: some minutes
+	HYPOTHESIS_PROFILE=quick $(PARALLEL) -m "not engine and not slow"
+	$(BIN)/pytest tests/smoke
+
+test-all: test ## the above, then the slow tests and all tests on real engines
+	$(PARALLEL) -m "slow and not engine"
+	$(BIN)/pytest -m engine --ignore tests/smoke
 
 check: ## set up what is missing, check the code without running it
 	@$(SETUP) --dev

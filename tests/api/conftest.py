@@ -10,16 +10,7 @@ import pytest
 from app.db.checkpoints import CheckpointRepository
 from app.db.recorder import Recorder
 from app.db.session import Database
-from app.db.upgrade import upgrade
 from tests.helpers.endpoint import admin_door
-
-
-@pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database at the newest revision; for copying, not for use."""
-    path = tmp_path_factory.mktemp("database") / "migrated.db"
-    upgrade(f"sqlite+aiosqlite:///{path}")
-    return path
 
 
 @pytest.fixture

@@ -44,6 +44,7 @@ def check(report: Report, plan: Plan) -> None:
         assert evidence.adapters, "the engine said what it holds"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on_postgresql", [False, True], ids=["sqlite", "postgresql"])
 async def test_nothing_is_lost_whatever_goes_wrong(tmp_path: Path, on_postgresql: bool) -> None:
     plan = Plan(SEED, 20, on_postgresql=on_postgresql, clients=4, pause=1.2)

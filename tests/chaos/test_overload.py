@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from app.config.settings import Settings
 from benchmarks.overload import Overloaded, Reply, overload
 from tests.chaos.scripted_engine import Pace
@@ -10,6 +12,7 @@ from tests.chaos.system import SETTINGS, system
 SLOW = Pace(call_seconds=0.5, at_once=4)
 
 
+@pytest.mark.slow
 async def test_an_overloaded_server_refuses_answers_in_time_and_recovers(tmp_path: Path) -> None:
     async with system(tmp_path, workers=0, pace=SLOW) as made:
         settings = Settings(

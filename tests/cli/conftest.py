@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import copy
 
 import pytest
 import uvicorn
@@ -15,7 +16,6 @@ from app.cli import cli
 from app.db.checkpoints import CheckpointRepository
 from app.db.recorder import Recorder
 from app.db.session import Database
-from app.db.upgrade import upgrade
 from app.engine.scripted import Script, ScriptedEngine
 from tests.cli.endpoints import Endpoint
 from tests.cli.replay import Run, Server, application
@@ -40,10 +40,9 @@ def served(application: FastAPI) -> Iterator[str]:
 
 
 @contextmanager
-def evaluated(script: Script, folder: Path) -> Iterator[str]:
+def evaluated(script: Script, database: Path) -> Iterator[str]:
     """The address of a server to evaluate, whose model follows the script."""
-    database_url = f"sqlite+aiosqlite:///{folder}/server.db"
-    upgrade(database_url)
+    database_url = f"sqlite+aiosqlite:///{database}"
     engine = ScriptedEngine(script, verdict_of_critique)
     with served(evaluated_server(engine, database_url)) as url:
         yield url
@@ -64,10 +63,9 @@ def server(_running: Server) -> Server:
 
 
 @pytest.fixture
-def endpoint(tmp_path: Path) -> Iterator[Endpoint]:
+def endpoint(migrated_file: Path, tmp_path: Path) -> Iterator[Endpoint]:
     """A real admin endpoint over an empty database."""
-    database_url = f"sqlite+aiosqlite:///{tmp_path}/spar.db"
-    upgrade(database_url)
+    database_url = f"sqlite+aiosqlite:///{copy(migrated_file, tmp_path / 'spar.db')}"
     database = Database(database_url)
     with served(admin_door(database, Recorder(database))) as url:
         endpoint = Endpoint(url, database_url)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.cli.endpoints import Endpoint
 from tests.cli.replay import Run
+from tests.helpers.properties import at_most
 
 texts = st.text(max_size=8)
 values = st.recursive(
@@ -35,7 +36,7 @@ rows = st.fixed_dictionaries(
 lines = (rows | values).map(lambda row: json.dumps(row).encode()) | st.binary(max_size=32)
 
 often = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=at_most(60), suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 REFUSAL = re.compile(r"error: line \d+: .+\n")
 

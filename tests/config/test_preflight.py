@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from app.config.preflight import check_data_folder, check_port, check_python, check_sleep
-from app.engine.arguments import can_sleep
 from app.errors import ConfigurationError
 
 
@@ -61,8 +60,8 @@ def test_a_data_folder_without_space_is_refused(
         check_data_folder(tmp_path)
 
 
-@pytest.mark.skipif(can_sleep(), reason="only a CPU's engine cannot sleep")
-def test_an_engine_on_a_cpu_cannot_be_told_to_sleep() -> None:
+def test_an_engine_on_a_cpu_cannot_be_told_to_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.engine.arguments.can_sleep", lambda: False)
     with pytest.raises(ConfigurationError, match=r"SPAR_SLEEP_WHILE_TRAINING .* unset") as refused:
         check_sleep(True)
     assert "\n" not in refused.value.message

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from app.constraints.catalogue import KINDS
 from app.constraints.checker import COPY_ID, Checker
 from app.domain.prompt import Constraint, Prompt
+from tests.helpers.properties import at_most
 
 NO_COMMA = Constraint("punctuation:no_comma")
 TITLE = Constraint("detectable_format:title")
@@ -140,7 +141,7 @@ async def test_no_text_raises(checker: Checker, response: str) -> None:
     assert all(r.message for r in results)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=at_most(40), suppress_health_check=list(HealthCheck))
 @given(response=st.text(alphabet="aA(b .!?*-\n", min_size=1, max_size=60))
 async def test_a_message_never_contradicts_the_verdict(checker: Checker, response: str) -> None:
     results = await checker.check(Prompt.from_text("Answer me.", IFEVAL), response)

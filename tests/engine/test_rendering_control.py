@@ -11,6 +11,7 @@ from transformers import AutoTokenizer
 from app.domain.prompt import Message
 from app.engine.rendering import Renderer
 from app.model_files.resolve import resolve_model
+from tests.helpers.properties import at_most
 
 SPECIAL = ("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<repo_name>")
 pieces = st.lists(st.sampled_from([*SPECIAL, "<|im_", "start|>", "system", "\n", " ", "a"]))
@@ -60,7 +61,7 @@ async def test_what_holds_no_control_text_is_rendered_as_ever(tokenizer: Any) ->
 
 
 @given(system=pieces, user=pieces, prefill=pieces)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=at_most(50))
 async def test_no_text_adds_or_removes_a_control_token(
     tokenizer: Any, system: list[str], user: list[str], prefill: list[str]
 ) -> None:

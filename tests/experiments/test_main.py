@@ -8,15 +8,18 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from shutil import copy
 from typing import Any, cast
 
 import pytest
 
 from app.cli.eval import server
+from app.constraints.checker import Checker
 from app.engine.base import Call
 from app.errors import EngineUnavailable
 from app.evaluation.http import Patience
 from app.evaluation.own_server import free_port
+from experiments import context
 from tests.cli.conftest import evaluated
 from tests.cli.replay import Run
 from tests.helpers.evaluating import ifeval_file
@@ -56,20 +59,26 @@ def model() -> Model:
 
 
 @pytest.fixture
-def url(model: Model, tmp_path: Path) -> Iterator[str]:
+def url(model: Model, migrated_file: Path, tmp_path: Path) -> Iterator[str]:
     """A server with that model."""
-    with evaluated(model, tmp_path) as url:
+    with evaluated(model, copy(migrated_file, tmp_path / "server.db")) as url:
         yield url
 
 
 Experiment = Callable[..., Any]
 
 
-@pytest.fixture
-def run(experiments: Run, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
-    """Runs a command that must succeed; returns the values of its report."""
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch, checker: Checker) -> None:
+    """Little patience with a server that is away, a checker that has started, a wide terminal."""
     monkeypatch.setattr(server, "PATIENCE", Patience(0.2, 0.05))
+    monkeypatch.setattr(context, "Checker", lambda *_: checker)
     monkeypatch.setenv("COLUMNS", "200")
+
+
+@pytest.fixture
+def run(experiments: Run, url: str, tmp_path: Path) -> Experiment:
+    """Runs a command that must succeed; returns the values of its report."""
 
     def experiment(name: str, *arguments: str) -> Any:
         to = tmp_path / "results"

@@ -1,5 +1,10 @@
-"""How property tests run: without hypothesis' own time limit, which a busy machine can miss."""
+"""How property tests run; `tests/conftest.py` registers the profiles."""
 
 from hypothesis import settings
 
-calm = settings(deadline=None)
+calm = settings()
+
+
+def at_most(examples: int) -> int:
+    """A number of examples for a costly property: the profile's, or this if it is smaller."""
+    return min(examples, settings().max_examples)

@@ -103,7 +103,12 @@ BODIES = [
     invalid("beam", PROMPT | {"search": {"beam": 0}}, "search.beam", "1"),
     invalid("depth", PROMPT | {"search": {"depth": 17}}, "search.depth", "16"),
     invalid("votes", PROMPT | {"search": {"votes": 32}}, "search.votes", "31"),
-    invalid("gate", PROMPT | {"search": {"gate": 1.5}}, "search.accept_threshold", "1"),
+    invalid(
+        "accept_threshold",
+        PROMPT | {"search": {"accept_threshold": 1.5}},
+        "search.accept_threshold",
+        "1",
+    ),
     invalid("half a node", PROMPT | {"budget": {"max_nodes": 1.5}}, "budget.max_nodes", "integer"),
     invalid("max_nodes", PROMPT | {"budget": {"max_nodes": 65}}, "budget.max_nodes", "64"),
     invalid("max_tokens", PROMPT | {"budget": {"max_tokens": 0}}, "budget.max_tokens", "1"),
@@ -117,9 +122,16 @@ BODIES = [
         None,
         "there is no checkpoint refiner@7",
     ),
-    invalid("NaN", raw('"x", "search": {"gate": NaN}'), "search.accept_threshold", "finite"),
+    invalid(
+        "NaN", raw('"x", "search": {"accept_threshold": NaN}'), "search.accept_threshold", "finite"
+    ),
     invalid("Infinity", raw('"x", "sampling": {"top_p": Infinity}'), "sampling.top_p", "finite"),
-    invalid("1e999", raw('"x", "search": {"gate": 1e999}'), "search.accept_threshold", "finite"),
+    invalid(
+        "1e999",
+        raw('"x", "search": {"accept_threshold": 1e999}'),
+        "search.accept_threshold",
+        "finite",
+    ),
     invalid("NaN in kwargs", raw_schema("[NaN]"), KWARGS, "finite"),
     invalid("lone surrogate", raw(r'"\ud800"'), "prompt", "unicode"),
     invalid(

@@ -69,8 +69,10 @@ def test_a_whole_tree_is_searched_when_nothing_stops_it(
 
 
 def test_accepted_ends_a_refining_search(client: httpx.Client) -> None:
-    """With gate 0 a single yes accepts, so that the first level hardly ever passes unaccepted."""
-    answer = generate(client, mode="bfs", search={"gate": 0, "votes": 5}, include_tree=True)
+    """With a threshold of 0 a single yes accepts: the first level hardly ever passes unaccepted."""
+    answer = generate(
+        client, mode="bfs", search={"accept_threshold": 0, "votes": 5}, include_tree=True
+    )
     assert answer["stop_reason"] == "accepted"
     assert answer["accepted"] is True
     assert answer["usage"]["nodes"] < 15

@@ -26,14 +26,14 @@ def test_every_vote_is_shown(client: httpx.Client) -> None:
 
 def test_a_failed_constraint_is_not_accepted_whatever_the_votes(client: httpx.Client) -> None:
     upper = {"id": "change_case:english_capital", "kwargs": {}}
-    answer = judge(client, constraints=[upper], search={"gate": 0})
+    answer = judge(client, constraints=[upper], search={"accept_threshold": 0})
     assert answer["accepted"] is False
     assert answer["constraints"][0]["satisfied"] is False
     assert answer["constraints"][0]["message"] in answer["critique"]
 
 
 def test_a_copy_of_the_prompt_is_not_accepted(client: httpx.Client) -> None:
-    answer = judge(client, response="name one river", search={"gate": 0})
+    answer = judge(client, response="name one river", search={"accept_threshold": 0})
     assert answer["accepted"] is False
     assert "repeat" in answer["critique"]
 

@@ -25,6 +25,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
         server.stop()
 
 
+@pytest.mark.slow
 def test_a_running_worker_starts_an_iteration_at_its_time(server: Server) -> None:
     worker = start_scripted_worker(
         server,

@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from shutil import copy
 
 import httpx
 import pytest
@@ -12,7 +13,6 @@ from fastapi import FastAPI
 
 from app.db.keys import KeyRepository
 from app.db.session import Database
-from app.db.upgrade import upgrade
 from app.domain.key import Key, KeyLimits, Scope
 from app.keys.cache import digest_of, make_key
 from tests.helpers.whole import client_of, whole_server
@@ -51,19 +51,10 @@ class Open:
 Serve = Callable[..., AbstractAsyncContextManager[Open]]
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """An empty database at the newest revision."""
-    path = tmp_path_factory.mktemp("database") / "migrated.db"
-    upgrade(f"sqlite+aiosqlite:///{path}")
-    return path.read_bytes()
-
-
 @pytest.fixture
-async def database(migrated: bytes, tmp_path: Path) -> AsyncIterator[Database]:
+async def database(migrated_file: Path, tmp_path: Path) -> AsyncIterator[Database]:
     """The test's own database."""
-    (tmp_path / "test.db").write_bytes(migrated)
-    opened = Database(f"sqlite+aiosqlite:///{tmp_path / 'test.db'}")
+    opened = Database(f"sqlite+aiosqlite:///{copy(migrated_file, tmp_path / 'test.db')}")
     yield opened
     await opened.close()
 

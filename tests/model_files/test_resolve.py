@@ -135,7 +135,7 @@ def in_a_process(folder: Path, *last_lines: str) -> subprocess.Popen[bytes]:
         "import sys",
         "from pathlib import Path",
         "from app.model_files.resolve import build_once",
-        "from tests.test_models import write_model",
+        "from tests.model_files.test_resolve import write_model",
         "def build(folder):",
         "    write_model(folder)",
         "    print('.', end='', flush=True)",
@@ -167,6 +167,7 @@ def test_nobody_else_may_build_meanwhile(tmp_path: Path) -> None:
     check_model_folder(tmp_path / "model")
 
 
+@pytest.mark.slow
 def test_processes_at_once_build_one_folder(tmp_path: Path) -> None:
     builders = [in_a_process(tmp_path / "model") for _ in range(3)]
     printed = [builder.communicate()[0] for builder in builders]
@@ -191,6 +192,7 @@ def test_a_full_disk_is_said_in_words(tmp_path: Path, monkeypatch: pytest.Monkey
         build_once(tmp_path / "model", write_model)
 
 
+@pytest.mark.slow
 def test_a_conversion_that_fails_says_why(tmp_path: Path) -> None:
     source = tmp_path / "broken.gguf"
     source.write_bytes(b"GGUF, but not really")
@@ -212,6 +214,7 @@ def test_the_embedded_tokenizer_splits_numbers_off_as_in_training(prepared: Path
     assert tokens == ["Sum", ":", "ĊĊ", "1", "2", "ĠĠ", "3"]
 
 
+@pytest.mark.slow
 def test_the_embedded_model_answers(prepared: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from app.domain.checkpoint import CheckpointKind
-from tests.training.conftest import MakeConfig
+from tests.training.conftest import MakeConfig, make_config_in
 from training.config import Method, Refused, TrainingConfig, TrainingStep
 from training.run import make_trainer, train
 
@@ -66,10 +66,10 @@ def equal(one: Path, other: Path) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
 
 
-@pytest.fixture
-def incumbent(make_config: MakeConfig, tmp_path: Path) -> Path:
-    """An adapter that has learnt something already."""
-    config = make_config(max_steps=3, output=tmp_path / "1", progress=tmp_path / "1.jsonl")
+@pytest.fixture(scope="module")
+def incumbent(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adapter that has learnt something already; to be read, not to be changed."""
+    config = make_config_in(tmp_path_factory.mktemp("incumbent"), model, max_steps=3)
     train(config)
     return config.output
 
@@ -117,7 +117,7 @@ def test_a_continued_adapter_is_compared_to_itself_and_not_to_the_base(
     assert not equal(incumbent, config.output)
 
 
-@pytest.mark.parametrize("after", [3, 6])
+@pytest.mark.parametrize("after", [3, pytest.param(6, marks=pytest.mark.slow)])
 def test_an_interrupted_training_ends_as_if_it_had_not_been(
     make_config: MakeConfig, incumbent: Path, tmp_path: Path, after: int
 ) -> None:
@@ -135,6 +135,7 @@ def test_an_interrupted_training_ends_as_if_it_had_not_been(
     assert equal(whole.output, parts.output)
 
 
+@pytest.mark.slow
 def test_a_training_killed_while_it_publishes_ends_as_if_it_had_not_been(
     make_config: MakeConfig, tmp_path: Path
 ) -> None:

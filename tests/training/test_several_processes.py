@@ -14,6 +14,7 @@ from worker.trainer import run_training
 TWO = Path(__file__).parents[2] / "deploy" / "accelerate" / "two-cpus.yaml"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 async def test_two_processes_train_one_adapter(make_config: MakeConfig, tmp_path: Path) -> None:
     config = make_config(max_steps=3)

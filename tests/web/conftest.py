@@ -1,4 +1,4 @@
-"""Pages in a real browser, over a scripted engine; the browser and the checker serve all tests."""
+"""Pages in a real browser, over a scripted engine; one browser serves all tests."""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -15,15 +15,6 @@ from app.engine.base import AdapterEngine
 from tests.web.serving import DEFAULTS, Serve, Site, site
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def checker() -> AsyncIterator[Checker]:
-    """A checker that has started, which takes seconds."""
-    checker = Checker(1, 2.0)
-    await checker.start()
-    yield checker
-    await checker.close()
 
 
 @pytest.fixture

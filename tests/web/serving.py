@@ -101,7 +101,7 @@ async def site(
     )
     app = FastAPI(docs_url=None, redoc_url=None)
     app.state.services = services
-    app.state.guard = Authorizer(services.settings, database, None)
+    app.state.authorizer = Authorizer(services.settings, database, None)
     app.add_middleware(AuthMiddleware)
     add_handlers(app)
     admin = (iterations, checkpoints, evaluations, prompts, overview)
@@ -115,5 +115,5 @@ async def site(
     finally:
         await swapper.close()
         await recorder.close(60)
-        await app.state.guard.ring.close()
+        await app.state.authorizer.key_cache.close()
         await database.close()

@@ -120,6 +120,7 @@ def trainers(config: TrainingConfig) -> list[psutil.Process]:
     return sorted(found, key=lambda process: process.create_time())
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 async def test_a_training_survives_being_cancelled_and_killed(
     make_config: MakeConfig, tmp_path: Path
@@ -194,6 +195,7 @@ async def test_a_trainer_that_is_killed_again_and_again_ran_out_of_memory(
     assert (tmp_path / "starts").read_text(encoding="utf-8") == "xx"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 async def test_a_trainer_that_gets_no_more_memory_says_so(make_config: MakeConfig) -> None:
     config = make_config(max_steps=1000, save_steps=1000)

@@ -6,12 +6,14 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from shutil import copy
 from typing import Any
 
 import pytest
 
-from app.cli.eval import server
+from app.cli.eval import server, work
 from app.config.settings import Settings
+from app.constraints.checker import Checker
 from app.engine.base import Call
 from app.errors import EngineUnavailable
 from app.evaluation.http import Patience
@@ -51,16 +53,17 @@ def model() -> Model:
 
 
 @pytest.fixture
-def url(model: Model, tmp_path: Path) -> Iterator[str]:
+def url(model: Model, migrated_file: Path, tmp_path: Path) -> Iterator[str]:
     """A server with that model."""
-    with evaluated(model, tmp_path) as url:
+    with evaluated(model, copy(migrated_file, tmp_path / "server.db")) as url:
         yield url
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Little patience with a server that is away."""
+def quick(monkeypatch: pytest.MonkeyPatch, checker: Checker) -> None:
+    """Little patience with a server that is away, and a checker that has started."""
     monkeypatch.setattr(server, "PATIENCE", Patience(0.2, 0.05))
+    monkeypatch.setattr(work, "Checker", lambda *_: checker)
 
 
 @pytest.fixture
