@@ -284,7 +284,7 @@ def _write_merged(
     from transformers import AutoConfig, AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     on_step("Loading the base model")
     stored = AutoConfig.from_pretrained(weights).dtype or torch.float32
     model = AutoModelForCausalLM.from_pretrained(weights, dtype=torch.float32, use_safetensors=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from shutil import copy
+from typing import Any
 
 import httpx
 import pytest
@@ -66,7 +67,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database: Database) -
     servers = count()
 
     @asynccontextmanager
-    async def serving(**settings: object) -> AsyncIterator[Open]:
+    async def serving(**settings: Any) -> AsyncIterator[Open]:
         file, folder = tmp_path / "test.db", tmp_path / str(next(servers))
         async with whole_server(monkeypatch, folder, file, **settings) as app:
             app.state.authorizer.key_cache.fresh_seconds = 0.0

@@ -55,7 +55,7 @@ def model() -> Model:
 @pytest.fixture
 def url(model: Model, migrated_file: Path, tmp_path: Path) -> Iterator[str]:
     """A server with that model."""
-    with evaluated(model, copy(migrated_file, tmp_path / "server.db")) as url:
+    with evaluated(model, Path(copy(migrated_file, tmp_path / "server.db"))) as url:
         yield url
 
 

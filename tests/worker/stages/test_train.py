@@ -168,7 +168,7 @@ async def test_files_of_another_training_are_moved_aside(
     world: World, trainer: TrainerOfBoth, caplog: pytest.LogCaptureFixture
 ) -> None:
     left = leave_files_of_an_earlier_database(world)
-    first = await trained(world, "lora")
+    first = await trained(world, LORA)
     assert len(trainer.trained) == 1
     assert (folder(world, first) / "adapter_model.safetensors").read_bytes() != b"from before"
     assert not left.with_name("actor@1.work").exists()
