@@ -20,7 +20,7 @@ USAGE = "usage: python -m training CONFIG.json"
 
 
 def main(arguments: list[str]) -> ExitCode:
-    """Run one training; every failure is classified, and told on stderr."""
+    """Run one training; the exit code and the last line on stderr classify a failure."""
     exit_with_worker()
     try:
         if len(arguments) != 1:
@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> ExitCode:
     except Refused as error:
         return _fail(ExitCode.REFUSED, str(error))
     except Exception as error:
-        # The process's boundary: whatever went wrong becomes its exit status and last line.
+        # The boundary of the process: every error becomes its exit status and last line.
         from training.run import classify
 
         traceback.print_exc()
@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> ExitCode:
 def _train_quietly(config: TrainingConfig) -> None:
     warnings.simplefilter("ignore")
     os.environ.update(QUIET)
-    # Nothing of a run's data stays behind in the user's cache.
+    # A run's data must not stay in the user's cache.
     os.environ["HF_DATASETS_CACHE"] = str(config.work / "datasets")
     from training.run import train
 

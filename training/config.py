@@ -1,4 +1,4 @@
-"""What a training run is told. Free of torch, so that the worker can write it."""
+"""The configuration, progress and exit status of a training run; imports no torch."""
 
 import json
 import re
@@ -17,12 +17,12 @@ from app.domain.iteration import PositiveInt, TrainOptions
 
 @dataclass(frozen=True, slots=True)
 class TrainingStep:
-    """What one optimiser step showed.
+    """The metrics of one optimiser step.
 
     `loss` is the mean over the step's samples. `margin` is the mean difference of the chosen's
     and the rejected's reward, `accuracy` the share of pairs in which the chosen has the higher
-    one; both only of DPO. `elapsed` is in seconds since this process began to train, so it
-    starts again when a run is resumed. `dtype` is the number type that the training computes in.
+    one; both only of DPO. `elapsed` is in seconds since this process began to train. `dtype` is
+    the number type that the training computes in.
     """
 
     step: int
@@ -40,7 +40,7 @@ class TrainingStep:
 
     @classmethod
     def from_line(cls, line: str) -> "TrainingStep | None":
-        """What `to_line` wrote; None for a line that a killed trainer left unfinished."""
+        """What `to_line` wrote; None for an incomplete line of a killed trainer."""
         try:
             return cls(**json.loads(line))
         except (ValueError, TypeError):
@@ -61,11 +61,11 @@ class ExitCode(IntEnum):
 
 
 class Refused(Exception):
-    """The configuration or the data cannot be trained on; the text says why."""
+    """The configuration or the data cannot be trained on; the text is the reason."""
 
 
 class Diverged(Exception):
-    """The loss is no number any more."""
+    """The loss is not finite."""
 
 
 def failure_line(outcome: ExitCode, reason: str) -> str:
@@ -74,7 +74,7 @@ def failure_line(outcome: ExitCode, reason: str) -> str:
 
 
 def parse_failure(stderr: str) -> tuple[ExitCode, str] | None:
-    """ExitCode and reason of the last such line, or None where the trainer wrote none."""
+    """The exit code and reason of the last such line, or None if there is none."""
     found = LINE.findall(stderr)
     return (ExitCode(int(found[-1][0])), found[-1][1]) if found else None
 
@@ -151,7 +151,7 @@ class TrainingConfig(TrainOptions):
 
     @property
     def finished(self) -> bool:
-        """Whether the result is there; it only ever appears whole."""
+        """Whether the result exists; it is renamed into place when complete."""
         return self.output.is_dir()
 
     def write(self, file: Path) -> None:
@@ -160,7 +160,11 @@ class TrainingConfig(TrainOptions):
 
     @classmethod
     def read(cls, file: Path) -> "TrainingConfig":
-        """What `write` wrote. Raises `Refused` naming the file and what is wrong in it."""
+        """What `write` wrote.
+
+        Raises:
+            Refused: The file is missing or not valid; the text names it and the problem.
+        """
         try:
             return cls.model_validate_json(file.read_bytes())
         except OSError as error:

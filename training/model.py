@@ -23,7 +23,11 @@ UNSUPPORTED = ("use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "modul
 
 
 def check_adapter(folder: Path, config: TrainingConfig) -> None:
-    """Raise `Refused` unless `folder` holds a LoRA adapter of the configured rank and layers."""
+    """Check that `folder` holds a LoRA adapter of the configured rank, alpha and layers.
+
+    Raises:
+        Refused: It does not.
+    """
     found = _read(folder / CONFIG)
     if not (folder / WEIGHTS).is_file():
         raise Refused(f"{folder} holds no {WEIGHTS}")
@@ -43,7 +47,7 @@ def _compare(folder: Path, what: str, found: object, configured: object) -> None
     if found != configured:
         raise Refused(
             f"{folder} has {what} {found}, configured is {configured}: "
-            "a training goes on with what the adapter has"
+            "a training continues an adapter as it is"
         )
 
 
@@ -64,22 +68,27 @@ def training_dtype(config: TrainingConfig) -> DtypeChoice:
 
 
 def load_tokenizer(config: TrainingConfig) -> PreTrainedTokenizerBase:
-    """The base model's tokenizer. Raises `Refused` if it cannot render or place a chat."""
+    """The base model's tokenizer.
+
+    Raises:
+        Refused: It has no chat template, or no offsets of tokens.
+    """
     _check_folder(config.model)
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(config.model)
     if tokenizer.chat_template is None:
         raise Refused(f"{config.model} has no chat template")
     if not tokenizer.is_fast:
-        raise Refused(f"{config.model} has a slow tokenizer, which cannot tell tokens' places")
+        raise Refused(f"{config.model} has a slow tokenizer, which does not report tokens' offsets")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
 def load_model(config: TrainingConfig) -> PreTrainedModel | PeftModel:
-    """The base model, wrapped in the adapter to go on from where there is one.
+    """The base model, with the adapter to continue if there is one.
 
-    Raises `Refused` if the adapter or the layers to adapt do not fit.
+    Raises:
+        Refused: The adapter or the layers to adapt do not fit the model.
     """
     if config.adapter is not None:
         check_adapter(config.adapter, config)
@@ -97,7 +106,7 @@ def load_model(config: TrainingConfig) -> PreTrainedModel | PeftModel:
 
 
 def new_adapter(config: TrainingConfig) -> LoraConfig | None:
-    """The adapter that the trainer is to make, or None where there is one, or shall be none."""
+    """The adapter to create; None for a continued adapter and for full training."""
     if config.kind is CheckpointKind.FULL or config.adapter is not None:
         return None
     return LoraConfig(

@@ -1,5 +1,5 @@
 """Reports every step as a line of the progress file."""
-# ruff: noqa: ARG002  # transformers decides the callbacks' arguments
+# ruff: noqa: ARG002  # transformers defines the callbacks' arguments
 
 import math
 import time
@@ -20,7 +20,7 @@ from training.config import Diverged, TrainingStep
 class ProgressFile(TrainerCallback):
     """Appends one `TrainingStep` per optimiser step, in the first process only.
 
-    Raises `Diverged` in every process when the loss is no number, so that nothing more is
+    Raises `Diverged` in every process when the loss is not finite, so that nothing more is
     trained, saved or published.
     """
 
@@ -37,7 +37,7 @@ class ProgressFile(TrainerCallback):
         control: TrainerControl,
         **kwargs: Any,
     ) -> None:
-        """Start the clock, and end a line that a killed run left unfinished."""
+        """Start the clock, and complete a line that a killed run left unfinished."""
         self._began = time.monotonic()
         if state.is_world_process_zero and _unfinished(self._file):
             self._append("")
@@ -50,7 +50,7 @@ class ProgressFile(TrainerCallback):
         logs: Mapping[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Write the step down; the summary at the end of the training is none."""
+        """Write the step; the summary at the end of a training has no loss and is skipped."""
         if not logs or "loss" not in logs:
             return
         loss = float(logs["loss"])

@@ -1,4 +1,4 @@
-"""Publishes the result: a folder that appears whole or not at all."""
+"""Publishes the result: a folder that is renamed into place when complete."""
 
 import json
 import os
@@ -54,7 +54,7 @@ def _belongs(file: Path, kind: CheckpointKind) -> bool:
 
 
 def _convert(folder: Path, stored: dtype) -> None:
-    """Give the weights the type the base model had, which is what engines load."""
+    """Convert the weights to the base model's number type, which engines load."""
     for file in folder.glob("*.safetensors"):
         with safe_open(file, framework="pt") as weights:
             converted = {name: weights.get_tensor(name).to(stored) for name in weights.keys()}  # noqa: SIM118
@@ -67,7 +67,7 @@ def _convert(folder: Path, stored: dtype) -> None:
 
 
 def _flush(folder: Path) -> None:
-    # Else a power cut after the rename could leave a folder of empty files.
+    # Otherwise a power failure after the rename could leave empty files.
     for path in (*folder.iterdir(), folder):
         handle = os.open(path, os.O_RDONLY)
         try:

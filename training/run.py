@@ -1,4 +1,5 @@
 """One training run from its configuration to its result."""
+# ruff: noqa: ARG002  # transformers defines the callback's arguments
 
 import errno
 import fcntl
@@ -28,7 +29,6 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from app.domain.checkpoint import CheckpointKind
-from training.arguments import common_arguments
 from training.config import Diverged, ExitCode, Method, Refused, TrainingConfig
 from training.datasets import dialogues, preferences
 from training.model import load_model, load_tokenizer, new_adapter, training_dtype
@@ -42,7 +42,7 @@ NO_MEMORY_TEXTS = ("can't allocate memory", "Cannot allocate memory")
 
 
 def classify(error: BaseException) -> tuple[ExitCode, str]:
-    """The outcome, and the reason in words for people."""
+    """The exit status and the reason of an error."""
     for cause in _causes(error):
         if _is_disk_full(cause):
             return ExitCode.DISK_FULL, f"disk full: {cause}"
@@ -72,6 +72,51 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return known or any(text in str(error) for text in NO_MEMORY_TEXTS)
 
 
+KEPT_CHECKPOINTS = 2
+
+
+def common_arguments(config: TrainingConfig) -> dict[str, Any]:
+    """The keyword arguments that both of TRL's configurations share."""
+    state = PartialState()
+    at_once, times = batches(config.batch_size, config.micro_batch, state.num_processes)
+    return {
+        "output_dir": str(config.work),
+        "seed": config.seed,
+        "data_seed": config.seed,
+        "learning_rate": config.learning_rate,
+        "lr_scheduler_type": config.schedule.value,
+        "warmup_steps": config.warmup_ratio,  # Below 1 it is a share of all steps.
+        "num_train_epochs": config.epochs,
+        "max_steps": config.max_steps or -1,
+        "per_device_train_batch_size": at_once,
+        "gradient_accumulation_steps": times,
+        "max_length": config.max_length,
+        "gradient_checkpointing": config.gradient_checkpointing,
+        # The frozen weights under an adapter have this type already; mixing would only cast.
+        "bf16": config.kind is CheckpointKind.FULL and training_dtype(config).dtype == "bfloat16",
+        "use_cpu": state.device.type == "cpu",
+        "save_strategy": "steps",
+        "save_steps": config.save_steps,
+        "save_total_limit": KEPT_CHECKPOINTS,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,  # It would report a NaN loss as 0.
+        "report_to": "none",
+        "disable_tqdm": True,
+        "dataloader_pin_memory": False,
+    }
+
+
+def batches(batch_size: int, micro_batch: int, processes: int) -> tuple[int, int]:
+    """Samples per forward pass, and gradient accumulation steps, of each process.
+
+    All processes together take `batch_size` samples per step, or the least above it that can be
+    divided evenly among them.
+    """
+    share = -(-batch_size // processes)
+    at_once = max(size for size in range(1, micro_batch + 1) if share % size == 0)
+    return at_once, share // at_once
+
+
 REFERENCE = "ref"
 """Name of the copy of a continued adapter that TRL keeps as the reference."""
 
@@ -79,9 +124,12 @@ REFERENCE = "ref"
 def dpo_trainer(config: TrainingConfig, callbacks: list[TrainerCallback]) -> DPOTrainer:
     """A trainer on pairs, whose loss adds the likelihood of the chosen (SPaR).
 
-    The reference is what the training starts from. TRL sees to it: for a new adapter it is the
-    model with the adapter switched off, for a continued one a frozen copy of the adapter, for
-    full training a second copy of the model. Raises `Refused`.
+    The reference model is what the training starts from. TRL makes it: for a new adapter the model
+    with the adapter disabled, for a continued one a frozen copy of the adapter, for full training a
+    second copy of the model.
+
+    Raises:
+        Refused: The model, the adapter or the data cannot be trained on.
     """
     tokenizer = load_tokenizer(config)
     dataset = preferences(config, tokenizer)
@@ -103,9 +151,10 @@ def dpo_trainer(config: TrainingConfig, callbacks: list[TrainerCallback]) -> DPO
 
 
 def sft_trainer(config: TrainingConfig, callbacks: list[TrainerCallback]) -> SFTTrainer:
-    """A trainer on dialogues that learns every assistant turn and nothing else.
+    """A trainer on dialogues, with a loss on every assistant turn and on nothing else.
 
-    Raises `Refused`.
+    Raises:
+        Refused: The model, the adapter or the data cannot be trained on.
     """
     tokenizer = load_tokenizer(config)
     dataset = dialogues(config, tokenizer)
@@ -121,18 +170,12 @@ def sft_trainer(config: TrainingConfig, callbacks: list[TrainerCallback]) -> SFT
     )
 
 
-# ruff: noqa: ARG002  # transformers decides the callback's arguments
-
-
 STATE = "trainer_state.json"
 """The file that transformers writes last into a checkpoint."""
 
 
 class NoneAtTheEnd(TrainerCallback):
-    """Leaves out the checkpoint after the last step.
-
-    The result is published next. Resuming from such a checkpoint would train one step too many.
-    """
+    """Prevents the checkpoint after the last step, from which resuming would train one more."""
 
     def on_step_end(
         self,
@@ -141,20 +184,17 @@ class NoneAtTheEnd(TrainerCallback):
         control: TrainerControl,
         **kwargs: Any,
     ) -> None:
-        """Take back what transformers' own callback, which runs before, has decided."""
+        """Override transformers' own callback, which runs before."""
         if state.global_step >= state.max_steps:
             control.should_save = False
 
 
 def newest_complete(work: Path) -> Path | None:
-    """The newest checkpoint that was written to its end; unfinished ones are deleted.
-
-    The returned one is ready to be resumed from.
-    """
+    """The newest complete checkpoint, ready to resume from; incomplete ones are deleted."""
     for checkpoint in sorted(work.glob("checkpoint-*"), key=_step, reverse=True):
         if _complete(checkpoint):
-            # Where transformers finds adapters in sub-folders it reads only those, and would
-            # leave the trained adapter as it was at the start. The reference is at hand anyway.
+            # If there are adapters in sub-folders, transformers restores only those, not the
+            # trained adapter. The reference is loaded elsewhere anyway.
             shutil.rmtree(checkpoint / REFERENCE, ignore_errors=True)
             return checkpoint
         shutil.rmtree(checkpoint)
@@ -174,12 +214,13 @@ def _complete(checkpoint: Path) -> bool:
 
 
 def train(config: TrainingConfig) -> None:
-    """Train, or go on with a training that was interrupted, and publish the result.
+    """Train or resume, and publish the result; does nothing if there is a result.
 
-    Does nothing if the result is there. Raises `Refused` for a configuration or data that cannot
-    be trained on, and `Diverged`.
+    Raises:
+        Refused: The configuration or the data cannot be trained on.
+        Diverged: The loss is not finite.
     """
-    # Without this, several processes on a machine without a GPU do not know of each other.
+    # Without this, several processes on a machine without a GPU do not form a group.
     processes = PartialState(cpu=not torch.accelerator.is_available())
     with _alone(config, processes):
         if not config.finished:
@@ -192,7 +233,7 @@ def train(config: TrainingConfig) -> None:
 
 @contextmanager
 def _alone(config: TrainingConfig, processes: PartialState) -> Iterator[None]:
-    """Wait until no other run works on the same result, such as one of a worker taken for dead."""
+    """Wait for any other run with the same result, such as that of a worker presumed dead."""
     config.work.mkdir(parents=True, exist_ok=True)
     with (config.work / "lock").open("w") as lock:
         if processes.is_main_process:
@@ -212,7 +253,7 @@ def _train(config: TrainingConfig, processes: PartialState) -> None:
 
 
 def make_trainer(config: TrainingConfig, *callbacks: TrainerCallback) -> Trainer:
-    """The trainer, which reports its steps to the progress file and nothing to the console."""
+    """The trainer, which reports its steps to the progress file only."""
     set_seed(config.seed)
     make = dpo_trainer if config.method is Method.DPO else sft_trainer
     progress = ProgressFile(config.progress, training_dtype(config).dtype)

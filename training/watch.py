@@ -1,22 +1,22 @@
-"""Ends this process when the worker that wanted the result, or the launcher, is gone."""
+"""Ends this process when the worker or the launcher has ended."""
 
 import os
 import select
 import threading
 
 WORKER_PID = "SPAR_WORKER_PID"
-"""Environment variable by which the worker leaves its process id; without it nobody watches."""
+"""Environment variable with the worker's process id; without it nothing is watched."""
 
 
 def exit_with_worker() -> None:
-    """Watch the worker and the launcher from a thread, and exit at once when one has ended.
+    """Watch the worker and the launcher from a thread, and exit when one has ended.
 
-    An interrupted training is resumed from its last checkpoint, so nothing needs to be tidied.
+    No cleanup is needed: an interrupted training is resumed from its last checkpoint.
     """
     worker = os.environ.get(WORKER_PID)
     if worker is not None:
-        # The launcher too: some start the trainers in sessions of their own, out of reach of
-        # the signals that end the launcher.
+        # The launcher too: some start the trainers in sessions of their own, which the signals
+        # that end the launcher do not reach.
         watched = {int(worker), os.getppid()}
         threading.Thread(target=_watch, args=(watched,), daemon=True).start()
 

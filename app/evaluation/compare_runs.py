@@ -4,11 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from app.domain.evaluation import EvaluatedRow, EvaluationPlan
 from app.errors import InvalidRequest
-from app.evaluation.statistics import RESAMPLES, Comparison, Floats, compare, draws
+from app.evaluation.statistics import Comparison, compare
 
 Units = tuple[float, int]
 """A row's sum over its units, and how many it has."""
@@ -146,56 +144,12 @@ def _tested(
     ours: Mapping[str, EvaluatedRow],
 ) -> Tested:
     before, after = zip(*_pairs(name, keys, theirs, ours), strict=True)
-    sums, sizes = [total for total, _ in before], [units for _, units in before]
-    if sizes == [units for _, units in after] and min(sizes) > 0:
-        comparison = compare(name, [total for total, _ in after], sums, sizes)
-    else:
-        comparison = compare_ratios(name, after, before)
+    (sums, units), (other_sums, other_units) = (zip(*side, strict=True) for side in (after, before))
+    comparison = compare(name, sums, other_sums, units, other_units)
     if comparison.p is not None:
         return Tested(comparison, comparison.p, exact=True)
     not_better, not_worse = 1 - comparison.gained, 1 - comparison.lost
     return Tested(comparison, max(_LEAST_P, min(1.0, 2 * min(not_better, not_worse))), exact=False)
-
-
-def compare_ratios(
-    name: str, candidate: Sequence[Units], incumbent: Sequence[Units], *, seed: int = 0
-) -> Comparison:
-    """As `paired.compare`, for a ratio of sums in which a row may have other units in each run.
-
-    F1 is such a one: its denominator depends on what was said. Rows are resampled whole.
-    """
-    rows = np.array([[*ours, *theirs] for ours, theirs in zip(candidate, incumbent, strict=True)])
-    drawn = _resampled(rows, seed)
-    differences = _ratio(drawn[:, 0], drawn[:, 1]) - _ratio(drawn[:, 2], drawn[:, 3])
-    low, high = np.quantile(differences, [0.025, 0.975])
-    ours, ours_units, theirs, theirs_units = rows.sum(axis=0)
-    first, second = float(_ratio(theirs, theirs_units)), float(_ratio(ours, ours_units))
-    return Comparison(
-        name=name,
-        candidate=second,
-        incumbent=first,
-        difference=second - first,
-        low=float(low),
-        high=float(high),
-        gained=float(np.mean(differences > 0)),
-        lost=float(np.mean(differences < 0)),
-        p=None,
-        n=len(rows),
-    )
-
-
-def _resampled(rows: Floats, seed: int) -> Floats:
-    """The rows' sums in each bootstrap resample, with the draws that `paired.compare` makes."""
-    parts = [
-        np.stack([column[drawn].sum(axis=1) for column in rows.T], axis=1)
-        for drawn in draws(len(rows), RESAMPLES, seed)
-    ]
-    return np.concatenate(parts)
-
-
-def _ratio(sums: Any, units: Any) -> Any:
-    """The share; 0 where there is no unit."""
-    return sums / np.maximum(units, 1)
 
 
 def _differences(first: EvaluationPlan, second: EvaluationPlan) -> list[Difference]:

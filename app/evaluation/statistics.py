@@ -61,11 +61,13 @@ _REPORT = TypeAdapter(RoleReport)
 
 
 RESAMPLES = 10_000
+SUMMARY_RESAMPLES = 2_000
 _INTERVAL = 0.95
+_TAILS = ((1 - _INTERVAL) / 2, (1 + _INTERVAL) / 2)
 _CELLS = 1_000_000
 """Resampled items held in memory at a time."""
-_NOTHING = 1e-9
-"""A resampled sum below this is rounding, not a gain."""
+_ROUNDING = 1e-9
+"""A difference below this is rounding."""
 
 Floats = NDArray[np.float64]
 
@@ -75,39 +77,67 @@ def compare(
     candidate: Sequence[float],
     incumbent: Sequence[float],
     units: Sequence[int] | None = None,
+    incumbent_units: Sequence[int] | None = None,
     *,
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Comparison:
-    """Compare two models' scores on the same items, in the same order.
+    """Compare two models' scores on the same items, in the same order, by the paired bootstrap.
 
-    Without `units` an item has one score. With them an item is a cluster of so many units (a
-    prompt with several instructions), its scores are sums over its units, and a mean is a ratio
-    of sums. Items are resampled whole, because the units of one item are not independent.
-    The same arguments always give the same result. Raises `ValueError` for no items, lengths
-    that differ, or an item without units.
+    Items are resampled whole, because the units of one item are not independent. The same arguments
+    give the same result.
+
+    Args:
+        name: The metric.
+        candidate: One score per item: the sum over the item's units.
+        incumbent: The other model's scores.
+        units: The units of each item (a prompt's instructions); None for one each. A mean is a
+            ratio of sums.
+        incumbent_units: Those of the incumbent where they depend on the answer, as F1's
+            denominator does; None for the same.
+        seed: Of the resamples.
+        resamples: How many.
+
+    Raises:
+        ValueError: No items, lengths that differ, or an item without units.
     """
-    sizes = np.ones(len(candidate)) if units is None else np.asarray(units, dtype=np.float64)
-    theirs, ours = (np.asarray(scores, dtype=np.float64) for scores in (incumbent, candidate))
-    if not len(ours) or not len(ours) == len(theirs) == len(sizes):
+    ones = [1] * len(candidate)
+    sides = (candidate, units or ones, incumbent, incumbent_units or units or ones)
+    if not candidate or {len(side) for side in sides} != {len(candidate)}:
         raise ValueError("both models need a score for each of the same items, at least one")
-    if sizes.min() < 1:
+    if incumbent_units is None and min(units or ones) < 1:
         raise ValueError("an item has at least one unit")
-    gains = ours - theirs
-    differences = _resampled(gains, sizes, resamples, seed)
-    low, high = np.quantile(differences, [(1 - _INTERVAL) / 2, (1 + _INTERVAL) / 2])
+    ours, our_units, theirs, their_units = (np.asarray(side, dtype=np.float64) for side in sides)
+    parts = []
+    for drawn in draws(len(ours), resamples, seed):
+        parts.append(
+            _ratio(ours[drawn], our_units[drawn]) - _ratio(theirs[drawn], their_units[drawn])
+        )
+    differences = np.concatenate(parts)
+    differences[np.abs(differences) < _ROUNDING] = 0.0
+    low, high = np.quantile(differences, _TAILS)
+    first, second = float(_ratio(theirs, their_units)), float(_ratio(ours, our_units))
+    yes_or_no = (
+        max(our_units.max(), their_units.max()) == 1
+        and np.isin(np.concatenate([ours, theirs]), (0.0, 1.0)).all()
+    )
     return Comparison(
         name=name,
-        candidate=_ratio(ours, sizes),
-        incumbent=_ratio(theirs, sizes),
-        difference=_ratio(gains, sizes),
+        candidate=second,
+        incumbent=first,
+        difference=second - first,
         low=float(low),
         high=float(high),
         gained=float(np.mean(differences > 0)),
         lost=float(np.mean(differences < 0)),
-        p=_p_value(ours, theirs, sizes),
+        p=mcnemar(int((ours > theirs).sum()), int((ours < theirs).sum())) if yes_or_no else None,
         n=len(ours),
     )
+
+
+def _ratio(sums: Floats, units: Floats) -> Floats:
+    """The ratio of the sums over the last axis; 0 where there is no unit."""
+    return np.asarray(sums.sum(axis=-1) / np.maximum(units.sum(axis=-1), 1))
 
 
 def mcnemar(better: int, worse: int) -> float:
@@ -132,37 +162,12 @@ def wilson(successes: int, n: int, confidence: float = _INTERVAL) -> tuple[float
     )
 
 
-def _resampled(gains: Floats, sizes: Floats, resamples: int, seed: int) -> Floats:
-    """The difference in each bootstrap resample of the items."""
-    parts = []
-    for drawn in draws(len(gains), resamples, seed):
-        sums = gains[drawn].sum(axis=1)
-        sums[np.abs(sums) < _NOTHING] = 0.0
-        parts.append(sums / sizes[drawn].sum(axis=1))
-    return np.concatenate(parts)
-
-
 def draws(items: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
     """Bootstrap resamples of so many items: blocks of rows, each row the positions drawn."""
     rng = np.random.default_rng(seed)
     rows = max(1, _CELLS // items)
     for start in range(0, resamples, rows):
         yield rng.integers(items, size=(min(rows, resamples - start), items))
-
-
-def _ratio(scores: Floats, sizes: Floats) -> float:
-    return float(scores.sum() / sizes.sum())
-
-
-def _p_value(ours: Floats, theirs: Floats, sizes: Floats) -> float | None:
-    if sizes.max() > 1 or not np.isin(np.concatenate([ours, theirs]), (0.0, 1.0)).all():
-        return None
-    return mcnemar(int((ours > theirs).sum()), int((ours < theirs).sum()))
-
-
-SUMMARY_RESAMPLES = 2_000
-_TAIL = (0.025, 0.975)
-_ROUNDING = 1e-9
 
 
 def summary(names: Sequence[str], scores: Sequence[Score]) -> list[Metric]:
@@ -222,5 +227,5 @@ def _interval(value: float, columns: Sequence[tuple[Floats, Floats]]) -> tuple[f
         with np.errstate(invalid="ignore"):  # a resample may miss every item a metric applies to
             ratios = [sums[drawn].sum(axis=1) / units[drawn].sum(axis=1) for sums, units in columns]
         parts.append(np.mean(ratios, axis=0))
-    low, high = np.nanquantile(np.concatenate(parts), _TAIL)
+    low, high = np.nanquantile(np.concatenate(parts), _TAILS)
     return min(float(low), value), max(float(high), value)

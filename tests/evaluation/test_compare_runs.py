@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from app.domain.checkpoint import Versions
 from app.domain.search import Mode
 from app.errors import InvalidRequest
-from app.evaluation.compare_runs import EvaluationRun, compare_ratios, compare_runs
+from app.evaluation.compare_runs import EvaluationRun, compare_runs
 from app.evaluation.statistics import compare, mcnemar
 from tests.helpers.evaluating import plan_of, row_of
 
@@ -78,12 +78,9 @@ def test_a_ratio_whose_units_depend_on_the_answer_is_compared() -> None:
 def test_with_the_same_units_it_agrees_with_the_paired_comparison(
     sums: list[tuple[int, int]],
 ) -> None:
-    before, after = [(float(a), 3) for a, _ in sums], [(float(b), 3) for _, b in sums]
-    ours = compare_ratios("m", after, before)
-    theirs = compare("m", [b for b, _ in after], [a for a, _ in before], [3] * len(sums))
-    assert ours.difference == pytest.approx(theirs.difference)
-    assert ours.low == pytest.approx(theirs.low)
-    assert ours.high == pytest.approx(theirs.high)
+    before, after = ([float(score) for score in side] for side in zip(*sums, strict=True))
+    units = [3] * len(sums)
+    assert compare("m", after, before, units, units) == compare("m", after, before, units)
 
 
 def test_a_row_without_the_metric_is_left_out_of_it() -> None:

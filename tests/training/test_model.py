@@ -10,9 +10,9 @@ import torch
 from app.domain.checkpoint import CheckpointKind
 from tests.training.conftest import MakeConfig
 from training import model as loading
-from training.arguments import common_arguments
 from training.config import Method, Refused
 from training.model import check_adapter, load_model, training_dtype
+from training.run import common_arguments
 
 FITTING = {
     "peft_type": "LORA",

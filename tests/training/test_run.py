@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import load_file
 from transformers import (
     AutoModelForCausalLM,
@@ -19,7 +21,68 @@ from transformers import (
 from app.domain.checkpoint import CheckpointKind
 from tests.training.conftest import MakeConfig, make_config_in
 from training.config import Method, Refused, TrainingConfig, TrainingStep
-from training.run import make_trainer, train
+from training.run import batches, make_trainer, newest_complete, train
+
+PROCESSES = st.integers(1, 64)
+
+
+@given(st.integers(1, 200), st.integers(1, 64), PROCESSES)
+def test_a_step_sees_as_many_samples_as_asked_for_however_many_processes_share_it(
+    batch_size: int, micro_batch: int, processes: int
+) -> None:
+    at_once, times = batches(batch_size, micro_batch, processes)
+    assert batch_size <= at_once * times * processes < batch_size + processes
+    assert at_once <= micro_batch
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "micro_batch", "at_once"), [(8, 4, 4), (2, 4, 2), (8, 3, 2), (7, 4, 1)]
+)
+def test_as_many_samples_go_at_once_as_divide_a_step(
+    batch_size: int, micro_batch: int, at_once: int
+) -> None:
+    assert batches(batch_size, micro_batch, 1) == (at_once, batch_size // at_once)
+
+
+def test_processes_share_a_step() -> None:
+    assert batches(32, 1, 8) == (1, 4)
+    assert batches(8, 4, 4) == (2, 1)
+    assert batches(2, 4, 8) == (1, 1)
+
+
+def checkpoint(work: Path, step: int, state: str | None = "{}") -> Path:
+    folder = work / f"checkpoint-{step}"
+    folder.mkdir(parents=True)
+    if state is not None:
+        (folder / "trainer_state.json").write_text(state, encoding="utf-8")
+    return folder
+
+
+def test_the_newest_is_the_one_of_the_highest_step(tmp_path: Path) -> None:
+    checkpoint(tmp_path, 9)
+    newest = checkpoint(tmp_path, 10)
+    assert newest_complete(tmp_path) == newest
+
+
+@pytest.mark.parametrize("state", [None, "", '{"global_step": 4, "log_hist'])
+def test_a_half_written_one_is_passed_over_and_deleted(tmp_path: Path, state: str | None) -> None:
+    complete = checkpoint(tmp_path, 2)
+    half = checkpoint(tmp_path, 4, state)
+    assert newest_complete(tmp_path) == complete
+    assert not half.exists()
+
+
+def test_without_a_complete_one_there_is_none(tmp_path: Path) -> None:
+    assert newest_complete(tmp_path / "none") is None
+    checkpoint(tmp_path, 2, None)
+    assert newest_complete(tmp_path) is None
+
+
+def test_the_reference_adapter_is_taken_out(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path, 2)
+    (folder / "ref").mkdir()
+    newest_complete(tmp_path)
+    assert not (folder / "ref").exists()
 
 
 class Killed(Exception):
