@@ -19,6 +19,7 @@ def context_of(advanced: list[float]) -> Context:
     return Context(settings, "no-model", 1, False, [], lambda _, tokens: advanced.append(tokens))
 
 
+@pytest.mark.slow
 async def test_a_queue_is_answered_to_its_end_and_measured() -> None:
     advanced: list[float] = []
     rows = await Queued(SEARCHES, SERVER).run(context_of(advanced))

@@ -14,6 +14,7 @@ from benchmarks.rivals.questions import long_questions
 SERVER = ("-m", "tests.helpers.rivals")
 
 
+@pytest.mark.slow
 async def test_a_contest_starts_everything_measures_and_leaves_nothing(tmp_path: Path) -> None:
     advanced: list[float] = []
     context = Context(

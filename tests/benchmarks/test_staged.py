@@ -108,6 +108,7 @@ async def test_the_reference_does_the_same_in_batches_and_trees_one_call_at_a_ti
     assert engine.peak == VOTES
 
 
+@pytest.mark.slow
 async def test_both_sides_are_compared_on_a_server_of_their_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
