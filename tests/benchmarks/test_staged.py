@@ -123,6 +123,7 @@ async def test_both_sides_are_compared_on_a_server_of_their_own(
     assert sum(advanced) == section.expected_tokens(context) == 2 * LOAD.tokens
 
 
+@pytest.mark.slow
 async def test_work_that_is_not_the_same_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(staged, "QUIET_SECONDS", 0)
 
