@@ -16,6 +16,7 @@ def requirements(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 async def test_only_a_whole_environment_is_used_again(requirements: Path) -> None:
     wanted = requirements / "peer.txt"
     wanted.write_text("no-such-package-of-ours==1\n")

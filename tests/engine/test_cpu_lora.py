@@ -4,14 +4,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.engine.cpu_lora import GroupedLora, group_rows
-
 SLOTS = st.lists(st.integers(-1, 3), min_size=1, max_size=12)
 RANK, WIDTHS, INPUT = 2, (3, 4), 5
 
 
 @given(SLOTS)
 def test_the_groups_hold_every_row_with_an_adapter_once(adapters: list[int]) -> None:
+    # Here and below: it imports vLLM, which would cost whoever only collects the tests seconds.
+    from app.engine.cpu_lora import group_rows
+
     rows = torch.arange(len(adapters))
     grouped = {(slot, int(row)) for slot, some in group_rows(adapters) for row in rows[some]}
     assert grouped == {(slot, row) for row, slot in enumerate(adapters) if slot >= 0}
@@ -20,6 +21,8 @@ def test_the_groups_hold_every_row_with_an_adapter_once(adapters: list[int]) -> 
 
 @given(SLOTS)
 def test_each_row_gets_the_product_of_its_own_adapter(adapters: list[int]) -> None:
+    from app.engine.cpu_lora import GroupedLora, group_rows
+
     generator = torch.Generator().manual_seed(0)
 
     def draw(*shape: int) -> torch.Tensor:

@@ -82,6 +82,11 @@ class PostgresServer:
         # Nobody may be ended later for having the same process id.
         (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
 
+    def reap(self) -> None:
+        """Take note that the process has ended, or warnings of it show up in other tests."""
+        assert self._process is not None
+        self._process.wait()
+
     def processes(self) -> list[psutil.Process]:
         """The server's processes, the one that starts the others first."""
         assert self._process is not None
@@ -122,6 +127,7 @@ def postgres_server() -> Iterator[PostgresServer]:
         server = PostgresServer(folder, binaries)
         server.start()
         yield server
+    server.reap()
 
 
 @contextmanager
@@ -135,6 +141,7 @@ def standby_of(primary: PostgresServer) -> Iterator[PostgresServer]:
         primary.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
         primary.execute("SELECT pg_reload_conf()")
         yield server
+    server.reap()
 
 
 @contextmanager

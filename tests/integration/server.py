@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import psutil
+import pytest
 
 SPAR_SERVE = (sys.executable, "-m", "app.cli", "serve")
 START_SECONDS = 240
@@ -46,8 +47,11 @@ class Server:
 
     def wait_ready(self) -> None:
         """Wait until `/readyz` says yes; fails with the log's end when the process ends."""
-        wait_until(lambda: self.is_ready() or self.ended(), START_SECONDS)
-        assert self.process.poll() is None, self.log.read_text()[-4000:]
+        try:
+            wait_until(lambda: self.is_ready() or self.ended(), START_SECONDS)
+        finally:
+            if not self.is_ready():
+                pytest.fail(f"the server is not ready:\n{self.log.read_text()[-4000:]}")
 
     def is_ready(self) -> bool:
         """Whether `/readyz` answers 200 now."""

@@ -170,6 +170,7 @@ async def test_a_training_survives_being_cancelled_and_killed(
     assert len(resumed) == len(numbers)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 async def test_a_refused_training_fails_once_and_with_the_reason(
     make_config: MakeConfig, tmp_path: Path
