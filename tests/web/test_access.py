@@ -20,7 +20,7 @@ RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "be
 async def every_page(page: Page, served: Site) -> list[str]:
     """Addresses of every page, each with something on it."""
     await ask(page, served.url)
-    link = page.get_by_role("link", name="Keep a link")
+    link = page.get_by_role("link", name="Permanent link")
     search = await link.get_attribute("href")
     iteration = await play(served)
     await measure(served, 0.3, 0.5)
@@ -83,7 +83,7 @@ async def test_a_roll_back_needs_no_mouse(page: Page, serve: Serve) -> None:
         await expect(button).to_be_focused()
         await page.keyboard.press("Enter")
         # Nothing happens to somebody who only presses Enter again.
-        await expect(page.get_by_role("button", name="Leave it as it is")).to_be_focused()
+        await expect(page.get_by_role("button", name="Do nothing")).to_be_focused()
         await page.keyboard.press("Shift+Tab")
         await page.keyboard.press("Enter")
         await expect(page.locator(".big").first).to_have_text("actor 0")

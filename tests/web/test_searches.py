@@ -28,10 +28,10 @@ async def test_a_text_is_looked_for_further_and_further_back(page: Page, serve: 
 
     async with serve(improving_engine()) as served:
         await ask(page, served.url, "greedy")
-        await page.get_by_role("link", name="Keep a link").wait_for()
+        await page.get_by_role("link", name="Permanent link").wait_for()
         await page.route(re.compile("//[^/]+/searches[?]"), answer)
         await page.goto(f"{served.url}/ui/searches?text=five")
-        further = page.get_by_role("button", name="QuickVerdict further back")
+        further = page.get_by_role("button", name="Search older searches")
         await expect(further).to_be_visible()
         assert len(asked) == PARTS
         assert f"cursor={search_id(PARTS - 1)}" in asked[-1]
