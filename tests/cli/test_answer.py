@@ -131,7 +131,8 @@ def test_no_server_says_how_to_start_one(spar: Run, arguments: list[str]) -> Non
     result = spar(*arguments, "--url", url)
     assert result.exit_code == 1
     assert result.stderr == (
-        f"error: no server answers at {url}; start one with `make serve` or `spar serve`\n"
+        f"error: no server answers at {url}; start one with `make serve` or `spar serve`,"
+        " or name another one with --url or SPAR_URL\n"
     )
 
 

@@ -132,7 +132,7 @@ def test_a_refusal_shows_the_servers_message_and_field(spar: Run, server: Server
 def test_a_lost_connection_is_taken_up_again(
     spar: Run, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.cli.following.RECONNECT_SECONDS", 0)
+    monkeypatch.setattr("app.cli.iterations.RECONNECT_SECONDS", 0)
     server.events, server.later = [("iteration", iteration())], [("iteration", SUCCEEDED)]
     server.routes, follow = {SHOW: SUCCEEDED}, f"{SHOW}/events"
     result = spar("iterations", "follow", ITERATION, "--url", server.url)
@@ -191,7 +191,12 @@ def test_cancelling_and_resuming(spar: Run, server: Server) -> None:
     cancelled = spar("iterations", "cancel", ITERATION, "--url", server.url)
     assert cancelled.stdout.startswith(f"Iteration {ITERATION} is running, and ends as soon as")
     resumed = spar("iterations", "resume", ITERATION, "--url", server.url)
-    assert resumed.stdout == f"Iteration {ITERATION} is queued.\n"
+    assert resumed.stdout == (
+        f"Iteration {ITERATION} is queued.\nFollow it: spar iterations follow {ITERATION}\n"
+    )
+    assert cancelled.stdout.endswith(f"\nResume it: spar iterations resume {ITERATION}\n")
+    as_json = spar("iterations", "cancel", ITERATION, "--json", "--url", server.url)
+    assert json.loads(as_json.stdout) == server.routes[f"{path}/cancel"]
 
 
 @pytest.mark.parametrize(
@@ -206,7 +211,7 @@ def test_cancelling_and_resuming(spar: Run, server: Server) -> None:
     ],
 )
 def test_overrides_are_nested_json(texts: list[str], values: dict[str, Any]) -> None:
-    from app.cli.following import parse_overrides
+    from app.cli.iterations import parse_overrides
 
     assert parse_overrides(texts) == values
 

@@ -10,7 +10,7 @@ from app.cli import options
 from app.domain.search import Mode
 
 DEFAULT_LENGTH = 512
-_ROWS, _RUN, _OUTPUT = "Rows", "RunOptions", "Output and server"
+_ROWS, _RUN, _OUTPUT = "Rows", "Run", "Output and server"
 
 
 def _address(url: str | None) -> str | None:
@@ -27,19 +27,20 @@ DataFile = Annotated[
 WithConstraints = Annotated[
     bool,
     _option(
-        "Send the rows' checkable constraints along. The search then sees the very checks that"
-        " score its answer, so the metrics no longer say how well the model judges.",
+        "Send the rows' constraints with the request. The search then uses the same checks that"
+        " score its answer, so the metrics do not measure the judge.",
         _ROWS,
         "--with-constraints",
     ),
 ]
-ModeOption = Annotated[Mode, _option("How to look for the answers.", "Search")]
-Seed = Annotated[int, _option("Makes the run reproducible.", _RUN, min=0)]
+ModeOption = Annotated[Mode, _option("Search mode of the answers.", "Search")]
+Seed = Annotated[int, _option("Seed; makes the run reproducible.", _RUN, min=0)]
 AtOnce = Annotated[int, _option("Requests in flight at most.", _RUN, min=1, max=256)]
 Url = Annotated[
     str | None,
     _option(
-        "The server. Where none is named and none answers, one is started for the run.",
+        "URL of the server, found like that of every command. Where none is named and none answers,"
+        " one is started for the run.",
         _OUTPUT,
         envvar="SPAR_URL",
         callback=_address,
@@ -52,7 +53,7 @@ RunName = Annotated[str, typer.Argument(metavar="RUN", help="Id or label of a ru
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What is measured on: a file, or a data set on a hub."""
+    """The rows of the benchmark: a file, or a data set on a hub."""
 
     data: DataFile = None
     hub: Annotated[
@@ -60,12 +61,12 @@ class Rows:
     ] = None
     hub_config: Annotated[str | None, _option("Configuration of the hub's data set.", _ROWS)] = None
     split: Annotated[str | None, _option("Split of the hub's data set.", _ROWS)] = None
-    limit: Annotated[int | None, _option("Only the first so many rows.", _ROWS, min=1)] = None
+    limit: Annotated[int | None, _option("Use only the first rows.", _ROWS, min=1)] = None
 
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """What an answer may take, and how it is drawn; None is the server's default."""
+    """Budget and sampling of an answer; None is the server's default."""
 
     max_nodes: options.MaxNodes = None
     max_tokens: options.MaxTokens = None
@@ -78,12 +79,12 @@ class Writing:
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """A run itself, whatever it measures."""
+    """The options of every run."""
 
     checkpoint: Annotated[
         list[str] | None,
         _option(
-            "Version to measure, such as actor@3; once for each role. Else what is served.",
+            "Version to measure, such as actor@3; once for each role. Default: what is served.",
             _RUN,
             metavar="ROLE@N",
         ),
@@ -95,13 +96,13 @@ class RunOptions:
     at_once: AtOnce = 32
     resume: Annotated[
         bool,
-        _option("Go on with an unfinished run of the same, if there is one.", _RUN, "--resume"),
+        _option("Resume an unfinished run of the same plan, if there is one.", _RUN, "--resume"),
     ] = False
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """How a report is shown."""
+    """Output of a report."""
 
     markdown: Annotated[
         Path | None, _option("Also write the report to a Markdown file.", _OUTPUT, metavar="FILE")
@@ -111,7 +112,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """Which server is asked, and which database keeps what it says."""
+    """The server to evaluate, and the database of the results."""
 
     url: Url = None
     data_dir: DataDir = None
