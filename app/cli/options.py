@@ -128,42 +128,34 @@ def web_address(url: str) -> str:
     return url
 
 
-def _option_in(panel: str, text: str) -> Any:
-    return typer.Option(help=text, rich_help_panel=panel)
+def option(panel: str, text: str, *names: str, **more: Any) -> Any:
+    """An option with its help text, in a panel of the help."""
+    return typer.Option(*names, help=text, rich_help_panel=panel, **more)
 
 
 def _search(text: str, default: float) -> Any:
-    return typer.Option(help=text, rich_help_panel=_SEARCH, show_default=str(default))
+    return option(_SEARCH, text, show_default=str(default))
 
 
 Url = Annotated[
     str,
-    typer.Option(
+    option(
+        _OUTPUT,
+        "URL of the server. Default: SPAR_HOST and SPAR_PORT, else the server that was started"
+        " last in the data folder (SPAR_DATA), else http://127.0.0.1:8000.",
         envvar="SPAR_URL",
         callback=find_server,
-        help="URL of the server. Default: SPAR_HOST and SPAR_PORT, else the server that was"
-        " started last in the data folder (SPAR_DATA), else http://127.0.0.1:8000.",
         show_default=False,
-        rich_help_panel=_OUTPUT,
     ),
 ]
-Json = Annotated[
-    bool,
-    typer.Option("--json", help="Print the result as JSON, nothing else.", rich_help_panel=_OUTPUT),
-]
-DrawTree = Annotated[
-    bool,
-    typer.Option("--tree", help="Draw the tree while it grows.", rich_help_panel=_OUTPUT),
-]
-Stream = Annotated[
-    bool, typer.Option(help="Follow the search while it runs.", rich_help_panel=_OUTPUT)
-]
-
+Json = Annotated[bool, option(_OUTPUT, "Print the result as JSON, nothing else.", "--json")]
+DrawTree = Annotated[bool, option(_OUTPUT, "Draw the tree while it grows.", "--tree")]
+Stream = Annotated[bool, option(_OUTPUT, "Follow the search while it runs.")]
 Constraints = Annotated[
     list[str] | None,
     typer.Option("--constraint", help=_CONSTRAINT_HELP, metavar="ID[=JSON]"),
 ]
-SearchMode = Annotated[Mode, typer.Option(help="Search mode.", rich_help_panel=_SEARCH)]
+SearchMode = Annotated[Mode, option(_SEARCH, "Search mode.")]
 N = Annotated[int | None, _search("Responses of best_of_n.", _DEFAULT.n)]
 Branch = Annotated[int | None, _search("Children per expanded node.", _DEFAULT.branch)]
 Beam = Annotated[int | None, _search("Nodes of a level that bfs expands.", _DEFAULT.beam)]
@@ -174,39 +166,33 @@ AcceptThreshold = Annotated[
 ]
 EarlyStop = Annotated[
     bool | None,
-    typer.Option(
+    option(
+        _SEARCH,
+        "End at the first accepted node; stop voting once the verdict is decided.",
         "--early-stop/--no-early-stop",
-        help="End at the first accepted node; stop voting once the verdict is decided.",
-        rich_help_panel=_SEARCH,
     ),
 ]
 QuickVerdict = Annotated[
     bool | None,
-    typer.Option(
+    option(
+        _SEARCH,
+        "Cast no votes where a program rejects or P(yes) is clear before any critique.",
         "--quick-verdict/--no-quick-verdict",
-        help="Cast no votes where a program rejects or P(yes) is clear before any critique.",
-        rich_help_panel=_SEARCH,
     ),
 ]
-MaxNodes = Annotated[int | None, _option_in(_BUDGET, "Most nodes of the search.")]
-MaxTokens = Annotated[int | None, _option_in(_BUDGET, "Most tokens generated in the whole search.")]
+MaxNodes = Annotated[int | None, option(_BUDGET, "Most nodes of the search.")]
+MaxTokens = Annotated[int | None, option(_BUDGET, "Most tokens generated in the whole search.")]
 Deadline = Annotated[
-    int | None,
-    typer.Option(
-        help="Deadline of the whole search, in milliseconds.", metavar="MS", rich_help_panel=_BUDGET
-    ),
+    int | None, option(_BUDGET, "Deadline of the whole search, in milliseconds.", metavar="MS")
 ]
-Temperature = Annotated[float | None, _option_in(_SAMPLING, "Temperature of responses, 0 to 2.")]
-TopP = Annotated[float | None, _option_in(_SAMPLING, "Top-p of responses, above 0 and up to 1.")]
-Length = Annotated[int | None, _option_in(_SAMPLING, "Most tokens of one response.")]
-Seed = Annotated[int | None, _option_in(_SAMPLING, "Seed; makes the result reproducible.")]
-Stop = Annotated[
-    list[str] | None, _option_in(_SAMPLING, "Stop sequence of a response. Repeatable.")
-]
+Temperature = Annotated[float | None, option(_SAMPLING, "Temperature of responses, 0 to 2.")]
+TopP = Annotated[float | None, option(_SAMPLING, "Top-p of responses, above 0 and up to 1.")]
+Length = Annotated[int | None, option(_SAMPLING, "Most tokens of one response.")]
+Seed = Annotated[int | None, option(_SAMPLING, "Seed; makes the result reproducible.")]
+Stop = Annotated[list[str] | None, option(_SAMPLING, "Stop sequence of a response. Repeatable.")]
 ResponseText = Annotated[str | None, typer.Option("--response", help="The response to judge.")]
 ResponseFile = Annotated[
-    Path | None,
-    typer.Option(help="File with the response to judge; `-` is standard input."),
+    Path | None, typer.Option(help="File with the response to judge; `-` is standard input.")
 ]
 PromptText = Annotated[
     str | None,
