@@ -115,12 +115,12 @@ def test_every_bad_line_is_named(spar: Run, endpoint: Endpoint, tmp_path: Path) 
 
 def test_a_dry_run_needs_no_server(spar: Run, tmp_path: Path) -> None:
     file = write(tmp_path, {"prompt": "One."}, {"prompt": "Two."})
-    nobody = ("--url", "http://127.0.0.1:9")
-    result = spar("prompts", "import", file, "--dry-run", *nobody)
+    closed = ("--url", "http://127.0.0.1:9")
+    result = spar("prompts", "import", file, "--dry-run", *closed)
     assert (result.exit_code, result.stdout) == (0, "2 valid rows; nothing was sent\n")
-    as_json = spar("prompts", "import", file, "--dry-run", "--json", *nobody)
+    as_json = spar("prompts", "import", file, "--dry-run", "--json", *closed)
     assert json.loads(as_json.stdout) == {"valid": 2}
-    bad = spar("prompts", "import", write(tmp_path, "{"), "--dry-run", *nobody)
+    bad = spar("prompts", "import", write(tmp_path, "{"), "--dry-run", *closed)
     assert bad.exit_code == 1
 
 

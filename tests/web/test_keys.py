@@ -1,4 +1,4 @@
-"""Pages of a server that asks for keys."""
+"""Pages of a server that requires keys."""
 
 import pytest
 from playwright.async_api import Page, expect
@@ -29,7 +29,7 @@ async def give(page: Page, key: str) -> None:
     await dialog.get_by_role("button", name="Use this key").click()
 
 
-async def test_a_key_is_asked_for_kept_in_the_tab_and_forgotten(page: Page, serve: Serve) -> None:
+async def test_a_key_is_requested_kept_in_the_tab_and_removed(page: Page, serve: Serve) -> None:
     async with serve(improving_engine(), REQUIRED) as served:
         await page.goto(f"{served.url}/ui/overview")
         await give(page, "spar_wrong")
@@ -47,9 +47,7 @@ async def test_a_key_is_asked_for_kept_in_the_tab_and_forgotten(page: Page, serv
         await expect(page.get_by_role("alert")).to_contain_text("send a key")
 
 
-async def test_a_key_for_searches_does_not_open_what_is_for_admins(
-    page: Page, serve: Serve
-) -> None:
+async def test_a_key_for_searches_is_not_enough_for_admin_pages(page: Page, serve: Serve) -> None:
     async with serve(improving_engine(), REQUIRED) as served:
         await page.goto(f"{served.url}/ui/checkpoints")
         await give(page, await new_key(served, Scope.GENERATE))

@@ -62,7 +62,7 @@ def url(model: Model, migrated_file: Path, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch, checker: Checker) -> None:
-    """Little patience with a server that is away, and a checker that has started."""
+    """A short retry limit, and a checker that has started."""
     monkeypatch.setattr(runs, "PATIENCE", Patience(0.2, 0.05))
     monkeypatch.setattr(runs, "Checker", lambda *_: checker)
 
@@ -283,11 +283,11 @@ def test_a_version_that_is_not_there_stops_the_run(run: Eval, file: str) -> None
 
 
 def test_a_named_server_must_be_there(spar: Run, file: str, tmp_path: Path) -> None:
-    nobody = f"http://127.0.0.1:{free_port()}"
+    closed = f"http://127.0.0.1:{free_port()}"
     data = str(tmp_path / "data")
-    result = spar("eval", "ifeval", "--data", file, "--url", nobody, "--data-dir", data)
+    result = spar("eval", "ifeval", "--data", file, "--url", closed, "--data-dir", data)
     assert result.exit_code == 1
-    assert f"no server answers at {nobody}" in result.stderr
+    assert f"no server answers at {closed}" in result.stderr
 
 
 CHILD = """
