@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -32,7 +34,7 @@ from app.api.body_limit import BodyLimit
 from app.api.deps import Services
 from app.api.problems import RESPONSE, add_handlers
 from app.checkpoints.registry import Registry, open_registry
-from app.config.settings import Settings, advertised, reachable
+from app.config.settings import Settings, advertised, reachable, settings_from
 from app.constraints.checker import Checker
 from app.db.recorder import Recorder
 from app.db.session import Database
@@ -49,6 +51,7 @@ from app.observe.observer import Observer, open_observer
 from app.serving.admission import Admission, Background
 from app.serving.drain import DrainBarrier
 from app.serving.roles import make_roles
+from app.serving.server_file import announced, server_address
 from app.serving.sleep import SleepController
 from app.serving.swap import Swapper, SwapTimes
 from app.serving.worker_supervisor import keep_worker
@@ -237,11 +240,15 @@ def _engine_config(settings: Settings, model: str) -> EngineConfig:
 def serve(settings: Settings, model: str) -> None:
     """Run the server until it is told to stop. Raises `ConfigurationError` if it cannot start."""
     configure_logs(settings.log_format, settings.log_level, "server")
+    if settings.port == 0:  # A free port, chosen here so that it can be printed and announced.
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        with socket.create_server((settings.host, 0), family=family) as free:
+            settings = settings.model_copy(update={"port": free.getsockname()[1]})
     failure: list[ConfigurationError] = []
 
     def on_engine(error: ConfigurationError | None) -> None:
         if error is None:
-            _say_where_to_go(settings)
+            _print_ready(settings)
         else:
             failure.append(error)
             server.should_exit = True
@@ -262,8 +269,10 @@ def serve(settings: Settings, model: str) -> None:
     # ours let the process end in good order.
     for stop in (signal.SIGINT, signal.SIGTERM):
         signal.signal(stop, lambda *_: None)
+    url = f"http://{reachable(settings.host)}:{settings.port}"
     try:
-        server.run()
+        with announced(settings.data, url):
+            server.run()
     except SystemExit:
         if not failure:
             raise
@@ -271,13 +280,20 @@ def serve(settings: Settings, model: str) -> None:
         raise failure[0]
 
 
-def _say_where_to_go(settings: Settings) -> None:
+def _print_ready(settings: Settings) -> None:
+    """Print where the server listens, and requests to try; `spar` must find this very server."""
     url = f"http://{reachable(settings.host)}:{settings.port}"
     spar = sys.argv[0] if Path(sys.argv[0]).name == "spar" else "spar"
+    try:
+        found = os.environ.get("SPAR_URL") or server_address(settings_from())
+    except ConfigurationError:  # An option of this server replaces an invalid variable.
+        found = ""
+    option = "" if found.rstrip("/") == url else f" --url {url}"
     Console(stderr=True).print(
         f"\nReady: {url}\n"
         f"  documentation  {url}/docs\n"
-        f"  try it         {spar} generate 'Name three rivers, in capitals.' --mode bfs --tree\n"
+        f"  demo           {spar} demo{option}\n"
+        f"  try it         {spar} generate 'Name three rivers, in capitals.' --tree{option}\n"
         f"  or             curl {url}/generate -H 'content-type: application/json' "
         """-d '{"prompt": "Name three rivers, in capitals.", "mode": "bfs"}'\n""",
         markup=False,

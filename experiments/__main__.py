@@ -100,7 +100,7 @@ class Common:
 class CommonAtServer(Common):
     """The same for experiments that need a running server."""
 
-    url: options.Url = options.DEFAULT_URL
+    url: options.Url = ""
 
 
 cli = typer.Typer(
@@ -322,11 +322,11 @@ def _search_plan(
 
 def _run_options(name: str, to: Path, common: Common) -> "RunOptions":
     """Raises `ConfigurationError` where the settings are invalid."""
-    from app.cli.eval.server import Where
+    from app.cli.eval.runs import ServerTarget
     from app.cli.maintain import settings_in
     from experiments.context import RunOptions
 
-    where = Where(settings_in(common.data_dir), common.url, common.at_once)
+    where = ServerTarget(settings_in(common.data_dir), common.url, common.at_once)
     return RunOptions(name, to, where, common.limit, common.seed)
 
 

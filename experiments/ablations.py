@@ -8,8 +8,7 @@ from typing import Any
 from app.api.admin.schemas import IterationIn, IterationOut, ServingOut
 from app.cli.admin import Admin
 from app.cli.console import say
-from app.cli.following import follow_to_end, parse_overrides
-from app.cli.following import request as iteration_request
+from app.cli.iterations import follow_to_end, iteration_request, parse_overrides
 from app.domain.checkpoint import Role, Versions
 from app.domain.iteration import Policy, options_for
 from app.domain.search import Mode

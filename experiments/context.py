@@ -16,8 +16,8 @@ from typing import Any
 
 from app import __version__
 from app.cli.console import count, counting_bar, err, say
-from app.cli.eval.server import Where, asked_server
-from app.cli.eval.store import within
+from app.cli.eval.runs import ServerTarget, asked_server
+from app.cli.maintain import within
 from app.constraints.checker import Checker
 from app.db.checkpoints import CheckpointRepository
 from app.db.session import Database
@@ -141,7 +141,7 @@ class RunOptions:
 
     name: str
     to: Path
-    where: Where
+    where: ServerTarget
     limit: int | None
     seed: int
 
@@ -175,9 +175,11 @@ class Context:
     database: Database
 
     @property
-    def where(self) -> Where:
+    def where(self) -> ServerTarget:
         """The server in use, as runs of `spar eval` take it."""
-        return Where(self.options.where.settings, self.server.url, self.options.where.at_once)
+        return ServerTarget(
+            self.options.where.settings, self.server.url, self.options.where.at_once
+        )
 
     async def versions(self, role: Role, selected: Sequence[int] | None) -> list[int]:
         """The selected versions of a role, or all that can be served.

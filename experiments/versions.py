@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from app.cli.eval.plan import Wanted as Run
-from app.cli.eval.store import compare_stored, read_report
-from app.cli.eval.work import evaluate
+from app.cli.eval.runs import NewRun as Run
+from app.cli.eval.runs import evaluate
+from app.cli.eval.stored import compare_stored, read_report
 from app.domain.checkpoint import Role
 from app.domain.search import Mode, SearchOptions
 from app.evaluation.base import Metric, search_shape

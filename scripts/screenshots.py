@@ -80,11 +80,11 @@ async def search_on(page: Page, url: str) -> None:
     """A breadth-first search, watched to its end."""
     await page.goto(url)
     await page.get_by_label("Instruction").fill(PROMPT)
-    await page.get_by_label("Add a check").select_option("length_constraints:number_words")
+    await page.get_by_label("Add a constraint").select_option("length_constraints:number_words")
     await page.get_by_label("Num words").fill("8")
     await page.get_by_label("Relation").select_option("at most")
     await page.get_by_role("button", name="Search", exact=True).click()
-    await page.get_by_role("link", name="Keep a link").wait_for(timeout=SEARCH_MS)
+    await page.get_by_role("link", name="Permanent link").wait_for(timeout=SEARCH_MS)
     await page.get_by_role("treeitem").last.click()
 
 

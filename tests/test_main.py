@@ -1,11 +1,16 @@
-"""The server process where it cannot start."""
+"""The server process: what it prints, and where it cannot start."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from app import main
+from app.config.settings import settings_from
 from app.db.upgrade import upgrade
+from app.serving.server_file import announced
 
 VANISHING = """
 import shutil
@@ -46,3 +51,22 @@ def test_a_database_that_vanishes_at_the_start_is_said_in_one_line(tmp_path: Pat
         " exists and that this user may write there."
     )
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(("port", "option"), [(8000, ""), (8123, " --url http://127.0.0.1:8123")])
+def test_the_printed_commands_reach_this_server(
+    port: int,
+    option: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("SPAR_URL", "SPAR_HOST", "SPAR_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SPAR_DATA", str(tmp_path))
+    settings = settings_from(port=port)
+    main._print_ready(settings)
+    assert f"spar demo{option}\n" in capsys.readouterr().err
+    with announced(tmp_path, f"http://127.0.0.1:{port}"):
+        main._print_ready(settings)
+    assert "spar demo\n" in capsys.readouterr().err, "the command finds it by itself"

@@ -3,41 +3,44 @@
 import io
 import sys
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import typer
 from typer.core import TyperGroup
 
+from app import __version__
 from app.cli import (
-    answer,
     checkpoints,
-    doctor,
+    demo,
     eval,
-    feedback,
     iterations,
     keys,
     maintain,
     prompts,
+    searches,
     serve,
-    stored,
 )
 from app.errors import SparError
 
 
 class CommandGroup(TyperGroup):
-    """Prints errors meant for users without a traceback, and names what replaces a command."""
+    """Prints a `SparError` without a traceback, and names what replaces an old command or option.
+
+    replaced: by the name of a removed command or option, what to use instead.
+    """
 
     replaced: ClassVar[Mapping[str, str]] = {}
-    """By the name of a removed command, what to run instead."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find a command; the error for a removed one says what replaces it."""
-        if args and args[0] in self.replaced:
-            ctx.fail(f"`{args[0]}` was removed: use {self.replaced[args[0]]}")
+        """Find a command; a removed one, or a removed option of it, is a usage error."""
+        options = args[: args.index("--")] if "--" in args else args
+        for name in args[:1] + [text.partition("=")[0] for text in options if text[:2] == "--"]:
+            if name in self.replaced:
+                ctx.fail(f"`{name}` was removed: use {self.replaced[name]}")
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command; a `SparError` is printed without a traceback, with exit status 1."""
+        """Run a command; a `SparError` ends it with exit status 1."""
         try:
             return super().invoke(ctx)
         except SparError as error:
@@ -49,24 +52,50 @@ class CommandGroup(TyperGroup):
 
 class _Spar(CommandGroup):
     replaced: ClassVar[Mapping[str, str]] = {
-        "reproduce": "`python -m experiments NAME` in a checkout of the project"
+        "reproduce": "`python -m experiments NAME` in a checkout of the project",
+        "version": "`spar --version`",
+        "--gate": "`--accept-threshold`",
+        "--first-look": "`--quick-verdict`",
+        "--no-first-look": "`--no-quick-verdict`",
     }
 
 
 cli = typer.Typer(
     name="spar",
     cls=_Spar,
-    help="Answers that are searched for. Exit codes: 0 done, 1 error, 2 usage, 130 interrupted.",
+    help="Inference-time search over vLLM, with self-play training. "
+    "Exit status: 0 done, 1 error, 2 usage, 130 interrupted.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@cli.callback()
+def spar(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """The options that come before a command."""
+
+
 cli.command("serve")(serve.serve)
-cli.command("generate")(answer.generate)
-cli.command("judge")(answer.judge)
-cli.command("searches")(stored.searches)
-cli.command("show")(stored.show)
-cli.command("feedback")(feedback.feedback)
+cli.command("demo")(demo.demo)
+cli.command("generate")(searches.generate)
+cli.command("judge")(searches.judge)
+cli.command("searches")(searches.list_searches)
+cli.command("show")(searches.show)
+cli.command("feedback")(searches.feedback)
 cli.command("iterate")(iterations.iterate)
 cli.add_typer(iterations.iterations, name="iterations")
 cli.command("bootstrap")(prompts.bootstrap)
@@ -78,8 +107,7 @@ cli.add_typer(eval.evaluations, name="eval")
 cli.add_typer(keys.keys, name="keys")
 cli.add_typer(maintain.db, name="db")
 cli.add_typer(maintain.model, name="model")
-cli.command("doctor")(doctor.doctor)
-cli.command("version")(maintain.version)
+cli.command("doctor")(maintain.doctor)
 
 
 def main() -> None:
@@ -91,6 +119,6 @@ def run(commands: typer.Typer) -> None:
     """Run a command line in this process."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A terminal that cannot show a character gets a stand-in, not a traceback.
+            # Characters that the terminal cannot show are replaced, not raised as errors.
             stream.reconfigure(errors="replace")
     commands()

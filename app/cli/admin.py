@@ -1,4 +1,4 @@
-"""Talking to a server's admin endpoint."""
+"""Client of a server's admin API."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ SAMPLES_PER_PAGE = 200
 
 
 class Admin(Client):
-    """Calls to the admin endpoint of one server; raises the errors of `Client`."""
+    """Calls to the admin API of one server; raises the errors of `Client`."""
 
     def queue(self, request: BaseModel) -> JsonObject:
         """Queue an iteration."""
@@ -31,16 +31,16 @@ class Admin(Client):
         return self._call("GET", _path(iteration_id))
 
     def cancel(self, iteration_id: str) -> JsonObject:
-        """Have an iteration end."""
+        """Cancel an iteration."""
         return self._call("POST", f"{_path(iteration_id)}/cancel")
 
     def resume(self, iteration_id: str) -> JsonObject:
-        """Have a failed or cancelled iteration go on."""
+        """Resume a failed or cancelled iteration."""
         return self._call("POST", f"{_path(iteration_id)}/resume")
 
     @contextmanager
     def follow(self, iteration_id: str) -> Iterator[Iterator[IterationOut | StepOut]]:
-        """An iteration whenever it changed, and its training steps, until it has ended."""
+        """An iteration after each change, and its training steps, until it has ended."""
         with self._follow("GET", f"{_path(iteration_id)}/events") as events:
             yield filter(None, map(self._update, events))
 
@@ -56,15 +56,15 @@ class Admin(Client):
         return self._call("GET", "/admin/checkpoints")
 
     def promote(self, role: Role, version: int) -> JsonObject:
-        """Have a version served."""
+        """Promote a version."""
         return self._call("POST", f"/admin/checkpoints/{role}/{version}/promote")
 
     def roll_back(self, role: Role) -> JsonObject:
-        """Have the version served that was served before."""
+        """Promote the version that was promoted before."""
         return self._call("POST", f"/admin/checkpoints/{role}/rollback")
 
     def serving(self) -> JsonObject:
-        """What is promoted, and what each server serves."""
+        """The promoted versions, and what each server serves."""
         return self._call("GET", "/admin/serving")
 
     def upload(self, what: Uploaded, rows: list[JsonObject]) -> AddedOut:
@@ -72,15 +72,15 @@ class Admin(Client):
         return self.read(AddedOut, self._call("POST", f"/admin/{what}", json={what: rows}))
 
     def pool(self) -> JsonObject:
-        """How many prompts there are of each source."""
+        """The number of prompts of each source."""
         return self._call("GET", "/admin/prompts", params={"limit": 1})
 
     def feedback(self, request: BaseModel) -> JsonObject:
-        """Say what an answer is worth."""
+        """Rate an answer."""
         return self._call("POST", "/feedback", content=request.model_dump_json())
 
     def _update(self, event: ServerEvent) -> IterationOut | StepOut | None:
-        """None for an event that this client has no use for."""
+        """The update in an event; None for other events."""
         match event.name:
             case "iteration":
                 return self.read(IterationOut, self._object(event.data))

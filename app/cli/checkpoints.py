@@ -1,4 +1,4 @@
-"""`spar checkpoints` and `spar serving`: what there is to serve, and what is served."""
+"""`spar checkpoints` and `spar serving`: versions of the models, and which of them is served."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -6,21 +6,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli import options
-from app.cli.groups import with_default
 from app.cli.maintain import Data, DatabaseUrl
+from app.cli.options import with_default
 from app.domain.checkpoint import Role
 
 if TYPE_CHECKING:
     from app.checkpoints.transfer import BaseModel
+    from app.cli.admin import Admin
+    from app.cli.client import JsonObject
     from app.config.settings import Settings
 
 checkpoints = typer.Typer(
-    cls=with_default("list"), help="Versions of the actor and the refiner; alone, all of them."
+    cls=with_default("list"), help="Versions of both roles; without a command, the list."
 )
 
 
 @checkpoints.command("list")
-def list_checkpoints(as_json: options.Json = False, url: options.Url = options.DEFAULT_URL) -> None:
+def list_checkpoints(as_json: options.Json = False, url: options.Url = "") -> None:
     """List every version of each role."""
     from app.api.admin.schemas import VersionsOut
     from app.cli.admin import Admin
@@ -38,31 +40,27 @@ def list_checkpoints(as_json: options.Json = False, url: options.Url = options.D
 @checkpoints.command("promote")
 def promote(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A version, such as actor@12.")],
-    url: options.Url = options.DEFAULT_URL,
+    as_json: options.Json = False,
+    url: options.Url = "",
 ) -> None:
-    """Have every server serve a version."""
-    from app.api.schemas import CheckpointOut
+    """Promote a version: every server activates it."""
     from app.cli.admin import Admin
-    from app.cli.console import say
 
     with Admin(url) as admin:
-        now = admin.read(CheckpointOut, admin.promote(*_parsed(name)))
-    say(f"To be served: actor@{now.actor}, refiner@{now.refiner}")
+        _print_promoted(admin, admin.promote(*_parsed(name)), as_json=as_json)
 
 
 @checkpoints.command("rollback")
 def roll_back(
-    role: Annotated[Role, typer.Argument(help="Whose version.")],
-    url: options.Url = options.DEFAULT_URL,
+    role: Annotated[Role, typer.Argument(help="Role to roll back.")],
+    as_json: options.Json = False,
+    url: options.Url = "",
 ) -> None:
-    """Have every server serve the version it served before."""
-    from app.api.schemas import CheckpointOut
+    """Promote the version of a role that was promoted before."""
     from app.cli.admin import Admin
-    from app.cli.console import say
 
     with Admin(url) as admin:
-        now = admin.read(CheckpointOut, admin.roll_back(role))
-    say(f"To be served: actor@{now.actor}, refiner@{now.refiner}")
+        _print_promoted(admin, admin.roll_back(role), as_json=as_json)
 
 
 @checkpoints.command("export")
@@ -175,8 +173,8 @@ def _prepared(data: Path | None, database_url: str | None) -> "tuple[Settings, B
     return settings, BaseModel(path, settings.model)
 
 
-def serving(as_json: options.Json = False, url: options.Url = options.DEFAULT_URL) -> None:
-    """Show what is promoted, and what each server serves."""
+def serving(as_json: options.Json = False, url: options.Url = "") -> None:
+    """Show the promoted versions, and what each server serves."""
     from app.api.admin.schemas import ServingOut
     from app.cli.admin import Admin
     from app.cli.console import out, print_json, say
@@ -190,3 +188,14 @@ def serving(as_json: options.Json = False, url: options.Url = options.DEFAULT_UR
         shown = admin.read(ServingOut, raw)
     say(f"Promoted: actor@{shown.promoted.actor}, refiner@{shown.promoted.refiner}")
     out().print(draw_servers(shown))
+
+
+def _print_promoted(admin: "Admin", raw: "JsonObject", *, as_json: bool) -> None:
+    from app.api.schemas import CheckpointOut
+    from app.cli.console import print_json, say
+
+    if as_json:
+        print_json(raw)
+        return
+    promoted = admin.read(CheckpointOut, raw)
+    say(f"Promoted: actor@{promoted.actor}, refiner@{promoted.refiner}")

@@ -254,7 +254,8 @@ class Client:
             ) from error
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise ServerUnreachable(
-                f"no server answers at {self._url}; start one with `make serve` or `spar serve`"
+                f"no server answers at {self._url}; start one with `make serve` or `spar serve`,"
+                " or name another one with --url or SPAR_URL"
             ) from error
         except httpx.ReadTimeout as error:
             reason = f"the server was silent for {_SILENCE_SECONDS:.0f} seconds"

@@ -1,4 +1,4 @@
-"""Writing for people: two consoles, and model text made safe to show."""
+"""Terminal output: the two consoles, and model text made safe to print."""
 
 import json
 import re
@@ -26,7 +26,7 @@ _UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\ud800-\udfff]")
 
 
 def out() -> Console:
-    """The console of answers: standard output."""
+    """The console of results: standard output."""
     return Console(highlight=False, markup=False, emoji=False)
 
 
@@ -36,7 +36,7 @@ def err() -> Console:
 
 
 def clean(text: str) -> str:
-    """Text without control characters, so that no model can steer the reader's terminal.
+    """Text without control characters, which could carry terminal escape sequences.
 
     Newlines and tabs stay; a lone surrogate, which cannot be written, becomes a question mark.
     """
@@ -49,30 +49,30 @@ def first_words(text: str, limit: int = 60) -> str:
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
-def count(number: int, noun: str) -> str:
+def count(number: int, noun: str, plural: str = "") -> str:
     """`1 node`, `2 nodes`, `1,234 tokens`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def say(message: str, style: str = "") -> None:
-    """One line about what is going on, to standard output."""
+    """Print one line to standard output."""
     out().print(Text(clean(message), style), soft_wrap=True)
 
 
 def print_error(error: SparError) -> None:
-    """One red line on standard error."""
+    """Print one red line to standard error."""
     line = " ".join(clean(error.message).split())
     err().print(Text.assemble(("error: ", "bold red"), (line, "red")), soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
-    """A JSON value on standard output, exact, and with nothing a terminal would act on."""
+    """Print a JSON value to standard output, with control characters escaped."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     print(_UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
 
 
 def counting_bar() -> Progress:
-    """A bar on standard error that is gone at its end; nothing where there is no terminal."""
+    """A transient progress bar on standard error; disabled where that is not a terminal."""
     console = err()
     columns = (
         TextColumn("{task.description}", markup=False),

@@ -1,142 +1,174 @@
-"""Files to the server, and training data from it."""
+"""JSONL files to the server, validated first, and training data from it."""
 
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.progress import Progress
+from pydantic import ValidationError
 
-from app.api.admin.schemas import AddedOut, SamplePageOut
+from app.api.admin.schemas import ConversationIn, SamplePageOut
+from app.api.schemas import PromptIn
 from app.cli.admin import Admin, Uploaded
 from app.cli.client import JsonObject, Refused
-from app.cli.console import count, err, say
+from app.cli.console import count, counting_bar, print_error
+from app.constraints.catalogue import validate
 from app.domain.checkpoint import Role
+from app.domain.prompt import Constraint
 from app.errors import ConfigurationError, InvalidRequest
 
 BATCH_ROWS = 200
-BATCH_CHARACTERS = 200_000
-"""Well below the server's limit of a body, unless a single row is longer."""
+BATCH_BYTES = 200_000
+"""Well below the server's limit of a request body, unless a single row is longer."""
 
-_PLACE = re.compile(r"^\w+\.(\d+)(?:\.|$)")
+_ROW_OF_FIELD = re.compile(r"^\w+\.(\d+)(?:\.|$)")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a file: the number of its line, how long that is, and what is sent of it."""
+    """One row of a file: its line number, the line's length in bytes, and what is sent."""
 
     line: int
     length: int
     content: JsonObject
 
 
-@dataclass(slots=True)
-class Tally:
-    """What became of the rows so far; `read` counts the bytes of the file."""
-
-    added: int = 0
-    known: int = 0
-    read: int = 0
-
-
 def prompt_row(row: JsonObject) -> JsonObject:
-    """What the server takes of a row of prompts; IFEval's way to write constraints is another.
+    """The fields of a prompt, with IFEval's lists of constraints converted to this project's.
 
-    Raises ValueError for lists that do not go together.
+    Raises:
+        ValueError: The prompt is invalid; `InvalidRequest` where a constraint is.
     """
-    content = _only(row, "prompt", "messages", "constraints")
+    content: JsonObject = {
+        name: row[name] for name in ("prompt", "messages", "constraints") if name in row
+    }
     if "instruction_id_list" in row:
         ids, kwargs = row["instruction_id_list"], row.get("kwargs")
         if not isinstance(ids, list) or not isinstance(kwargs, list) or len(ids) != len(kwargs):
             raise ValueError("`instruction_id_list` and `kwargs` must be lists of the same length")
-        pairs = zip(ids, kwargs, strict=True)
-        constraints = [{"id": one, "kwargs": arguments} for one, arguments in pairs]
         known = content.get("constraints", [])
         if not isinstance(known, list):
             raise ValueError("`constraints` must be a list")
-        content["constraints"] = [*known, *constraints]
+        pairs = zip(ids, kwargs, strict=True)
+        content["constraints"] = known + [{"id": one, "kwargs": given} for one, given in pairs]
+    read = PromptIn.model_validate(content)
+    validate([Constraint(one.id, one.kwargs) for one in read.constraints])
     return content
 
 
 def conversation_row(row: JsonObject) -> JsonObject:
-    """What the server takes of a row of conversations."""
-    return _only(row, "role", "messages")
+    """The fields of a conversation.
+
+    Raises:
+        ValueError: The conversation is invalid.
+    """
+    content: JsonObject = {name: row[name] for name in ("role", "messages") if name in row}
+    ConversationIn.model_validate(content)
+    return content
 
 
-def read_rows(
-    file: Path, convert: Callable[[JsonObject], JsonObject], tally: Tally
-) -> Iterator[Row]:
+_CONVERTERS: Mapping[Uploaded, Callable[[JsonObject], JsonObject]] = {
+    "prompts": prompt_row,
+    "conversations": conversation_row,
+}
+
+
+def read_rows(file: Path, what: Uploaded) -> list[Row]:
     """The rows of a JSONL file; empty lines are skipped.
 
-    Raises `InvalidRequest` naming the first line that is no row.
+    Every invalid line is printed with its number and the reason.
+
+    Raises:
+        InvalidRequest: A line is invalid.
+        ConfigurationError: The file cannot be read.
     """
-    with file.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            tally.read += len(line)
-            if not line.strip():
-                continue
+    convert = _CONVERTERS[what]
+    rows: list[Row] = []
+    invalid = 0
+    try:
+        with file.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if not line.strip():
+                    continue
+                try:
+                    rows.append(Row(number, len(line), convert(_object(line))))
+                except (InvalidRequest, ValueError, RecursionError) as error:
+                    invalid += 1
+                    print_error(InvalidRequest(f"line {number}: {_reason(error)}"))
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {file}: {error.strerror}") from error
+    if invalid:
+        total = count(invalid + len(rows), "row")
+        raise InvalidRequest(f"{invalid:,} of {total} cannot be used; nothing was sent")
+    return rows
+
+
+def send_rows(admin: Admin, what: Uploaded, rows: list[Row]) -> dict[str, int]:
+    """Send the rows in batches: how many were `added`, and how many `known` before.
+
+    Raises:
+        InvalidRequest: The server rejects a row, which the error names by its line. Earlier
+            batches stay.
+    """
+    totals = {"added": 0, "known": 0}
+    with counting_bar() as bar:
+        task = bar.add_task(what, total=len(rows))
+        for batch in _batches(rows):
             try:
-                content = convert(_object(line))
-                _check_text(content)
-            except (ValueError, RecursionError) as error:
-                raise _bad_line(number, str(error)) from error
-            yield Row(number, len(line), content)
+                added = admin.upload(what, [row.content for row in batch])
+            except Refused as error:
+                place = _ROW_OF_FIELD.match(error.field or "")
+                if place is None and len(batch) > 1:
+                    raise
+                row = batch[int(place[1])] if place else batch[0]
+                reason = error.message.replace(place[0], "") if place else error.message
+                raise InvalidRequest(f"line {row.line}: {reason}") from error
+            totals["added"] += added.added
+            totals["known"] += added.known
+            bar.update(task, advance=len(batch))
+    return totals
 
 
-def upload(rows: Iterable[Row], send: Callable[[list[JsonObject]], AddedOut], tally: Tally) -> None:
-    """Send all rows, in order; good ones before a bad one are sent.
+def export_samples(admin: Admin, iteration_id: str, folder: Path) -> dict[Role, int]:
+    """Write a file `ROLE.jsonl` for each role that has training data; how many samples each has.
 
-    Raises `InvalidRequest` naming the line of the bad one, and what `send` raises.
+    Raises:
+        ConfigurationError: The folder cannot be written.
+        SparError: The errors of `Client`.
     """
-    for batch in _batches(rows):
-        _send(batch, send, tally)
+    numbers = {}
+    for role in Role:
+        file = folder / f"{role}.jsonl"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            numbers[role] = _write(file, _samples(admin, iteration_id, role))
+        except OSError as error:
+            raise ConfigurationError(f"cannot write {file}: {error.strerror}") from error
+    return numbers
 
 
 def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """The rows in batches; those before a bad line come before its error."""
     batch: list[Row] = []
-    try:
-        for row in rows:
-            if batch and _full(batch, row):
-                yield batch
-                batch = []
-            batch.append(row)
-    except InvalidRequest:
+    length = 0
+    for row in rows:
+        if batch and (len(batch) == BATCH_ROWS or length + row.length > BATCH_BYTES):
+            yield batch
+            batch, length = [], 0
+        batch.append(row)
+        length += row.length
+    if batch:
         yield batch
-        raise
-    yield batch
-
-
-def _send(batch: list[Row], send: Callable[[list[JsonObject]], AddedOut], tally: Tally) -> None:
-    if not batch:
-        return
-    try:
-        added = send([row.content for row in batch])
-    except Refused as error:
-        place = _PLACE.match(error.field or "")
-        if place is None:
-            raise
-        bad = int(place[1])
-        # The server takes all rows of a batch or none.
-        _send(batch[:bad], send, tally)
-        raise _bad_line(batch[bad].line, error.message.replace(place[0], "")) from error
-    tally.added += added.added
-    tally.known += added.known
-
-
-def _full(batch: list[Row], row: Row) -> bool:
-    length = sum(one.length for one in batch) + row.length
-    return len(batch) == BATCH_ROWS or length > BATCH_CHARACTERS
-
-
-def _only(row: JsonObject, *names: str) -> JsonObject:
-    return {name: row[name] for name in names if name in row}
 
 
 def _object(line: bytes) -> JsonObject:
+    """The JSON object of a line.
+
+    Raises:
+        ValueError: The line is not a JSON object that can be sent.
+    """
     try:
         row: Any = json.loads(
             line.decode("utf-8-sig"), parse_constant=_no_number, parse_float=_finite
@@ -147,6 +179,11 @@ def _object(line: bytes) -> JsonObject:
         raise ValueError(f"it is not JSON: {error.msg}") from error
     if not isinstance(row, dict):
         raise ValueError("it is not a JSON object")
+    try:
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        surrogate = f"\\u{ord(error.object[error.start]):04x}"
+        raise ValueError(f"{surrogate} is a lone surrogate, not a character") from error
     return row
 
 
@@ -161,60 +198,17 @@ def _finite(digits: str) -> float:
     return number
 
 
-def _check_text(content: JsonObject) -> None:
-    """Raise ValueError for half a character, which an escape may name and nothing can send."""
-    try:
-        json.dumps(content, ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:
-        half = f"\\u{ord(error.object[error.start]):04x}"
-        raise ValueError(f"{half} is half a character (a lone surrogate)") from error
-
-
-def _bad_line(number: int, reason: str) -> InvalidRequest:
-    return InvalidRequest(f"line {number}: {reason}")
-
-
-def send_file(admin: Admin, what: Uploaded, file: Path, *, silent: bool = False) -> None:
-    """Send the rows of a JSONL file, and say how many of them were new.
-
-    Raises `InvalidRequest` naming a bad line; the rows before it are kept, and counted too.
-    """
-    tally = Tally()
-    convert = prompt_row if what == "prompts" else conversation_row
-    console = err()
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=file.stat().st_size or None)
-
-        def send(rows: list[JsonObject]) -> AddedOut:
-            added = admin.upload(what, rows)
-            bar.update(task, completed=tally.read)
-            return added
-
-        try:
-            upload(read_rows(file, convert, tally), send, tally)
-        finally:
-            bar.stop()
-            if not silent:
-                say(f"{tally.added:,} new, {tally.known:,} known already")
-
-
-def export_samples(admin: Admin, iteration_id: str, folder: Path) -> None:
-    """Write a file for each role that has training data.
-
-    Raises `ConfigurationError` where the folder cannot be written, and the errors of `Client`.
-    """
-    for role in Role:
-        file = folder / f"{role}.jsonl"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            number = _write(file, _contents(admin, iteration_id, role))
-        except OSError as error:
-            raise ConfigurationError(f"cannot write {file}: {error.strerror}") from error
-        say(f"{role}: {count(number, 'sample')}" + (f" in {file}" if number else ""))
+def _reason(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors(include_url=False)[0]
+    message = first["msg"].removeprefix("Value error, ")
+    field = ".".join(map(str, first["loc"]))
+    return message if not field or f"`{field}`" in message else f"`{field}`: {message}"
 
 
 def _write(file: Path, rows: Iterator[Any]) -> int:
-    """Write all rows or none; no file where there is no row. How many there were."""
+    """Write all rows or none, and no file where there is no row; how many there were."""
     number = 0
     part = file.with_name(file.name + ".part")
     try:
@@ -229,7 +223,7 @@ def _write(file: Path, rows: Iterator[Any]) -> int:
     return number
 
 
-def _contents(admin: Admin, iteration_id: str, role: Role) -> Iterator[Any]:
+def _samples(admin: Admin, iteration_id: str, role: Role) -> Iterator[Any]:
     cursor: int | None = None
     while True:
         page = admin.read(SamplePageOut, admin.samples(iteration_id, role, cursor))

@@ -1,4 +1,4 @@
-"""What searches and judgments look like on a terminal. Model text is shown, never obeyed."""
+"""Searches and judgments as terminal tables and trees. Control characters are removed."""
 
 from collections.abc import Iterable
 
@@ -21,7 +21,7 @@ _ACCEPTED, _REJECTED, _UNJUDGED = ("✓", "green"), ("✗", "red"), ("…", "dim
 
 
 def is_judged(node: NodeOut) -> bool:
-    """Whether the judge has spoken about a node."""
+    """Whether a node has been judged."""
     return node.critique is not None or node.value is not None or node.accepted
 
 
@@ -61,7 +61,7 @@ def draw_votes(votes: Iterable[VoteOut]) -> Table:
 
 
 def draw_constraints(constraints: Iterable[ConstraintOut]) -> Table:
-    """What the programs found."""
+    """The results of the constraints."""
     table = new_table("Constraint", "Met", "Found")
     for result in constraints:
         met = Text("yes", "green") if result.satisfied else Text("no", "red")
@@ -72,7 +72,7 @@ def draw_constraints(constraints: Iterable[ConstraintOut]) -> Table:
 def draw_searches(searches: Iterable[SearchSummaryOut]) -> Table:
     """Stored searches, one line each."""
     table = new_table("Search", "Mode", "Value", "Nodes", "Seconds", "Prompt")
-    # The prompt gives way on a narrow screen: an id is of no use unless it is whole.
+    # On a narrow terminal the prompt is cut, never the id.
     table.expand = True
     table.columns[-1].ratio = 1
     for search in searches:
@@ -89,7 +89,7 @@ def draw_searches(searches: Iterable[SearchSummaryOut]) -> Table:
 
 
 def verdict(accepted: bool | None, value: float | None) -> Text:
-    """`accepted, value 0.80`; `not judged` where nobody was asked."""
+    """`accepted, value 0.80`; `not judged` without a judgment."""
     if accepted is None:
         return Text("not judged", "dim")
     text = Text("accepted", "green") if accepted else Text("not accepted", "red")
@@ -97,7 +97,7 @@ def verdict(accepted: bool | None, value: float | None) -> Text:
 
 
 def draw_summary(answer: GenerateOut | SearchDetailOut) -> Text:
-    """How the search ended, what it cost, and which constraints are not met."""
+    """The stop reason, the usage, and the constraints that are not met."""
     usage = answer.usage
     ending = [
         f"; stopped: {answer.stop_reason.value}",
@@ -127,5 +127,5 @@ def _line(text: Text) -> Text:
 
 
 def new_table(*columns: str) -> Table:
-    """A table as all of ours look."""
+    """An empty table in the style that all commands use."""
     return Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)

@@ -1,4 +1,4 @@
-"""What iterations look like on a terminal."""
+"""Iterations, checkpoints, servers, keys and the audit log as terminal tables."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -18,24 +18,31 @@ from app.domain.checkpoint import CheckpointStatus, Role, served_name
 from app.domain.iteration import Status
 from app.domain.key import Key, KeyLimits
 
-_STYLES = {
+_CHECKPOINT_STYLES = {
     CheckpointStatus.TRAINING: "cyan",
     CheckpointStatus.CANDIDATE: "",
     CheckpointStatus.REJECTED: "yellow",
     CheckpointStatus.PROMOTED: "green",
 }
+STATUS_STYLES = {
+    Status.QUEUED: "dim",
+    Status.RUNNING: "cyan",
+    Status.SUCCEEDED: "green",
+    Status.FAILED: "red",
+    Status.CANCELLED: "yellow",
+}
 
 
 def draw_checkpoints(checkpoints: Sequence[VersionOut]) -> RenderableType:
-    """Versions, one line each, then why some of them could not be loaded."""
-    table = new_table("Version", "Serves", "Status", "IterationKind", "From", "Iteration")
+    """Versions, one line each, then the errors of those that could not be loaded."""
+    table = new_table("Version", "Serves", "Status", "Kind", "From", "Iteration")
     errors = Text(style="red")
     for one in checkpoints:
         name = served_name(one.role, one.version)
         table.add_row(
             Text(name, no_wrap=True),
             Text("yes" if one.serving else "", "green"),
-            Text(one.status, _STYLES[one.status]),
+            Text(one.status, _CHECKPOINT_STYLES[one.status]),
             Text(one.kind),
             Text("" if one.parent is None else served_name(one.role, one.parent)),
             Text(clean(one.iteration or ""), no_wrap=True),
@@ -47,7 +54,7 @@ def draw_checkpoints(checkpoints: Sequence[VersionOut]) -> RenderableType:
 
 
 def draw_servers(serving: ServingOut) -> Table:
-    """Servers, one line each; what is not as promoted stands out."""
+    """Servers, one line each; versions that differ from the promoted ones are highlighted."""
     table = new_table("Server", "Actor", "Refiner", "Ready", "Error")
     for server in serving.servers:
         table.add_row(
@@ -86,7 +93,7 @@ def draw_keys(keys: Sequence[Key]) -> Table:
 
 
 def draw_audit(actions: Sequence[StoredAction]) -> Table:
-    """Actions, one line each; what failed stands out."""
+    """Actions, one line each; failures are highlighted."""
     table = new_table("When", "Who", "What", "Outcome")
     for one in actions:
         outcome = "unknown" if one.status is None else str(one.status)
@@ -101,30 +108,23 @@ def draw_audit(actions: Sequence[StoredAction]) -> Table:
 
 
 def _limits(limits: KeyLimits) -> str:
-    said = (
+    named = (
         (limits.requests_per_minute, "requests/min"),
         (limits.tokens_per_minute, "tokens/min"),
         (limits.searches, "at a time"),
     )
-    return ", ".join(f"{number:,} {what}" for number, what in said if number is not None) or "none"
+    return ", ".join(f"{number:,} {what}" for number, what in named if number is not None) or "none"
 
 
 def _time(moment: datetime | None) -> str:
     return "" if moment is None else f"{moment:%Y-%m-%d %H:%M}"
 
 
-_STYLES_draw_iterations = {
-    Status.QUEUED: "dim",
-    Status.RUNNING: "cyan",
-    Status.SUCCEEDED: "green",
-    Status.FAILED: "red",
-    Status.CANCELLED: "yellow",
-}
 _MOST_NOTES = 4
 
 
 class Comparison(BaseModel):
-    """One metric of a candidate and of what served before, with the 95 % interval."""
+    """One metric of the candidate and the incumbent, with the 95 % interval of the difference."""
 
     name: str
     candidate: float
@@ -141,7 +141,7 @@ class RoleReport(BaseModel):
 
 
 class GateReport(BaseModel):
-    """What the gate measured, whom it promoted, and why."""
+    """What the gate measured, which roles it promoted, and why."""
 
     promoted: list[Role]
     reasons: dict[Role, str]
@@ -154,7 +154,7 @@ def draw_iterations(iterations: Iterable[IterationOut]) -> Table:
     for one in iterations:
         table.add_row(
             Text(clean(one.id), no_wrap=True),
-            Text(one.status, _STYLES_draw_iterations[one.status], no_wrap=True),
+            Text(one.status, STATUS_STYLES[one.status], no_wrap=True),
             Text(one.stage or "", no_wrap=True),
             Text(f"{one.created_at:%d %b %H:%M}", no_wrap=True),
             Text("\n".join(served_name(made.role, made.version) for made in one.checkpoints)),
@@ -169,7 +169,7 @@ def draw_stages(iteration: IterationOut) -> Table:
         seconds = seconds_between(stage.started_at, stage.finished_at)
         table.add_row(
             Text(stage.name),
-            Text(stage.status, _STYLES_draw_iterations[stage.status]),
+            Text(stage.status, STATUS_STYLES[stage.status]),
             Text(stage_counts(stage)),
             Text("" if seconds is None else duration(seconds)),
             Text(stage_notes(stage)),
@@ -178,10 +178,10 @@ def draw_stages(iteration: IterationOut) -> Table:
 
 
 def draw_outcome(iteration: IterationOut) -> RenderableType:
-    """What came of an iteration: the gate's report, if there is one, and a last line."""
+    """The outcome of an iteration: the gate's report, if there is one, and a summary."""
     line = Text.assemble(
         f"iteration {clean(iteration.id)} ({clean(iteration.preset)}) ",
-        (iteration.status, _STYLES_draw_iterations[iteration.status]),
+        (iteration.status, STATUS_STYLES[iteration.status]),
     )
     seconds = seconds_between(iteration.started_at, iteration.finished_at)
     if seconds is not None:
@@ -196,7 +196,7 @@ def draw_outcome(iteration: IterationOut) -> RenderableType:
 
 
 def draw_report(report: Any) -> RenderableType:
-    """The gate's figures as a table, and its reasons; as JSON where they are of another kind."""
+    """The gate's metrics as a table, and its reasons; a report of another form as JSON."""
     try:
         read = GateReport.model_validate(report)
     except ValidationError:
@@ -219,7 +219,7 @@ def stage_counts(stage: StageOut) -> str:
 
 
 def stage_notes(stage: StageOut) -> str:
-    """The first numbers and words that a stage counted: `responses 96, accepted 40`."""
+    """The first metrics of a stage: `responses 96, accepted 40`."""
     plain = [
         f"{name.replace('_', ' ')} {_number(value)}"
         for name, value in stage.metrics.items()
@@ -238,7 +238,7 @@ def duration(seconds: float) -> str:
 
 
 def seconds_between(start: datetime | None, end: datetime | None) -> float | None:
-    """How long something took; None while it has not begun or not ended."""
+    """The seconds between two times; None where one of them is missing."""
     return None if start is None or end is None else (end - start).total_seconds()
 
 

@@ -1,38 +1,42 @@
-"""`spar keys`: who may use a server that asks for keys. Works on the database, without a server."""
+"""`spar keys`: API keys and the audit log. Works on the database, without a server."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from app.cli import options
 from app.cli.maintain import Data, DatabaseUrl
 from app.domain.key import Key, KeyLimits, Scope
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
+    from app.db.session import Database
+
 Result = TypeVar("Result")
 Limit = Annotated[int | None, typer.Option(min=1, max=10**9, show_default="no limit")]
 
-keys = typer.Typer(no_args_is_help=True, help="Keys, and who did what with them.")
+keys = typer.Typer(no_args_is_help=True, help="API keys, and the audit log.")
 
 
 @keys.command("create")
 def create(
-    name: Annotated[str, typer.Argument(help="Who or what it is for.")],
-    scope: Annotated[list[Scope], typer.Option(help="What it is for. Repeatable.")],
+    name: Annotated[str, typer.Argument(help="Owner or purpose of the key.")],
+    scope: Annotated[list[Scope], typer.Option(help="What the key permits. Repeatable.")],
     requests_per_minute: Limit = None,
     tokens_per_minute: Limit = None,
     searches: Annotated[
         int | None,
-        typer.Option(min=1, show_default="no limit", help="Searches and calls at the same time."),
+        typer.Option(min=1, show_default="no limit", help="Concurrent searches and calls."),
     ] = None,
     data: Data = None,
     database_url: DatabaseUrl = None,
+    as_json: options.Json = False,
 ) -> None:
-    """Make a key and print it, this once: only its hash is kept."""
-    from app.cli.console import err
+    """Create a key and print it once: only its hash is stored."""
+    from app.cli.console import err, print_json
     from app.errors import InvalidRequest
     from app.keys.cache import digest_of, make_key
 
@@ -52,22 +56,28 @@ def create(
             await record(session, f"keys create {key.id} ({name}) {scopes}")
         return added
 
-    if not _do(add, data=data, database_url=database_url):
+    if not _in_session(add, data, database_url):
         raise InvalidRequest(
             f"there is a key named {name!r} already; revoke it first", field="name"
         )
-    err().print("This is the key. It is not shown again:")
-    print(made.text)
+    if as_json:
+        print_json({"id": key.id, "name": name, "key": made.text})
+    else:
+        err().print("This is the key. It is not shown again:")
+        print(made.text)
 
 
 @keys.command("list")
 def list_keys(
-    revoked: Annotated[bool, typer.Option("--revoked", help="Revoked ones too.")] = False,
+    revoked: Annotated[bool, typer.Option("--revoked", help="Include revoked keys.")] = False,
     data: Data = None,
     database_url: DatabaseUrl = None,
+    as_json: options.Json = False,
 ) -> None:
     """List the keys: names, scopes, limits, last use."""
-    from app.cli.console import out
+    from pydantic import TypeAdapter
+
+    from app.cli.console import out, print_json
     from app.cli.draw_admin import draw_keys
     from app.db.keys import KeyRepository
 
@@ -75,7 +85,12 @@ def list_keys(
         repository = KeyRepository(session)
         return await (repository.all() if revoked else repository.in_use())
 
-    out().print(draw_keys(_do(read, data=data, database_url=database_url)))
+    found = _in_session(read, data, database_url)
+    if as_json:
+        adapter = TypeAdapter(Key)
+        print_json([adapter.dump_python(key, mode="json", exclude={"digest"}) for key in found])
+    else:
+        out().print(draw_keys(found))
 
 
 @keys.command("revoke")
@@ -83,9 +98,10 @@ def revoke(
     name: Annotated[str, typer.Argument(help="Name or id of the key.")],
     data: Data = None,
     database_url: DatabaseUrl = None,
+    as_json: options.Json = False,
 ) -> None:
-    """Revoke a key; running servers refuse it within seconds."""
-    from app.cli.console import say
+    """Revoke a key; running servers reject it within seconds."""
+    from app.cli.console import print_json, say
     from app.errors import NotFound
 
     async def end(session: "AsyncSession") -> list[str]:
@@ -97,9 +113,13 @@ def revoke(
             await record(session, f"keys revoke {key_id} ({name})")
         return revoked
 
-    if not _do(end, data=data, database_url=database_url):
+    revoked = _in_session(end, data, database_url)
+    if not revoked:
         raise NotFound(f"there is no key {name!r} in use")
-    say("Revoked.")
+    if as_json:
+        print_json({"revoked": revoked})
+    else:
+        say("Revoked.")
 
 
 @keys.command("audit")
@@ -107,35 +127,51 @@ def audit(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 50,
     data: Data = None,
     database_url: DatabaseUrl = None,
+    as_json: options.Json = False,
 ) -> None:
-    """List what admins did: when, who, what, and how it ended."""
-    from app.cli.console import out
+    """List admin actions: when, who, what, and the outcome."""
+    from pydantic import TypeAdapter
+
+    from app.cli.console import out, print_json
     from app.cli.draw_admin import draw_audit
     from app.db.keys import AuditRepository, StoredAction
 
     async def read(session: "AsyncSession") -> list[StoredAction]:
         return (await AuditRepository(session).page(limit))[0]
 
-    out().print(draw_audit(_do(read, data=data, database_url=database_url)))
+    actions = _in_session(read, data, database_url)
+    if as_json:
+        print_json(TypeAdapter(list[StoredAction]).dump_python(actions, mode="json"))
+    else:
+        out().print(draw_audit(actions))
 
 
-def _do(work: "Callable[[AsyncSession], Awaitable[Result]]", **options: object) -> Result:
-    """Do something in one transaction of the configured database, made first if need be."""
-    from app.config.preflight import check_data_folder
+def _in_session(
+    work: "Callable[[AsyncSession], Awaitable[Result]]",
+    data: Path | None,
+    database_url: str | None,
+) -> Result:
+    """Run `work` in one transaction of the configured database, migrated first if need be.
+
+    Raises:
+        NotFound: There is no database; none is created.
+    """
+    from sqlalchemy import make_url
+
+    from app.cli.maintain import within
     from app.config.settings import settings_from
-    from app.db.session import Database
-    from app.db.upgrade import upgrade
+    from app.errors import NotFound
 
-    settings = settings_from(**options)
-    check_data_folder(settings.data)
-    upgrade(settings.url)
+    settings = settings_from(data=data, database_url=database_url)
+    url = make_url(settings.url)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+        raise NotFound(
+            f"there is no database {url.database}: name the server's data folder with --data"
+            " (SPAR_DATA), or create a database with `spar db upgrade`"
+        )
 
-    async def run() -> Result:
-        database = Database(settings.url)
-        try:
-            async with database.session() as session:
-                return await work(session)
-        finally:
-            await database.close()
+    async def run(database: "Database") -> Result:
+        async with database.session() as session:
+            return await work(session)
 
-    return asyncio.run(run())
+    return within(settings.url, run)

@@ -1,4 +1,7 @@
-"""The options that commands share. Their defaults are the server's, shown in the help."""
+"""The options that commands share, groups with a default command, and reading their values.
+
+A search option that is left out takes the server's default, which the help shows.
+"""
 
 import json
 import sys
@@ -7,25 +10,30 @@ from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
 import typer
-from pydantic import BaseModel, ValidationError
+from typer.core import TyperGroup
 
 from app.domain.search import Mode, SearchOptions
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 Command = Callable[..., None]
 
 
 def bundled(**defaults: Any) -> Callable[[Command], Command]:
-    """Have a command take the options of every bundle among its parameters.
+    """Replace the parameters of a command that are dataclasses by one option for each field.
 
-    A bundle is a parameter whose type is a dataclass. Each field of it is an option, in the
-    bundle's place among the others; the command itself is given the dataclass, filled in.
+    The options take the place of the parameter; the command is called with the dataclass.
 
-    defaults: of these options, instead of the dataclass's own. Raises `TypeError` for a default of
-    an option that no bundle has.
+    Args:
+        defaults: Defaults of these options, instead of the dataclass's own.
+
+    Raises:
+        TypeError: No dataclass has a field of that name.
     """
 
     def decorate(command: Command) -> Command:
@@ -74,8 +82,42 @@ _CONSTRAINT_HELP = (
 )
 
 
+def with_default(command: str) -> type[TyperGroup]:
+    """A group that runs `command` when none is named: `spar prompts` is `spar prompts count`."""
+
+    class Group(TyperGroup):
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            """Insert the default command where no command is named."""
+            named = args and (args[0] in ("-h", "--help") or not args[0].startswith("-"))
+            # Shell completion has no command yet, and offers them all.
+            if not named and not ctx.resilient_parsing:
+                args = [command, *args]
+            return super().parse_args(ctx, args)
+
+    return Group
+
+
+def find_server(ctx: typer.Context, url: str) -> str:
+    """The URL given by `--url` or SPAR_URL, else that of the configured or running server.
+
+    Raises:
+        typer.BadParameter: The given URL is not one.
+        ConfigurationError: A setting that is needed to find the server is invalid.
+    """
+    if url or ctx.resilient_parsing:
+        return web_address(url)
+    from app.config.settings import settings_from
+    from app.serving.server_file import server_address
+
+    return server_address(settings_from())
+
+
 def web_address(url: str) -> str:
-    """The address as given. Raises `typer.BadParameter` for what is none."""
+    """The URL as given.
+
+    Raises:
+        typer.BadParameter: It is not an HTTP URL.
+    """
     try:
         parts = urlsplit(url)
         usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
@@ -86,42 +128,34 @@ def web_address(url: str) -> str:
     return url
 
 
-def _option_options(text: str, panel: str) -> Any:
-    return typer.Option(help=text, rich_help_panel=panel)
+def option(panel: str, text: str, *names: str, **more: Any) -> Any:
+    """An option with its help text, in a panel of the help."""
+    return typer.Option(*names, help=text, rich_help_panel=panel, **more)
 
 
 def _search(text: str, default: float) -> Any:
-    return typer.Option(help=text, rich_help_panel=_SEARCH, show_default=str(default))
+    return option(_SEARCH, text, show_default=str(default))
 
 
 Url = Annotated[
     str,
-    typer.Option(
-        envvar="SPAR_URL", callback=web_address, help="The server.", rich_help_panel=_OUTPUT
+    option(
+        _OUTPUT,
+        "URL of the server. Default: SPAR_HOST and SPAR_PORT, else the server that was started"
+        " last in the data folder (SPAR_DATA), else http://127.0.0.1:8000.",
+        envvar="SPAR_URL",
+        callback=find_server,
+        show_default=False,
     ),
 ]
-Json = Annotated[
-    bool,
-    typer.Option(
-        "--json", help="Print the server's JSON object, nothing else.", rich_help_panel=_OUTPUT
-    ),
-]
-DrawTree = Annotated[
-    bool,
-    typer.Option("--tree", help="Draw the tree while it grows.", rich_help_panel=_OUTPUT),
-]
-Stream = Annotated[
-    bool, typer.Option(help="Follow the search while it runs.", rich_help_panel=_OUTPUT)
-]
-DEFAULT_URL = "http://127.0.0.1:8000"
-
+Json = Annotated[bool, option(_OUTPUT, "Print the result as JSON, nothing else.", "--json")]
+DrawTree = Annotated[bool, option(_OUTPUT, "Draw the tree while it grows.", "--tree")]
+Stream = Annotated[bool, option(_OUTPUT, "Follow the search while it runs.")]
 Constraints = Annotated[
     list[str] | None,
     typer.Option("--constraint", help=_CONSTRAINT_HELP, metavar="ID[=JSON]"),
 ]
-SearchMode = Annotated[
-    Mode, typer.Option(help="How to look for the answer.", rich_help_panel=_SEARCH)
-]
+SearchMode = Annotated[Mode, option(_SEARCH, "Search mode.")]
 N = Annotated[int | None, _search("Responses of best_of_n.", _DEFAULT.n)]
 Branch = Annotated[int | None, _search("Children per expanded node.", _DEFAULT.branch)]
 Beam = Annotated[int | None, _search("Nodes of a level that bfs expands.", _DEFAULT.beam)]
@@ -132,43 +166,33 @@ AcceptThreshold = Annotated[
 ]
 EarlyStop = Annotated[
     bool | None,
-    typer.Option(
+    option(
+        _SEARCH,
+        "End at the first accepted node; stop voting once the verdict is decided.",
         "--early-stop/--no-early-stop",
-        help="End at the first accepted node, and votes once they are decided.",
-        rich_help_panel=_SEARCH,
     ),
 ]
 QuickVerdict = Annotated[
     bool | None,
-    typer.Option(
+    option(
+        _SEARCH,
+        "Cast no votes where a program rejects or P(yes) is clear before any critique.",
         "--quick-verdict/--no-quick-verdict",
-        help="Cast no votes where a program rejects or the verdict is clear at once.",
-        rich_help_panel=_SEARCH,
     ),
 ]
-MaxNodes = Annotated[int | None, _option_options("Most nodes of the search.", _BUDGET)]
-MaxTokens = Annotated[
-    int | None, _option_options("Most tokens generated in the whole search.", _BUDGET)
-]
+MaxNodes = Annotated[int | None, option(_BUDGET, "Most nodes of the search.")]
+MaxTokens = Annotated[int | None, option(_BUDGET, "Most tokens generated in the whole search.")]
 Deadline = Annotated[
-    int | None,
-    typer.Option(
-        help="Answer within this time, in milliseconds.", metavar="MS", rich_help_panel=_BUDGET
-    ),
+    int | None, option(_BUDGET, "Deadline of the whole search, in milliseconds.", metavar="MS")
 ]
-Temperature = Annotated[
-    float | None, _option_options("Randomness of responses, 0 to 2.", _SAMPLING)
-]
-TopP = Annotated[float | None, _option_options("Share of likely tokens to draw from.", _SAMPLING)]
-Length = Annotated[int | None, _option_options("Most tokens of one response.", _SAMPLING)]
-Seed = Annotated[int | None, _option_options("Makes the result reproducible.", _SAMPLING)]
-Stop = Annotated[
-    list[str] | None, _option_options("Text that ends a response. Repeatable.", _SAMPLING)
-]
+Temperature = Annotated[float | None, option(_SAMPLING, "Temperature of responses, 0 to 2.")]
+TopP = Annotated[float | None, option(_SAMPLING, "Top-p of responses, above 0 and up to 1.")]
+Length = Annotated[int | None, option(_SAMPLING, "Most tokens of one response.")]
+Seed = Annotated[int | None, option(_SAMPLING, "Seed; makes the result reproducible.")]
+Stop = Annotated[list[str] | None, option(_SAMPLING, "Stop sequence of a response. Repeatable.")]
 ResponseText = Annotated[str | None, typer.Option("--response", help="The response to judge.")]
 ResponseFile = Annotated[
-    Path | None,
-    typer.Option(help="File with the response to judge; `-` is standard input."),
+    Path | None, typer.Option(help="File with the response to judge; `-` is standard input.")
 ]
 PromptText = Annotated[
     str | None,
@@ -178,7 +202,7 @@ PromptText = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """The shape of a search; None is the server's default."""
+    """Options of a search; None is the server's default."""
 
     n: N = None
     branch: Branch = None
@@ -190,13 +214,13 @@ class Search:
     quick_verdict: QuickVerdict = None
 
 
-_OPTIONS = {
+_FIELD_OPTIONS = {
     ("prompt",): "PROMPT",
     ("sampling", "max_tokens"): "--length",
     ("budget", "deadline_ms"): "--deadline",
     ("constraints",): "--constraint",
 }
-_Schema = TypeVar("_Schema", bound=BaseModel)
+_Schema = TypeVar("_Schema", bound="BaseModel")
 
 
 def given(**options: object) -> dict[str, object]:
@@ -205,7 +229,13 @@ def given(**options: object) -> dict[str, object]:
 
 
 def checked(schema: type[_Schema], body: dict[str, Any]) -> _Schema:
-    """A valid request; raises `typer.BadParameter` naming the option that is wrong."""
+    """A valid request.
+
+    Raises:
+        typer.BadParameter: A value is invalid; the error names its option.
+    """
+    from pydantic import ValidationError
+
     try:
         return schema.model_validate(body)
     except ValidationError as error:
@@ -213,11 +243,15 @@ def checked(schema: type[_Schema], body: dict[str, Any]) -> _Schema:
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "string_unicode":
             message = "the text is not UTF-8"
-        raise typer.BadParameter(message, param_hint=_option_request(first["loc"])) from error
+        raise typer.BadParameter(message, param_hint=_option_of(first["loc"])) from error
 
 
 def parse_constraints(texts: list[str] | None) -> list[dict[str, Any]]:
-    """`ID` or `ID=JSON` to the request's form; raises `typer.BadParameter`."""
+    """`ID` or `ID=JSON` to the request's form.
+
+    Raises:
+        typer.BadParameter: The arguments are not a JSON object.
+    """
     return [_parse_constraint(text) for text in texts or []]
 
 
@@ -239,7 +273,11 @@ def read_response(text: str | None, file: Path | None) -> str:
 
 
 def read_file(file: Path, option: str) -> str:
-    """A file's text; `-` is standard input. Raises `typer.BadParameter` naming the option."""
+    """A file's text; `-` is standard input.
+
+    Raises:
+        typer.BadParameter: The file cannot be read, or is not UTF-8; the error names the option.
+    """
     if file == Path("-"):
         return _decode(sys.stdin.buffer.read(), option)
     try:
@@ -249,11 +287,11 @@ def read_file(file: Path, option: str) -> str:
         raise typer.BadParameter(reason, param_hint=option) from error
 
 
-def _option_request(location: tuple[int | str, ...]) -> str | None:
+def _option_of(location: tuple[int | str, ...]) -> str | None:
     names = tuple(part for part in location if isinstance(part, str))
     if not names:
         return None
-    known = _OPTIONS.get(names) or _OPTIONS.get(names[:1])
+    known = _FIELD_OPTIONS.get(names) or _FIELD_OPTIONS.get(names[:1])
     return known or "--" + names[-1].replace("_", "-")
 
 
@@ -261,7 +299,7 @@ def _parse_constraint(text: str) -> dict[str, Any]:
     name, equals, arguments = text.partition("=")
     try:
         kwargs = json.loads(arguments) if equals else {}
-        # What JSON cannot carry (NaN, infinities, half characters) fails here and not when sent.
+        # Values that JSON cannot carry (NaN, infinities, lone surrogates) fail here.
         json.dumps(kwargs, allow_nan=False, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         message = f"what follows `{name}=` is not JSON: {error}"

@@ -6,8 +6,17 @@ from typing import Annotated
 import typer
 
 from app.cli import options
-from app.cli.groups import with_default
-from app.cli.iterations import Detach, IterationId, Overrides, Preset, Promote, Seed
+from app.cli.iterations import (
+    Detach,
+    IterationId,
+    Overrides,
+    Preset,
+    Promote,
+    Seed,
+    iteration_request,
+    queue,
+)
+from app.cli.options import with_default
 
 RowsFile = Annotated[
     Path,
@@ -15,29 +24,46 @@ RowsFile = Annotated[
 ]
 
 prompts = typer.Typer(
-    cls=with_default("count"), help="The pool of prompts to play on; alone, how many there are."
+    cls=with_default("count"), help="The self-play prompts; without a command, their number."
 )
 
 
 @prompts.command("import")
-def import_prompts(file: RowsFile, url: options.Url = options.DEFAULT_URL) -> None:
-    """Put prompts into the pool, from JSONL.
+def import_prompts(
+    file: RowsFile,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only validate the file; needs no server.")
+    ] = False,
+    as_json: options.Json = False,
+    url: options.Url = "",
+) -> None:
+    """Add prompts for self-play, from JSONL.
 
     A row has `prompt` or `messages`, and may have `constraints`, or IFEval's
-    `instruction_id_list` and `kwargs`. What is there already is not added again.
+    `instruction_id_list` and `kwargs`. Known prompts are not added again.
+
+    The whole file is validated first: if a row is invalid, nothing is sent.
     """
     from app.cli.admin import Admin
-    from app.cli.data import send_file
+    from app.cli.console import count, print_json, say
+    from app.cli.data import read_rows, send_rows
 
-    with Admin(url) as admin:
-        send_file(admin, "prompts", file)
+    rows = read_rows(file, "prompts")
+    if dry_run:
+        totals = {"valid": len(rows)}
+        text = f"{count(len(rows), 'valid row')}; nothing was sent"
+    else:
+        with Admin(url) as admin:
+            totals = send_rows(admin, "prompts", rows)
+        text = f"{totals['added']:,} new, {totals['known']:,} known already"
+    if as_json:
+        print_json(totals)
+    else:
+        say(text)
 
 
 @prompts.command("count")
-def count(
-    as_json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")] = False,
-    url: options.Url = options.DEFAULT_URL,
-) -> None:
+def count_prompts(as_json: options.Json = False, url: options.Url = "") -> None:
     """Count the prompts of each source."""
     from app.api.admin.schemas import PromptPageOut
     from app.cli.admin import Admin
@@ -60,31 +86,44 @@ def bootstrap(
     seed: Seed = None,
     detach: Detach = False,
     as_json: options.Json = False,
-    url: options.Url = options.DEFAULT_URL,
+    url: options.Url = "",
 ) -> None:
-    """Train both roles on conversations: what to do before the first self-play.
+    """Fine-tune both roles on conversations, before the first self-play iteration.
 
     A row of the JSONL file has `role` (actor or refiner) and `messages`, the last of which is
     the assistant's.
     """
     from app.cli.admin import Admin
-    from app.cli.data import send_file
-    from app.cli.following import queue, request
+    from app.cli.console import say
+    from app.cli.data import read_rows, send_rows
 
-    body = request(preset=preset, promote=promote, overrides=override, seed=seed, kind="bootstrap")
+    body = iteration_request(
+        preset=preset, promote=promote, overrides=override, seed=seed, kind="bootstrap"
+    )
+    rows = read_rows(file, "conversations")
     with Admin(url) as admin:
-        send_file(admin, "conversations", file, silent=as_json)
+        totals = send_rows(admin, "conversations", rows)
+        if not as_json:
+            say(f"{totals['added']:,} new, {totals['known']:,} known already")
         queue(admin, body, detach=detach, as_json=as_json)
 
 
 def export(
     iteration_id: IterationId,
     to: Annotated[Path, typer.Option(file_okay=False, help="Folder to write to.")],
-    url: options.Url = options.DEFAULT_URL,
+    as_json: options.Json = False,
+    url: options.Url = "",
 ) -> None:
-    """Write an iteration's training data as JSONL in TRL's formats, to train elsewhere."""
+    """Write an iteration's training data as JSONL in TRL's formats."""
     from app.cli.admin import Admin
+    from app.cli.console import count, print_json, say
     from app.cli.data import export_samples
 
     with Admin(url) as admin:
-        export_samples(admin, iteration_id, to)
+        numbers = export_samples(admin, iteration_id, to)
+    if as_json:
+        print_json(numbers)
+        return
+    for role, number in numbers.items():
+        where = f" in {to / f'{role}.jsonl'}" if number else ""
+        say(f"{role}: {count(number, 'sample')}{where}")

@@ -1,4 +1,4 @@
-"""`spar serve`: check, prepare, and run the server."""
+"""`spar serve`: check the machine, prepare the model and the database, run the server."""
 
 import asyncio
 from typing import Annotated
@@ -22,7 +22,7 @@ def serve(
         typer.Option(help="Longest prompt and answer in tokens (SPAR_CONTEXT_TOKENS)."),
     ] = None,
     max_num_seqs: Annotated[
-        int | None, typer.Option(help="Sequences decoded at once (SPAR_MAX_NUM_SEQS).")
+        int | None, typer.Option(help="Sequences decoded concurrently (SPAR_MAX_NUM_SEQS).")
     ] = None,
 ) -> None:
     """Run the server. Every other setting is an environment variable SPAR_..."""

@@ -1,4 +1,4 @@
-"""The option fields of the playground, from the schema of a request: limits are written once."""
+"""Labels of choices, and the option fields of the playground, from the schema of a request."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,33 +12,33 @@ from app.domain.search import Mode, StopReason
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """A choice: its title, and what it does in one sentence."""
+class Label:
+    """A choice: its title and one sentence that explains it."""
 
     title: str
     explanation: str
 
 
-MODES: Mapping[Mode, Words] = {
-    Mode.BFS: Words(
+MODES: Mapping[Mode, Label] = {
+    Mode.BFS: Label(
         "Breadth-first tree search",
-        "Several responses; the best of each level are rewritten into the next.",
+        "Several responses; the best of each level are refined into the next level.",
     ),
-    Mode.DFS: Words(
+    Mode.DFS: Label(
         "Depth-first tree search",
-        "Rewrites the best response further and further, and steps back when that leads nowhere.",
+        "Refines the best response repeatedly; backtracks when that does not help.",
     ),
-    Mode.BEST_OF_N: Words("Best of N", "Several responses at once; the best judged one wins."),
-    Mode.ITERATIVE: Words(
-        "Iterative refinement", "One response, judged and rewritten until it is accepted."
+    Mode.BEST_OF_N: Label("Best of N", "Several responses; the best judged one wins."),
+    Mode.ITERATIVE: Label(
+        "Iterative refinement", "One response, judged and refined until it is accepted."
     ),
-    Mode.GREEDY: Words("Greedy", "One response, the likeliest words; nobody judges it."),
+    Mode.GREEDY: Label("Greedy", "One response at temperature 0; it is not judged."),
 }
-"""Every mode, in the order in which it is offered."""
+"""Every mode, in the order of the form."""
 
 STOP_REASONS: Mapping[StopReason, str] = {
     StopReason.ACCEPTED: "an answer was accepted",
-    StopReason.EXHAUSTED: "everything was tried",
+    StopReason.EXHAUSTED: "no node left to expand",
     StopReason.MAX_NODES: "node limit",
     StopReason.MAX_TOKENS: "token limit",
     StopReason.DEADLINE: "time limit",
@@ -52,44 +52,44 @@ STATUSES: Mapping[Status, str] = {
     Status.CANCELLED: "cancelled",
 }
 
-STAGES: Mapping[Stage, Words] = {
-    Stage.PROMPTS: Words("Prompts", "Choose what to play on, and what to measure on."),
-    Stage.RESPOND: Words("Respond", "The actor answers every prompt several times."),
-    Stage.JUDGE: Words("Judge", "The refiner and the checkers judge every answer."),
-    Stage.REFINE: Words("Refine", "A tree search repairs one rejected answer of each prompt."),
-    Stage.BUILD: Words("Build", "Repairs and judgments become training data."),
-    Stage.TRAIN: Words("Train", "Each role learns from its data."),
-    Stage.EVALUATE: Words("Evaluate", "Candidate and incumbent do the same held-out tasks."),
-    Stage.PROMOTE: Words("Promote", "The gate decides by what was measured."),
+STAGES: Mapping[Stage, Label] = {
+    Stage.PROMPTS: Label("Prompts", "Choose the prompts to train on and to evaluate on."),
+    Stage.RESPOND: Label("Respond", "The actor answers every prompt several times."),
+    Stage.JUDGE: Label("Judge", "The refiner and the checkers judge every answer."),
+    Stage.REFINE: Label("Refine", "A tree search repairs one rejected answer of each prompt."),
+    Stage.BUILD: Label("Build", "Repairs and judgments become training data."),
+    Stage.TRAIN: Label("Train", "Each role is trained on its data."),
+    Stage.EVALUATE: Label("Evaluate", "Candidate and incumbent are compared on held-out prompts."),
+    Stage.PROMOTE: Label("Promote", "The gate decides by the evaluation."),
 }
 """Every stage of an iteration, in its order."""
 
-KINDS: Mapping[IterationKind, Words] = {
-    IterationKind.SELF_PLAY: Words("Self-play", "The models make their own training data."),
-    IterationKind.BOOTSTRAP: Words(
-        "Bootstrap", "Learns from conversations that people provided (POST /admin/conversations)."
+KINDS: Mapping[IterationKind, Label] = {
+    IterationKind.SELF_PLAY: Label("Self-play", "The models generate their own training data."),
+    IterationKind.BOOTSTRAP: Label(
+        "Bootstrap", "Trains on uploaded conversations (POST /admin/conversations)."
     ),
 }
 
-POLICIES: Mapping[Policy, Words] = {
-    Policy.GATE: Words("If it measures better", "Serves only what passes the gate's rule."),
-    Policy.ALWAYS: Words("In any case", "Serves what was trained, better or not."),
-    Policy.NEVER: Words("Never", "Trains and measures; what serves stays as it is."),
+POLICIES: Mapping[Policy, Label] = {
+    Policy.GATE: Label("If it measures better", "Promotes only what passes the gate's rule."),
+    Policy.ALWAYS: Label("Always", "Promotes what was trained, better or not."),
+    Policy.NEVER: Label("Never", "Trains and evaluates; nothing is promoted."),
 }
 
-_PRESET_WORDS: Mapping[str, str] = {
-    "micro": "The least of everything, to see that it works: a minute or two.",
+_PRESET_LABELS: Mapping[str, str] = {
+    "micro": "The smallest iteration, to try it: a minute or two.",
     "tiny": "A whole iteration within ten minutes on two CPU cores.",
     "small": "About an hour on two CPU cores, minutes on a GPU.",
     "paper": "The sizes of the SPaR paper, full fine-tuning. Needs GPUs.",
 }
-PRESET_HINTS: Mapping[str, str] = {name: _PRESET_WORDS[name] for name in PRESETS}
+PRESET_HINTS: Mapping[str, str] = {name: _PRESET_LABELS[name] for name in PRESETS}
 """Every preset, and how long it takes."""
 
 
 @dataclass(frozen=True, slots=True)
 class NumberField:
-    """A number of a request: `group.name`. `modes` are those that heed it."""
+    """A number of a request: `group.name`. `modes` are those that use it."""
 
     group: str
     name: str
@@ -115,14 +115,14 @@ _GROUPS: Mapping[str, tuple[type[BaseModel], Mapping[str, tuple[str, str, frozen
             "beam": ("Beam", "nodes kept per level", frozenset({Mode.BFS})),
             "depth": ("Depth", "levels", _TREES | {Mode.ITERATIVE}),
             "votes": ("Votes", "per judgment", _JUDGED),
-            "accept_threshold": ("Gate", "value to exceed, 0 to 1", _JUDGED),
+            "accept_threshold": ("Accept threshold", "value to exceed, 0 to 1", _JUDGED),
         },
     ),
     "budget": (
         BudgetIn,
         {
             "max_nodes": ("Nodes", "at most", _ALL),
-            "max_tokens": ("Tokens", "at most, in all", _ALL),
+            "max_tokens": ("Tokens", "at most, in total", _ALL),
             "deadline_ms": ("Time", "at most, in milliseconds", _ALL),
         },
     ),
@@ -132,7 +132,7 @@ _GROUPS: Mapping[str, tuple[type[BaseModel], Mapping[str, tuple[str, str, frozen
             "temperature": ("Temperature", "0 to 2", _ALL),
             "top_p": ("Top-p", "above 0, up to 1", _ALL),
             "max_tokens": ("Length", "most tokens of a response", _ALL),
-            "seed": ("Seed", "repeats the result", _ALL),
+            "seed": ("Seed", "makes it reproducible", _ALL),
         },
     ),
 }

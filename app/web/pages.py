@@ -1,7 +1,7 @@
-"""The pages and their files.
+"""The web pages and their static files.
 
-A page is the same for everybody and holds no data: its scripts ask the API for it, with the
-reader's own key where keys are asked for. So pages need no key, and no database to be shown.
+Pages contain no data: their scripts fetch it from the API, with the user's key where keys are
+required. So serving a page needs neither a key nor the database.
 """
 
 import mimetypes
@@ -30,13 +30,13 @@ from app.web.forms import (
 )
 from app.web.reference import reference_of
 
-# Some systems do not know these, and browsers run no module that is not called JavaScript.
+# Some systems lack these types, and browsers run modules only with a JavaScript type.
 mimetypes.add_type("text/javascript", ".js")
 mimetypes.add_type("text/javascript", ".mjs")
 
 
 class PageFiles(StaticFiles):
-    """Files that a browser keeps but asks about again, so that an upgrade shows at once."""
+    """Files that a browser caches and revalidates, so that an upgrade takes effect at once."""
 
     def file_response(
         self,
@@ -45,7 +45,7 @@ class PageFiles(StaticFiles):
         scope: Scope,
         status_code: int = 200,
     ) -> Response:
-        """The file, or 304 when the browser has it."""
+        """The file, or 304 where the browser's copy is current."""
         response = super().file_response(full_path, stat_result, scope, status_code)
         response.headers["Cache-Control"] = "no-cache"
         response.headers["X-Content-Type-Options"] = "nosniff"
@@ -61,7 +61,7 @@ _POLICY = (
     "form-action 'self'",
     "base-uri 'none'",
     "frame-ancestors 'none'",
-    # Text can become markup nowhere but in the templates of lit-html, which are constant.
+    # Only lit-html's templates, which are constant, create markup from strings.
     "require-trusted-types-for 'script'",
     "trusted-types lit-html",
 )
@@ -82,7 +82,7 @@ router = APIRouter(include_in_schema=False)
 
 @dataclass(frozen=True, slots=True)
 class NavLink:
-    """A place in the navigation."""
+    """An entry of the navigation."""
 
     path: str
     title: str
@@ -95,16 +95,16 @@ NAV_LINKS = (
     NavLink("/ui/checkpoints", "Checkpoints"),
     NavLink("/ui/overview", "Overview"),
 )
-"""What the navigation offers, in its order. Only pages that exist."""
+"""The navigation, in its order."""
 
 templates = Jinja2Templates(directory=HERE / "templates")
 templates.env.globals.update(
-    places=NAV_LINKS,
+    links=NAV_LINKS,
     version=__version__,
-    words={
-        "modes": {mode: words.title for mode, words in MODES.items()},
+    labels={
+        "modes": {mode: label.title for mode, label in MODES.items()},
         "stop_reasons": STOP_REASONS,
-        "stages": {stage: words.title for stage, words in STAGES.items()},
+        "stages": {stage: label.title for stage, label in STAGES.items()},
         "statuses": STATUSES,
     },
 )
@@ -118,15 +118,15 @@ def add_pages(app: FastAPI) -> None:
 
 @router.get("/")
 async def playground(request: Request) -> Response:
-    """Start searches and watch them."""
-    return _page(request, "playground.html", here="/", modes=MODES, options=options_form())
+    """Start searches and follow them."""
+    return _page(request, "playground.html", current="/", modes=MODES, options=options_form())
 
 
 @router.get("/ui/searches")
 async def searches(request: Request) -> Response:
     """Finished searches, with filters."""
     return _page(
-        request, "searches.html", here="/ui/searches", modes=MODES, stop_reasons=STOP_REASONS
+        request, "searches.html", current="/ui/searches", modes=MODES, stop_reasons=STOP_REASONS
     )
 
 
@@ -134,8 +134,8 @@ async def searches(request: Request) -> Response:
 async def search(
     request: Request, search_id: Annotated[str, PathParameter(max_length=26)]
 ) -> Response:
-    """One finished search with its tree. Whether it exists is for the API to say."""
-    return _page(request, "search.html", here="/ui/searches", search_id=search_id)
+    """One finished search with its tree; its script reports an id that does not exist."""
+    return _page(request, "search.html", current="/ui/searches", search_id=search_id)
 
 
 @router.get("/ui/iterations")
@@ -144,7 +144,7 @@ async def iterations(request: Request) -> Response:
     return _page(
         request,
         "iterations.html",
-        here="/ui/iterations",
+        current="/ui/iterations",
         presets=PRESET_HINTS,
         kinds=KINDS,
         policies=POLICIES,
@@ -159,31 +159,33 @@ async def iteration(
     return _page(
         request,
         "iteration.html",
-        here="/ui/iterations",
+        current="/ui/iterations",
         iteration_id=iteration_id,
-        stages={stage: words.explanation for stage, words in STAGES.items()},
+        stages={stage: label.explanation for stage, label in STAGES.items()},
     )
 
 
 @router.get("/ui/checkpoints")
 async def checkpoints(request: Request) -> Response:
-    """Versions of each role, what they measured, and what serves."""
-    return _page(request, "checkpoints.html", here="/ui/checkpoints")
+    """Versions of each role, their metrics, and what is served."""
+    return _page(request, "checkpoints.html", current="/ui/checkpoints")
 
 
 @router.get("/ui/overview")
 async def overview(request: Request) -> Response:
-    """The server at one glance."""
-    return _page(request, "overview.html", here="/ui/overview")
+    """The state of the server."""
+    return _page(request, "overview.html", current="/ui/overview")
 
 
 @router.get("/docs")
 async def reference(request: Request) -> Response:
-    """The API in words, from its own description."""
-    return _page(request, "reference.html", here="/docs", api=reference_of(request.app.openapi()))
+    """The API reference, from the OpenAPI description."""
+    return _page(
+        request, "reference.html", current="/docs", api=reference_of(request.app.openapi())
+    )
 
 
-def _page(request: Request, template: str, here: str, **context: object) -> Response:
+def _page(request: Request, template: str, current: str, **context: object) -> Response:
     return templates.TemplateResponse(
-        request, template, {"here": here, **context}, headers=dict(PAGE_HEADERS)
+        request, template, {"current": current, **context}, headers=dict(PAGE_HEADERS)
     )

@@ -1,4 +1,4 @@
-"""The API in words, for `/docs`: what its OpenAPI description says, in the order of a reader."""
+"""The API reference at `/docs`, from the OpenAPI description."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,21 +16,21 @@ class Field:
     name: str
     types: tuple[str, ...]
     required: bool
-    words: str
+    description: str
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One route: what it takes and gives. `gives` are the schemas of its success."""
+    """One route: the schemas that it takes, and those that it returns on success."""
 
     id: str
     method: str
     path: str
     title: str
-    words: str
+    description: str
     parameters: tuple[Field, ...]
     takes: tuple[str, ...]
-    gives: tuple[str, ...]
+    returns: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Schema:
     """A named JSON object or choice."""
 
     name: str
-    words: str
+    description: str
     fields: tuple[Field, ...]
     choices: tuple[str, ...]
 
@@ -70,21 +70,21 @@ def _operation(method: str, path: str, described: Json) -> Operation:
         method=method.upper(),
         path=path,
         title=described.get("summary", ""),
-        words=described.get("description", ""),
+        description=described.get("description", ""),
         parameters=tuple(_parameter(one) for one in described.get("parameters", ())),
         takes=_contents(described.get("requestBody", {})),
-        gives=tuple(name for answer in good for name in _contents(answer)),
+        returns=tuple(name for answer in good for name in _contents(answer)),
     )
 
 
 def _parameter(described: Json) -> Field:
     schema = described.get("schema", {})
-    words = described.get("description") or schema.get("description", "")
+    text = described.get("description") or schema.get("description", "")
     return Field(
         f"{described['name']} ({described['in']})",
         tuple(_types(schema)),
         described.get("required", False),
-        _with_default(words, schema),
+        _with_default(text, schema),
     )
 
 
@@ -112,7 +112,7 @@ def _schema(name: str, described: Json) -> Schema:
 
 
 def _types(schema: Json) -> Iterator[str]:
-    """The names of what a value may be: schemas' names, or words."""
+    """The types of a value: names of schemas, or JSON types."""
     for several in ("anyOf", "oneOf", "allOf"):
         for one in schema.get(several, ()):
             yield from _types(one)
@@ -127,7 +127,7 @@ def _types(schema: Json) -> Iterator[str]:
         yield schema["type"]
 
 
-def _with_default(words: str, schema: Json) -> str:
+def _with_default(text: str, schema: Json) -> str:
     if schema.get("default") is None or isinstance(schema["default"], (dict, list)):
-        return words
-    return f"{words} Default: {schema['default']}.".strip()
+        return text
+    return f"{text} Default: {schema['default']}.".strip()

@@ -1,9 +1,11 @@
 import json
 import socket
+from pathlib import Path
 
 import pytest
 from fastapi import Response
 
+from app.serving.server_file import announced
 from tests.cli.replay import Run, Server, answer, node
 
 JUDGED = {"value": 0.8, "accepted": True, "critique": "Good."}
@@ -57,7 +59,7 @@ def test_an_answer_that_is_not_accepted_is_still_an_answer(spar: Run, server: Se
     assert result.stderr.startswith("not accepted, value 0.80; stopped: exhausted")
 
 
-def test_a_greedy_answer_is_written_once_and_disarmed(spar: Run, server: Server) -> None:
+def test_a_greedy_answer_has_no_control_characters(spar: Run, server: Server) -> None:
     server.events = GREEDY
     result = spar("generate", "hi", "--mode", "greedy", "--url", server.url)
     assert result.stdout == "Rain falls.[2J\n"
@@ -101,13 +103,13 @@ def test_a_field_that_the_message_names_is_not_repeated(spar: Run, server: Serve
     assert spar("generate", "hi", "--url", server.url).stderr == "error: `mode`: unknown\n"
 
 
-def test_a_full_server_says_when_to_come_back(spar: Run, server: Server) -> None:
+def test_a_full_server_names_the_time_to_retry(spar: Run, server: Server) -> None:
     server.refuse(429, headers={"retry-after": "7"}, message="too many requests")
     result = spar("generate", "hi", "--url", server.url)
     assert result.stderr == "error: too many requests; try again in 7 s\n"
 
 
-def test_trouble_in_mid_answer_is_shown(spar: Run, server: Server) -> None:
+def test_an_error_during_the_stream_is_shown(spar: Run, server: Server) -> None:
     problem = {"type": "x", "title": "Gone", "status": 503, "message": "the engine died"}
     server.events = [*GREEDY[:1], ("error", problem)]
     result = spar("generate", "hi", "--url", server.url)
@@ -125,13 +127,14 @@ def test_a_connection_that_breaks_is_not_an_answer(spar: Run, server: Server, en
 
 
 @pytest.mark.parametrize("arguments", [["generate", "hi"], ["judge", "hi", "--response", "x"]])
-def test_no_server_says_how_to_start_one(spar: Run, arguments: list[str]) -> None:
+def test_without_a_server_the_error_names_the_next_step(spar: Run, arguments: list[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
     result = spar(*arguments, "--url", url)
     assert result.exit_code == 1
     assert result.stderr == (
-        f"error: no server answers at {url}; start one with `make serve` or `spar serve`\n"
+        f"error: no server answers at {url}; start one with `make serve` or `spar serve`,"
+        " or name another one with --url or SPAR_URL\n"
     )
 
 
@@ -147,7 +150,7 @@ def test_no_server_says_how_to_start_one(spar: Run, arguments: list[str]) -> Non
     ],
 )
 @pytest.mark.parametrize("flag", ["--stream", "--no-stream"])
-def test_another_program_at_the_address_is_recognized(
+def test_another_program_at_the_address_is_detected(
     spar: Run, server: Server, response: Response, flag: str
 ) -> None:
     server.response = response
@@ -171,3 +174,22 @@ def test_a_proxy_is_not_asked_for_this_machine(
     server.events = SEARCH
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     assert spar("generate", "hi", "--url", server.url).exit_code == 0
+
+
+def test_the_running_server_of_the_data_folder_is_found(
+    spar: Run, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.events = SEARCH
+    monkeypatch.setenv("SPAR_DATA", str(tmp_path))
+    with announced(tmp_path, server.url):
+        assert spar("generate", "hi").exit_code == 0
+
+
+def test_a_configured_port_names_the_server(
+    spar: Run, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.events = SEARCH
+    monkeypatch.setenv("SPAR_PORT", server.url.rpartition(":")[2])
+    assert spar("generate", "hi").exit_code == 0
+    monkeypatch.setenv("SPAR_URL", "http://127.0.0.1:9")
+    assert spar("generate", "hi").exit_code == 1, "SPAR_URL comes first"

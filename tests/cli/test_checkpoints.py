@@ -33,7 +33,7 @@ async def train_actor(session: AsyncSession) -> None:
 def test_a_version_is_promoted_and_rolled_back(spar: Run, endpoint: Endpoint) -> None:
     endpoint.do(train_actor)
     promoted = spar("checkpoints", "promote", "actor@1", "--url", endpoint.url)
-    assert promoted.stdout == "To be served: actor@1, refiner@0\n"
+    assert promoted.stdout == "Promoted: actor@1, refiner@0\n"
     listed = spar("checkpoints", "--url", endpoint.url).stdout
     assert [line.split()[:3] for line in listed.splitlines()[3:-1]] == [
         ["actor@1", "yes", "promoted"],
@@ -41,7 +41,7 @@ def test_a_version_is_promoted_and_rolled_back(spar: Run, endpoint: Endpoint) ->
         ["refiner@0", "yes", "promoted"],
     ]
     back = spar("checkpoints", "rollback", "actor", "--url", endpoint.url)
-    assert back.stdout == "To be served: actor@0, refiner@0\n"
+    assert back.stdout == "Promoted: actor@0, refiner@0\n"
 
 
 def test_what_the_server_refuses_is_said(spar: Run, endpoint: Endpoint) -> None:

@@ -53,7 +53,7 @@ def test_a_node_whose_parent_is_not_known_yet_is_drawn() -> None:
     assert "refinement 7" in rendered(draw_tree("hi", nodes(node(7, parent=3))))
 
 
-def test_hostile_text_is_shown_and_not_obeyed() -> None:
+def test_control_characters_in_text_are_removed() -> None:
     tree = rendered(draw_tree(HOSTILE, nodes(node(1, text=HOSTILE))), terminal=False)
     assert tree.count("[bold]x[/nope][2J31m next") == 2
     vote = VoteOut(verdict=False, probability=0.25, critique=HOSTILE)
@@ -79,7 +79,7 @@ def test_a_summary_names_the_constraints_that_are_not_met() -> None:
     assert lines[1:] == ["not met: 132 words, at most 100"]
 
 
-def test_a_summary_of_an_answer_nobody_judged() -> None:
+def test_a_summary_of_an_unjudged_answer() -> None:
     final = answer(accepted=None, value=None, stop_reason="exhausted")
     assert rendered(draw_summary(GenerateOut.model_validate(final))).startswith("not judged; ")
 

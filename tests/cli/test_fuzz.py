@@ -1,4 +1,4 @@
-"""Files of prompts of any content: sent, or refused by their line, and never anything else."""
+"""Files of prompts of any content: they are sent, or an error names the invalid line."""
 
 import json
 import re
@@ -41,33 +41,33 @@ often = settings(
 REFUSAL = re.compile(r"error: line \d+: .+\n")
 
 
-def check(run: Run, folder: Path, command: tuple[str, ...], content: bytes) -> str:
-    """What is said of a file that is sent; it is taken, or a line of it is refused in words."""
+def printed(run: Run, folder: Path, command: tuple[str, ...], content: bytes) -> str:
+    """What is printed for a file, which is accepted or rejected with the number of a line."""
     file = folder / "rows.jsonl"
     file.write_bytes(content)
     result = run(*command, str(file))
-    said: str = result.stderr
+    errors: str = result.stderr
     if result.exit_code:
-        assert result.exit_code == 1, said
-        assert REFUSAL.match(said), said
-    return said
+        assert result.exit_code == 1, errors
+        assert REFUSAL.match(errors), errors
+    return errors
 
 
 @often
 @given(st.lists(lines, max_size=3))
-def test_any_file_of_prompts_is_taken_or_refused_by_line(
+def test_any_file_of_prompts_is_accepted_or_rejected_by_line(
     spar: Run, endpoint: Endpoint, tmp_path: Path, content: list[bytes]
 ) -> None:
-    check(spar, tmp_path, ("prompts", "import", "--url", endpoint.url), b"\n".join(content))
+    printed(spar, tmp_path, ("prompts", "import", "--url", endpoint.url), b"\n".join(content))
 
 
 @often
 @given(st.lists(lines, max_size=3))
-def test_any_file_of_conversations_is_taken_or_refused_by_line(
+def test_any_file_of_conversations_is_accepted_or_rejected_by_line(
     spar: Run, endpoint: Endpoint, tmp_path: Path, content: list[bytes]
 ) -> None:
     command = ("bootstrap", "--detach", "--url", endpoint.url)
-    check(spar, tmp_path, command, b"\n".join([*content, b"{"]))
+    printed(spar, tmp_path, command, b"\n".join([*content, b"{"]))
 
 
 @pytest.mark.parametrize(
@@ -82,8 +82,8 @@ def test_any_file_of_conversations_is_taken_or_refused_by_line(
     ],
     ids=["surrogate", "infinity", "number", "null", "deep", "digits"],
 )
-def test_a_row_of_no_measure_is_refused(
+def test_an_extreme_row_is_rejected(
     spar: Run, endpoint: Endpoint, tmp_path: Path, row: str
 ) -> None:
-    said = check(spar, tmp_path, ("prompts", "import", "--url", endpoint.url), row.encode())
-    assert said.startswith("error: line 1: ")
+    errors = printed(spar, tmp_path, ("prompts", "import", "--url", endpoint.url), row.encode())
+    assert errors.startswith("error: line 1: ")

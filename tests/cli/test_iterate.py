@@ -62,7 +62,7 @@ def test_what_is_asked_for_reaches_the_server(spar: Run, server: Server) -> None
     ]
 
 
-def test_detached_it_says_how_to_follow(spar: Run, server: Server) -> None:
+def test_detached_it_names_the_command_to_follow(spar: Run, server: Server) -> None:
     play(server, end=SUCCEEDED)
     result = spar("iterate", "--detach", "--url", server.url)
     assert result.exit_code == 0
@@ -115,7 +115,7 @@ def test_what_does_not_succeed_is_an_error_with_its_reason(
     assert "\x1b" not in result.output
 
 
-def test_a_report_of_another_kind_is_shown_as_it_is(spar: Run, server: Server) -> None:
+def test_a_report_of_another_form_is_shown_as_json(spar: Run, server: Server) -> None:
     play(server, end=ended(report={"figures": [1, 2]}))
     assert '"figures": [' in spar("iterate", "--url", server.url).stdout
 
@@ -129,10 +129,10 @@ def test_a_refusal_shows_the_servers_message_and_field(spar: Run, server: Server
     )
 
 
-def test_a_lost_connection_is_taken_up_again(
+def test_a_lost_connection_is_reopened(
     spar: Run, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.cli.following.RECONNECT_SECONDS", 0)
+    monkeypatch.setattr("app.cli.iterations.RECONNECT_SECONDS", 0)
     server.events, server.later = [("iteration", iteration())], [("iteration", SUCCEEDED)]
     server.routes, follow = {SHOW: SUCCEEDED}, f"{SHOW}/events"
     result = spar("iterations", "follow", ITERATION, "--url", server.url)
@@ -146,7 +146,7 @@ def test_a_connection_that_never_was_is_an_error_at_once(spar: Run, server: Serv
     assert "the server ended its events early" in result.stderr
 
 
-def test_interrupting_leaves_it_running_and_says_how_to_go_on(server: Server) -> None:
+def test_an_interrupt_leaves_it_running_and_names_the_next_commands(server: Server) -> None:
     server.events, server.ending = [("iteration", iteration(RESPONDED))], "hang"
     command = [sys.executable, "-m", "app.cli", "iterations", "follow", ITERATION]
     with subprocess.Popen(
@@ -191,7 +191,12 @@ def test_cancelling_and_resuming(spar: Run, server: Server) -> None:
     cancelled = spar("iterations", "cancel", ITERATION, "--url", server.url)
     assert cancelled.stdout.startswith(f"Iteration {ITERATION} is running, and ends as soon as")
     resumed = spar("iterations", "resume", ITERATION, "--url", server.url)
-    assert resumed.stdout == f"Iteration {ITERATION} is queued.\n"
+    assert resumed.stdout == (
+        f"Iteration {ITERATION} is queued.\nFollow it: spar iterations follow {ITERATION}\n"
+    )
+    assert cancelled.stdout.endswith(f"\nResume it: spar iterations resume {ITERATION}\n")
+    as_json = spar("iterations", "cancel", ITERATION, "--json", "--url", server.url)
+    assert json.loads(as_json.stdout) == server.routes[f"{path}/cancel"]
 
 
 @pytest.mark.parametrize(
@@ -206,7 +211,7 @@ def test_cancelling_and_resuming(spar: Run, server: Server) -> None:
     ],
 )
 def test_overrides_are_nested_json(texts: list[str], values: dict[str, Any]) -> None:
-    from app.cli.following import parse_overrides
+    from app.cli.iterations import parse_overrides
 
     assert parse_overrides(texts) == values
 

@@ -43,8 +43,8 @@ def test_a_judgment_shows_votes_and_constraints(spar: Run, server: Server) -> No
 
 
 def test_a_judgment_by_quick_verdict_shows_it(spar: Run, server: Server) -> None:
-    looked = {**JUDGMENT, "value": 0.03, "votes": [], "quick_verdict": 0.03}
-    server.response = Response(json.dumps(looked), media_type="application/json")
+    quick = {**JUDGMENT, "value": 0.03, "votes": [], "quick_verdict": 0.03}
+    server.response = Response(json.dumps(quick), media_type="application/json")
     result = spar("judge", "hi", "--response", "x", "--url", server.url)
     assert result.stdout.splitlines()[1] == "P(yes) at quick verdict: 0.03"
 

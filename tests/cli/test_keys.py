@@ -1,6 +1,7 @@
 """`spar keys` on a database of its own, without a server."""
 
 import asyncio
+import json
 import sqlite3
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from tests.cli.replay import Run
 
 @pytest.fixture
 def keys(spar: Run, tmp_path: Path) -> Run:
-    """Runs `spar keys ...` on an empty data folder."""
+    """Runs `spar keys ...` on an empty database."""
+    spar("db", "upgrade", "--data", str(tmp_path))
 
     def run(*arguments: str, stdin: bytes | None = None) -> Result:
         return spar("keys", *arguments, "--data", str(tmp_path), stdin=stdin)
@@ -51,6 +53,32 @@ def test_the_first_key_needs_no_server_and_is_shown_once(keys: Run, tmp_path: Pa
     assert secret not in keys("list").output + keys("audit").output
     with sqlite3.connect(tmp_path / "spar.db") as database:
         assert secret not in "\n".join(database.iterdump())
+
+
+@pytest.mark.parametrize(
+    "command", [["create", "ann", "--scope", "admin"], ["list"], ["revoke", "ann"], ["audit"]]
+)
+def test_without_a_database_nothing_is_created(
+    spar: Run, tmp_path: Path, command: list[str]
+) -> None:
+    folder = tmp_path / "data"
+    result = spar("keys", *command, "--data", str(folder))
+    assert result.exit_code == 1
+    assert f"there is no database {folder}/spar.db" in result.stderr
+    assert not folder.exists()
+
+
+def test_keys_and_the_audit_log_as_json(keys: Run) -> None:
+    made = json.loads(keys("create", "ann", "--scope", "judge", "--json").stdout)
+    (listed,) = json.loads(keys("list", "--json").stdout)
+    assert (listed["id"], listed["name"], listed["scopes"]) == (made["id"], "ann", ["judge"])
+    assert "digest" not in listed
+    assert json.loads(keys("revoke", "ann", "--json").stdout) == {"revoked": [made["id"]]}
+    actions = json.loads(keys("audit", "--json").stdout)
+    assert [one["action"]["action"].split()[:2] for one in actions] == [
+        ["keys", "revoke"],
+        ["keys", "create"],
+    ]
 
 
 def test_a_revoked_key_is_gone(keys: Run, tmp_path: Path) -> None:

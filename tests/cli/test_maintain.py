@@ -1,10 +1,10 @@
 import asyncio
+import json
 import sqlite3
 from pathlib import Path
 
 import pytest
 
-from app import __version__
 from app.db.prompts import Feedback, FeedbackRepository
 from app.db.searches import SearchRepository
 from app.db.session import Database
@@ -61,25 +61,23 @@ def old(tmp_path: Path) -> str:
     return url
 
 
-def test_prune_says_how_many_and_forgets_them(spar: Run, old: str) -> None:
+def test_prune_reports_how_many_and_deletes_them(spar: Run, old: str) -> None:
     prune = ("db", "prune", "--older-than", "30d", "--database-url", old)
     for _ in range(2):
-        assert spar(*prune, "--dry-run").stdout == "Would be forgotten: 2 searches.\n"
-    assert spar(*prune, "--keep-accepted").stdout == "Forgotten: 0 searches.\n"
-    assert spar(*prune).stdout == "Forgotten: 2 searches.\n"
-    assert spar(*prune).stdout == "Forgotten: 0 searches.\n"
+        assert spar(*prune, "--dry-run").stdout == "2 searches would be deleted.\n"
+    assert spar(*prune, "--keep-accepted").stdout == "Deleted 0 searches.\n"
+    assert spar(*prune).stdout == "Deleted 2 searches.\n"
+    assert spar(*prune).stdout == "Deleted 0 searches.\n"
+    counted = spar(*prune, "--dry-run", "--json").stdout
+    assert json.loads(counted) == {"searches": 0, "deleted": False}
     audit = spar("keys", "audit", "--database-url", old).stdout
     assert audit.count("db prune") == 3, "what only counts changes nothing"
 
 
 @pytest.mark.parametrize("age", ["30", "soon", "-1d", "9999999w", ""])
-def test_what_is_no_age_forgets_nothing(spar: Run, old: str, age: str) -> None:
+def test_an_invalid_age_deletes_nothing(spar: Run, old: str, age: str) -> None:
     result = spar("db", "prune", f"--older-than={age}", "--database-url", old)
     assert result.exit_code == 1
     assert "write 30d" in result.stderr
     dry_run = ("db", "prune", "--older-than", "30d", "--dry-run", "--database-url", old)
     assert "2 searches" in spar(*dry_run).stdout
-
-
-def test_version(spar: Run) -> None:
-    assert spar("version").stdout == f"{__version__}\n"

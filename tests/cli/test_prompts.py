@@ -12,7 +12,7 @@ from app.db.prompts import PromptRepository
 from app.domain.checkpoint import Role, Versions
 from app.domain.iteration import PRESETS, IterationKind, SampleKind
 from tests.cli.endpoints import Endpoint
-from tests.cli.replay import Run
+from tests.cli.replay import Run, Server
 
 WORDS = {"relation": "at most", "num_words": 9}
 CHAT = [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Hello."}]
@@ -85,46 +85,60 @@ def test_a_long_file_goes_in_several_batches(spar: Run, endpoint: Endpoint, tmp_
         ({"messages": CHAT}, "must be a user message"),
     ],
 )
-def test_a_bad_line_is_named_and_those_before_it_stay(
+def test_a_bad_line_is_named_and_nothing_is_sent(
     spar: Run, endpoint: Endpoint, tmp_path: Path, bad: Any, words: str
 ) -> None:
     file = write(tmp_path, {"prompt": "One."}, "", {"prompt": "Two."}, bad, {"prompt": "Three."})
     result = spar("prompts", "import", file, "--url", endpoint.url)
     assert result.exit_code == 1
-    assert result.stderr.startswith("error: line 4: ")
-    assert words in result.stderr
-    assert "prompts." not in result.stderr, "the place in a batch means nothing to anybody"
-    assert result.stdout == "2 new, 0 known already\n"
-    assert [text for text, _ in pool(endpoint)] == ["One.", "Two."]
+    first, last = result.stderr.splitlines()
+    assert first.startswith("error: line 4: ")
+    assert words in first
+    assert last == "error: 1 of 4 rows cannot be used; nothing was sent"
+    assert result.stdout == ""
+    assert pool(endpoint) == []
 
 
-def test_the_first_of_several_bad_lines_is_named(
-    spar: Run, endpoint: Endpoint, tmp_path: Path
-) -> None:
+def test_every_bad_line_is_named(spar: Run, endpoint: Endpoint, tmp_path: Path) -> None:
     unknown = {"prompt": "x", "constraints": [{"id": "nonsense"}]}
-    file = write(tmp_path, {"prompt": "One."}, unknown, {"prompt": 7}, "{")
-    result = spar("prompts", "import", file, "--url", endpoint.url)
-    assert result.stderr.startswith("error: line 2: ")
-    assert [text for text, _ in pool(endpoint)] == ["One."]
-
-
-@pytest.mark.parametrize("bad", [{"prompt": 7}, "{"])
-def test_a_bad_line_anywhere_in_a_long_file_sends_nothing_twice(
-    spar: Run, endpoint: Endpoint, tmp_path: Path, bad: Any
-) -> None:
     rows: list[Any] = [{"prompt": f"Number {n}."} for n in range(450)]
-    rows[150] = bad
+    rows[1], rows[300], rows[449] = unknown, {"prompt": 7}, "{"
     result = spar("prompts", "import", write(tmp_path, *rows), "--url", endpoint.url)
-    assert result.stderr.startswith("error: line 151: ")
-    assert result.stdout == "150 new, 0 known already\n"
-    assert len(pool(endpoint)) == 150
+    assert [line.split(": ")[1] for line in result.stderr.splitlines()[:-1]] == [
+        "line 2",
+        "line 301",
+        "line 450",
+    ]
+    assert "`prompt`: Input should be a valid string" in result.stderr
+    assert pool(endpoint) == []
+
+
+def test_a_dry_run_needs_no_server(spar: Run, tmp_path: Path) -> None:
+    file = write(tmp_path, {"prompt": "One."}, {"prompt": "Two."})
+    closed = ("--url", "http://127.0.0.1:9")
+    result = spar("prompts", "import", file, "--dry-run", *closed)
+    assert (result.exit_code, result.stdout) == (0, "2 valid rows; nothing was sent\n")
+    as_json = spar("prompts", "import", file, "--dry-run", "--json", *closed)
+    assert json.loads(as_json.stdout) == {"valid": 2}
+    bad = spar("prompts", "import", write(tmp_path, "{"), "--dry-run", *closed)
+    assert bad.exit_code == 1
+
+
+def test_a_row_that_only_the_server_rejects_is_named_by_its_line(
+    spar: Run, server: Server, tmp_path: Path
+) -> None:
+    file = write(tmp_path, {"prompt": "One."}, "", {"prompt": "Two."})
+    server.refuse(422, message="unknown constraint", field="prompts.1.constraints.0.id")
+    result = spar("prompts", "import", file, "--url", server.url)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("error: line 3: unknown constraint")
 
 
 def test_a_line_in_another_encoding_is_named(spar: Run, endpoint: Endpoint, tmp_path: Path) -> None:
     file = tmp_path / "latin.jsonl"
     file.write_bytes('{"prompt": "Ü"}\n'.encode("latin-1"))
     result = spar("prompts", "import", str(file), "--url", endpoint.url)
-    assert result.stderr == "error: line 1: it is not UTF-8\n"
+    assert result.stderr.startswith("error: line 1: it is not UTF-8\n")
 
 
 def test_a_file_that_is_not_there_is_a_usage_error(spar: Run, endpoint: Endpoint) -> None:

@@ -33,7 +33,7 @@ def test_durations(seconds: float, text: str) -> None:
 )
 def test_steps(metrics: dict[str, object], text: str) -> None:
     from app.api.admin.schemas import StepOut
-    from app.cli.following import step_text
+    from app.cli.progress import step_text
     from app.domain.checkpoint import Role
 
     assert step_text(StepOut(role=Role.ACTOR, step=3, metrics=metrics)) == text

@@ -1,4 +1,4 @@
-"""The command line as a person meets it: a process of its own, on a terminal."""
+"""The command line as a process on a terminal."""
 
 import contextlib
 import os

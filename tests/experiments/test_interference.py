@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.eval.server import Where
+from app.cli.eval.runs import ServerTarget
 from app.config.settings import Settings
 from experiments import interference as experiment
 from experiments.context import Journal, RunOptions
@@ -18,7 +18,7 @@ SIZE = Size(steps=(2, 4), batch=2, prompts=3, rate=1e-4)
 @pytest.fixture
 def options(tmp_path: Path) -> RunOptions:
     settings = Settings(_env_file=None, data=tmp_path / "data")
-    return RunOptions("interference", tmp_path / "to", Where(settings), 3, 0)
+    return RunOptions("interference", tmp_path / "to", ServerTarget(settings), 3, 0)
 
 
 def test_the_trainer_accepts_its_configuration(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import pytest
 
-from app.cli.eval import server
+from app.cli.eval import runs
 from app.constraints.checker import Checker
 from app.engine.base import Call
 from app.errors import EngineUnavailable
@@ -71,7 +71,7 @@ Experiment = Callable[..., Any]
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch, checker: Checker) -> None:
     """Little patience with a server that is away, a checker that has started, a wide terminal."""
-    monkeypatch.setattr(server, "PATIENCE", Patience(0.2, 0.05))
+    monkeypatch.setattr(runs, "PATIENCE", Patience(0.2, 0.05))
     monkeypatch.setattr(context, "Checker", lambda *_: checker)
     monkeypatch.setenv("COLUMNS", "200")
 

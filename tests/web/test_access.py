@@ -1,4 +1,4 @@
-"""Pages for everybody: screen readers, the keyboard, dark rooms, phones, and without waiting."""
+"""Accessibility: axe, the keyboard, both colour schemes, narrow screens."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "be
 async def every_page(page: Page, served: Site) -> list[str]:
     """Addresses of every page, each with something on it."""
     await ask(page, served.url)
-    link = page.get_by_role("link", name="Keep a link")
+    link = page.get_by_role("link", name="Permanent link")
     search = await link.get_attribute("href")
     iteration = await play(served)
     await measure(served, 0.3, 0.5)
@@ -35,7 +35,7 @@ async def settled(page: Page, address: str) -> None:
 
 
 async def serious(page: Page) -> list[str]:
-    """What axe finds serious or worse."""
+    """Violations that axe rates serious or critical."""
     await page.evaluate(AXE)
     found = await page.evaluate(f"() => axe.run(document, {json.dumps(RULES)})")
     return [
@@ -47,7 +47,7 @@ async def serious(page: Page) -> list[str]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_axe_finds_nothing_serious(browser: Browser, serve: Serve, scheme: str) -> None:
-    # Axe is no file of the server's, which is all that the pages' policy allows.
+    # The pages' policy allows only the server's own files, which axe is not.
     context = await browser.new_context(bypass_csp=True, color_scheme=scheme, viewport=DESK)  # type: ignore[arg-type]
     found = {}
     async with context, serve(improving_engine()) as served:
@@ -70,7 +70,7 @@ async def test_nothing_is_wider_than_a_phone(page: Page, serve: Serve) -> None:
             assert wide <= PHONE["width"], path
 
 
-async def test_a_roll_back_needs_no_mouse(page: Page, serve: Serve) -> None:
+async def test_a_rollback_works_by_keyboard(page: Page, serve: Serve) -> None:
     async with serve(improving_engine()) as served:
         await play(served)
         await page.goto(f"{served.url}/ui/checkpoints")
@@ -82,8 +82,8 @@ async def test_a_roll_back_needs_no_mouse(page: Page, serve: Serve) -> None:
         await page.keyboard.press("Tab")
         await expect(button).to_be_focused()
         await page.keyboard.press("Enter")
-        # Nothing happens to somebody who only presses Enter again.
-        await expect(page.get_by_role("button", name="Leave it as it is")).to_be_focused()
+        # A second Enter must not confirm by accident.
+        await expect(page.get_by_role("button", name="Do nothing")).to_be_focused()
         await page.keyboard.press("Shift+Tab")
         await page.keyboard.press("Enter")
         await expect(page.locator(".big").first).to_have_text("actor 0")

@@ -1,4 +1,4 @@
-"""Pages of a server that asks for keys."""
+"""Pages of a server that requires keys."""
 
 import pytest
 from playwright.async_api import Page, expect
@@ -24,32 +24,30 @@ async def new_key(served: Site, *scopes: Scope) -> str:
 
 
 async def give(page: Page, key: str) -> None:
-    dialog = page.get_by_role("dialog", name="This server asks for a key")
+    dialog = page.get_by_role("dialog", name="This server requires a key")
     await dialog.get_by_label("Key").fill(key)
     await dialog.get_by_role("button", name="Use this key").click()
 
 
-async def test_a_key_is_asked_for_kept_in_the_tab_and_forgotten(page: Page, serve: Serve) -> None:
+async def test_a_key_is_requested_kept_in_the_tab_and_removed(page: Page, serve: Serve) -> None:
     async with serve(improving_engine(), REQUIRED) as served:
         await page.goto(f"{served.url}/ui/overview")
         await give(page, "spar_wrong")
         dialog = page.get_by_role("dialog")
-        await expect(dialog).to_contain_text("The key given before was not accepted")
+        await expect(dialog).to_contain_text("The previous key was not accepted")
         await give(page, await new_key(served, Scope.ADMIN))
-        await expect(page.get_by_role("status")).to_contain_text("All is well")
+        await expect(page.get_by_role("status")).to_contain_text("All systems work")
         await page.goto(f"{served.url}/ui/iterations")
-        await expect(page.get_by_role("heading", name="have not played yet")).to_be_visible()
+        await expect(page.get_by_role("heading", name="No iterations yet")).to_be_visible()
         assert await page.context.cookies() == []
         assert await page.evaluate("() => localStorage.length") == 0
-        await page.get_by_role("button", name="Forget the key").click()
+        await page.get_by_role("button", name="Remove the key").click()
         await expect(dialog).to_be_visible()
         await dialog.get_by_role("button", name="Cancel").click()
         await expect(page.get_by_role("alert")).to_contain_text("send a key")
 
 
-async def test_a_key_for_searches_does_not_open_what_is_for_admins(
-    page: Page, serve: Serve
-) -> None:
+async def test_a_key_for_searches_is_not_enough_for_admin_pages(page: Page, serve: Serve) -> None:
     async with serve(improving_engine(), REQUIRED) as served:
         await page.goto(f"{served.url}/ui/checkpoints")
         await give(page, await new_key(served, Scope.GENERATE))

@@ -1,4 +1,4 @@
-"""What the pages are made of, without a browser."""
+"""Templates, headers and static files of the pages, without a browser."""
 
 import gzip
 import hashlib
@@ -20,7 +20,7 @@ STATIC = HERE / "static"
 VENDOR = STATIC / "vendor"
 ID = "01M848M0S3XC86DXX60FQ85V3G"
 PATHS = (
-    *(place.path for place in NAV_LINKS),
+    *(link.path for link in NAV_LINKS),
     f"/ui/searches/{ID}",
     f"/ui/iterations/{ID}",
     "/docs",
@@ -66,10 +66,10 @@ async def test_a_page_runs_nothing_but_the_servers_own_files(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_everything_a_page_points_at_is_there(path: str) -> None:
+async def test_every_link_of_a_page_resolves(path: str) -> None:
     tags = Tags((await get(path)).text).found
     targets = {a.get("src") or a.get("href") for _, a in tags} - {None}
-    assert {place.path for place in NAV_LINKS} <= targets
+    assert {link.path for link in NAV_LINKS} <= targets
     for target in targets:
         assert target is not None
         if target.startswith("#"):
@@ -78,7 +78,7 @@ async def test_everything_a_page_points_at_is_there(path: str) -> None:
         assert (await get(target)).status_code == 200, target
 
 
-async def test_the_page_one_is_on_is_marked() -> None:
+async def test_the_current_page_is_marked() -> None:
     tags = Tags((await get("/ui/searches")).text).found
     marked = [attributes["href"] for _, attributes in tags if "aria-current" in attributes]
     assert marked == ["/ui/searches"]
@@ -89,7 +89,7 @@ async def test_an_id_in_the_address_is_text() -> None:
     assert "<b>x" not in response.text
 
 
-async def test_files_are_kept_by_the_browser_and_asked_about_again() -> None:
+async def test_files_are_cached_and_revalidated() -> None:
     first = await get("/static/js/playground.js")
     assert first.headers["content-type"].startswith("text/javascript")
     assert first.headers["cache-control"] == "no-cache"
@@ -104,7 +104,7 @@ def test_the_pages_are_not_part_of_the_api() -> None:
 
 
 @pytest.mark.parametrize("vendor", [VENDOR, Path(__file__).parent / "vendor"])
-def test_libraries_are_what_their_packages_hold(vendor: Path) -> None:
+def test_vendored_libraries_match_their_packages(vendor: Path) -> None:
     packages = json.loads((vendor / "packages.json").read_text())
     listed = {
         vendor / one["name"] / path: digest
@@ -124,7 +124,7 @@ def test_our_scripts_never_make_markup_from_text() -> None:
         assert not forbidden.search(path.read_text()), path
 
 
-def test_our_files_name_no_other_address() -> None:
+def test_the_files_name_no_other_host() -> None:
     for path in (*ours("*.js"), *ours("*.css"), *(HERE / "templates").iterdir()):
         assert not re.search(
             r"(https?:)?//[a-z]", re.sub(r"^\s*//.*$", "", path.read_text(), flags=re.M)

@@ -69,8 +69,8 @@ async def test_a_search_is_watched_and_its_nodes_are_opened(page: Page, serve: S
         name = re.compile("Response 1 0.00 ✗ not accepted one two three four five")
         await expect(nodes.nth(1)).to_have_accessible_name(name)
         await nodes.nth(2).click()
-        panel = lane.get_by_role("region", name="The chosen node")
-        await expect(panel.get_by_role("heading", level=3)).to_have_text("Rewrite 2")
+        panel = lane.get_by_role("region", name="The selected node")
+        await expect(panel.get_by_role("heading", level=3)).to_have_text("Refinement 2")
         await expect(panel.locator("del")).to_have_text(" four five")
         await expect(panel.locator(".votes li")).to_have_count(3)
 
@@ -83,11 +83,11 @@ async def test_the_tree_is_walked_with_the_keyboard(page: Page, serve: Serve) ->
         await page.locator("[role=treeitem][tabindex='0']").focus()
         for key, title in (
             ("ArrowRight", "Response 1"),
-            ("ArrowRight", "Rewrite 2"),
-            ("ArrowRight", "Rewrite 2"),
+            ("ArrowRight", "Refinement 2"),
+            ("ArrowRight", "Refinement 2"),
             ("ArrowLeft", "Response 1"),
             ("Home", "Instruction"),
-            ("End", "Rewrite 2"),
+            ("End", "Refinement 2"),
         ):
             await page.keyboard.press(key)
             await expect(focused.locator(".title")).to_have_text(title)
@@ -95,7 +95,7 @@ async def test_the_tree_is_walked_with_the_keyboard(page: Page, serve: Serve) ->
         await page.keyboard.press("Enter")
         await expect(page.locator(".panel h3")).to_be_focused()
         await page.keyboard.press("Escape")
-        await expect(focused.locator(".title")).to_have_text("Rewrite 2")
+        await expect(focused.locator(".title")).to_have_text("Refinement 2")
 
 
 async def test_stop_cancels_the_search_in_the_engine(page: Page, serve: Serve) -> None:
@@ -145,13 +145,13 @@ async def test_a_tree_of_500_nodes_is_drawn_again_only_where_it_changed(
     async with serve(improving_engine()) as served:
         await ask(page, served.url)
         await page.route(re.compile(r"(?<!/ui)/searches/[0-9A-Z]{26}$"), answer_with_many_nodes)
-        await page.get_by_role("link", name="Keep a link").click()
+        await page.get_by_role("link", name="Permanent link").click()
         nodes = page.get_by_role("treeitem")
         await expect(nodes).to_have_count(MANY)
         await nodes.nth(1).click()
         await page.evaluate(WATCH_CARDS)
         await page.keyboard.press("ArrowRight")
-        await expect(page.locator("[role=treeitem]:focus .title")).to_have_text("Rewrite 2")
+        await expect(page.locator("[role=treeitem]:focus .title")).to_have_text("Refinement 2")
         assert sorted(await page.evaluate("() => [...window.touched]")) == ["1", "2"]
 
 
@@ -178,7 +178,7 @@ async def test_a_check_is_picked_with_its_arguments(page: Page, serve: Serve) ->
     async with serve(improving_engine()) as served:
         await page.goto(served.url)
         await page.get_by_label("Instruction").fill("Count to three.")
-        await page.get_by_label("Add a check").select_option("length_constraints:number_words")
+        await page.get_by_label("Add a constraint").select_option("length_constraints:number_words")
         await page.get_by_label("Num words").fill("3")
         await page.get_by_label("Relation").select_option("at most")
         await page.keyboard.press("Control+Enter")
@@ -193,7 +193,7 @@ async def test_a_request_is_copied_as_a_command_that_says_the_same(
     async with serve(improving_engine()) as served:
         await page.goto(served.url)
         await page.get_by_label("Instruction").fill('It\'s "so":\nname $HOME.')
-        await page.get_by_label("Add a check").select_option("punctuation:no_comma")
+        await page.get_by_label("Add a constraint").select_option("punctuation:no_comma")
         await page.get_by_text("Options", exact=True).click()
         await page.get_by_label("Branch").fill("2")
         await page.get_by_label("Length").fill("40")
@@ -227,7 +227,7 @@ async def test_searches_are_filtered_and_get_feedback(page: Page, serve: Serve) 
         await expect(page.get_by_role("heading", level=2)).to_contain_text("Nothing was searched")
         for mode in ("iterative", "greedy"):
             await ask(page, served.url, mode)
-            await page.get_by_role("link", name="Keep a link").wait_for()
+            await page.get_by_role("link", name="Permanent link").wait_for()
         await page.goto(f"{served.url}/ui/searches?mode=greedy")
         await expect(page.locator("tbody tr")).to_have_count(1)
         await page.get_by_role("button", name="Clear").click()
@@ -239,7 +239,7 @@ async def test_searches_are_filtered_and_get_feedback(page: Page, serve: Serve) 
         await page.get_by_role("button", name="Good").click()
         await page.get_by_label("A better answer").fill("Three, two, one.")
         await page.get_by_role("button", name="Send").click()
-        await expect(page.locator(".feedback [role=status]")).to_contain_text("Thank you")
+        await expect(page.locator(".feedback [role=status]")).to_contain_text("Stored")
         assert await stored_feedback(served.services.database) == [("Three, two, one.", 1)]
 
 

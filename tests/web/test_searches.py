@@ -1,4 +1,4 @@
-"""The page of searches where a text is looked for in a part of them at a time."""
+"""The page of searches with a text filter, which scans a part of the searches per request."""
 
 import re
 
@@ -12,10 +12,10 @@ from tests.web.test_playground import ask, improving_engine
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PARTS = 20
-"""How many parts the page looks through in one go."""
+"""How many parts the page scans in one load."""
 
 
-async def test_a_text_is_looked_for_further_and_further_back(page: Page, serve: Serve) -> None:
+async def test_a_text_filter_scans_older_searches_on_request(page: Page, serve: Serve) -> None:
     asked: list[str] = []
 
     async def answer(route: Route) -> None:
@@ -28,10 +28,10 @@ async def test_a_text_is_looked_for_further_and_further_back(page: Page, serve: 
 
     async with serve(improving_engine()) as served:
         await ask(page, served.url, "greedy")
-        await page.get_by_role("link", name="Keep a link").wait_for()
+        await page.get_by_role("link", name="Permanent link").wait_for()
         await page.route(re.compile("//[^/]+/searches[?]"), answer)
         await page.goto(f"{served.url}/ui/searches?text=five")
-        further = page.get_by_role("button", name="QuickVerdict further back")
+        further = page.get_by_role("button", name="Search older searches")
         await expect(further).to_be_visible()
         assert len(asked) == PARTS
         assert f"cursor={search_id(PARTS - 1)}" in asked[-1]

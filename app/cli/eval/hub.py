@@ -1,4 +1,4 @@
-"""Rows of a benchmark from a model hub, written to a file like any other."""
+"""Rows of a benchmark from a model hub, written to a JSONL file."""
 
 import json
 import re
@@ -14,8 +14,12 @@ from app.errors import ConfigurationError
 def fetch_rows(name: str, folder: Path, *, config: str | None = None, split: str | None) -> Path:
     """Write the rows of a data set to a JSONL file in `folder`, and return the file.
 
-    name: of the data set on the hub, or a folder. split: may be left out where there is only one.
-    Raises `ConfigurationError` where the hub, the data set or the split cannot be had.
+    Args:
+        name: Name of the data set on the hub, or a folder.
+        split: May be None where there is only one.
+
+    Raises:
+        ConfigurationError: The hub, the data set or the split is not available.
     """
     rows = _load(name, config, split)
     parts = (part for part in (name, config, split) if part)
@@ -39,12 +43,12 @@ def _load(name: str, config: str | None, split: str | None) -> Iterable[Mapping[
     datasets.disable_progress_bars()
     try:
         found = datasets.load_dataset(name, config)
-    # A hub's own errors are OSErrors, bad names ValueErrors, a proxy's may be the client's, and a
-    # data set that is a program is a RuntimeError.
+    # Errors of the hub are OSErrors, of names ValueErrors, of a proxy httpx's; a data set with a
+    # loading script is a RuntimeError.
     except (DatasetsError, OSError, ValueError, RuntimeError, httpx.HTTPError) as error:
         raise ConfigurationError(
-            f"the data set {name} cannot be had: {_first_line(error)}; where the hub is out of"
-            " reach, download the file and give it with --data"
+            f"the data set {name} is not available: {_first_line(error)}; without access to the"
+            " hub, download the file and pass it with --data"
         ) from error
     splits = list(found)
     if split is None and len(splits) == 1:
@@ -58,7 +62,7 @@ def _load(name: str, config: str | None, split: str | None) -> Iterable[Mapping[
 
 
 def _first_line(error: Exception) -> str:
-    """What went wrong; of what the library only says that something did, its cause."""
+    """The first line of an error's message; of a generic wrapper's cause."""
     from datasets.exceptions import DatasetGenerationError
 
     said = error.__cause__ or error if isinstance(error, DatasetGenerationError) else error

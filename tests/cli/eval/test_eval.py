@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from app.cli.eval import server, work
+from app.cli.eval import runs
 from app.config.settings import Settings
 from app.constraints.checker import Checker
 from app.engine.base import Call
@@ -61,9 +62,9 @@ def url(model: Model, migrated_file: Path, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch, checker: Checker) -> None:
-    """Little patience with a server that is away, and a checker that has started."""
-    monkeypatch.setattr(server, "PATIENCE", Patience(0.2, 0.05))
-    monkeypatch.setattr(work, "Checker", lambda *_: checker)
+    """A short retry limit, and a checker that has started."""
+    monkeypatch.setattr(runs, "PATIENCE", Patience(0.2, 0.05))
+    monkeypatch.setattr(runs, "Checker", lambda *_: checker)
 
 
 @pytest.fixture
@@ -155,7 +156,7 @@ def test_a_run_whose_server_goes_away_can_be_resumed(run: Eval, model: Model, fi
     model.gone_at = PROMPTS[1]
     stopped = run("ifeval", "--data", file, "--at-once", "1")
     assert stopped.exit_code == 1
-    (command,) = re.findall(r"`spar eval (resume \w+)` goes on", stopped.stderr)
+    (command,) = re.findall(r"`spar eval (resume \w+)` resumes", stopped.stderr)
     assert "the engine is restarting" in stopped.stderr
     assert "Not finished" in run("show", command.split()[1]).stdout
     model.gone_at = ""
@@ -282,11 +283,11 @@ def test_a_version_that_is_not_there_stops_the_run(run: Eval, file: str) -> None
 
 
 def test_a_named_server_must_be_there(spar: Run, file: str, tmp_path: Path) -> None:
-    nobody = f"http://127.0.0.1:{free_port()}"
+    closed = f"http://127.0.0.1:{free_port()}"
     data = str(tmp_path / "data")
-    result = spar("eval", "ifeval", "--data", file, "--url", nobody, "--data-dir", data)
+    result = spar("eval", "ifeval", "--data", file, "--url", closed, "--data-dir", data)
     assert result.exit_code == 1
-    assert f"no server answers at {nobody}" in result.stderr
+    assert f"no server answers at {closed}" in result.stderr
 
 
 CHILD = """
@@ -307,9 +308,9 @@ def test_without_a_server_one_is_started_for_the_run(
     def command(_: Settings, port: int) -> tuple[list[str], dict[str, str]]:
         return [sys.executable, "-c", CHILD, str(port), str(tmp_path)], {}
 
-    monkeypatch.setattr(server, "DEFAULT_URL", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("SPAR_PORT", str(free_port()))
     # The engine is scripted; the process and the way to it are real.
-    monkeypatch.setattr(server, "own_command", command)
+    monkeypatch.setattr(runs, "own_command", command)
     data = str(tmp_path / "data")
     result = spar("eval", "ifeval", "--data", file, "--data-dir", data, "--json")
     assert values(result)["done"] == 3
@@ -319,9 +320,11 @@ def test_without_a_server_one_is_started_for_the_run(
 
 def test_a_server_of_our_own_has_our_settings_and_no_worker(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path, _env_file=None)
-    command, environment = server.own_command(settings, 4711)
+    command, environment = runs.own_command(settings, 4711)
     listening = ["--host", "127.0.0.1", "--port", "4711"]
-    assert command[1:] == ["-m", "app.cli.eval.child", "serve", *listening]
+    assert command[3:] == ["serve", *listening]
+    usage = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True)
+    assert "Usage: " in usage.stdout
     assert environment["SPAR_DATA"] == str(tmp_path)
     assert environment["SPAR_DATABASE_URL"] == settings.url
     assert environment["SPAR_WORKER"] == "false"

@@ -1,4 +1,4 @@
-"""Rows of a data set become a file; what cannot be had is said."""
+"""Rows of a data set become a file; what is not available is an error."""
 
 import json
 from pathlib import Path
@@ -41,12 +41,12 @@ def test_one_of_several_splits_must_be_chosen(rows: Path, tmp_path: Path) -> Non
 
 
 def test_a_hub_out_of_reach_is_said(tmp_path: Path) -> None:
-    reason = r"owner/name cannot be had: .*give it with --data"
+    reason = r"owner/name is not available: .*pass it with --data"
     with pytest.raises(ConfigurationError, match=reason):
         fetch_rows("owner/name", tmp_path, split=None)
 
 
 def test_a_data_set_that_is_broken_is_said(rows: Path, tmp_path: Path) -> None:
     (rows / "train.jsonl").write_text('{"key": 1}\n{"key"\n')
-    with pytest.raises(ConfigurationError, match=r"cannot be had: (?!An error occurred)"):
+    with pytest.raises(ConfigurationError, match=r"is not available: (?!An error occurred)"):
         fetch_rows(str(rows), tmp_path, split="train")

@@ -1,8 +1,8 @@
-// The one place that talks to the server: adds the key, and turns failures into words.
+// HTTP requests to the server: adds the key, and turns failures into `Problem`s.
 import { createParser } from "./vendor.js";
 import { askKey, key } from "./key.js";
 
-/** What went wrong, in words; `field` is the request's field it is about, where there is one. */
+/** An error to show; `field` is the request's field it is about, where there is one. */
 export class Problem extends Error {
   constructor(message, { status = 0, field = null } = {}) {
     super(message);
@@ -30,7 +30,7 @@ export async function follow(path, options, onEvent) {
     }
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Problem("The connection to the server broke.");
+    throw new Problem("The connection to the server was lost.");
   }
 }
 

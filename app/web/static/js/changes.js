@@ -13,12 +13,12 @@ export function changes(before, after) {
   })) ?? null;
 }
 
-/** The changes, marked for the eye and for screen readers. */
+/** The changes as `ins` and `del` elements. */
 export function changesTemplate(before, after) {
   const parts = changes(before, after);
   if (parts === null) return html`<p class="hint">The texts differ too much to compare.</p>`;
   if (parts.every((part) => part.change === "same")) {
-    return html`<p class="hint">Word for word the same.</p>`;
+    return html`<p class="hint">The texts are identical.</p>`;
   }
   return html`<div class="text" dir="auto">${parts.map(partTemplate)}</div>`;
 }

@@ -1,4 +1,4 @@
-// Curves with a maintained chart library (uPlot), in the page's own colours, with a table beside.
+// Curves drawn by uPlot in the page's colours, with a table of the values.
 import { html, render, uPlot } from "./vendor.js";
 
 const HEIGHT = 200;
@@ -6,7 +6,7 @@ const DASHES = [[], [6, 4], [2, 3]];
 
 /**
  * Draws into `container`: `title`, `xLabel`, and `series` of `{label, tone, interval}`. With
- * `interval` a value is `{value, low, high}` and its interval is drawn. `tone` is a colour of ours.
+ * `interval` a value is `{value, low, high}` and its interval is drawn. `tone` is one of the page's colours.
  */
 export class Chart {
   constructor(container, { title, xLabel, series, format = (value) => value.toPrecision(3) }) {
@@ -77,7 +77,7 @@ export class Chart {
     };
   }
 
-  /** From the least to the most that is drawn, intervals included, with some room. */
+  /** The range of what is drawn, intervals included, with a margin. */
   yRange(low, high) {
     const drawn = this.rows.flatMap((row) => row.slice(1)).flatMap((value) => [value?.low, value?.high]);
     const all = [low, high, ...drawn].filter((value) => typeof value === "number");
@@ -112,7 +112,7 @@ export class Chart {
     ctx.restore();
   }
 
-  /** The first and last value of every curve, for those who do not see them. */
+  /** The first and last value of every curve, for screen readers. */
   said() {
     const curves = this.series.map(({ label }, at) => {
       const values = this.rows.map((row) => plain(row[at + 1])).filter((value) => value !== null);
@@ -139,7 +139,7 @@ export class Chart {
   }
 }
 
-/** A range with some room at its sides, so that no point lies on an edge. */
+/** A range with a margin, so that no point lies on an edge. */
 function around(_, low, high) {
   const room = Math.max((high - low) * 0.04, 0.25);
   return [low - room, high + room];
@@ -147,7 +147,7 @@ function around(_, low, high) {
 
 const plain = (value) => (value === null || value === undefined ? null : value.value ?? value);
 
-/** One of our colours as the browser resolves it here; a canvas knows no variables. */
+/** A CSS variable's colour, resolved: a canvas does not know variables. */
 function colour(container, name) {
   const probe = document.createElement("span");
   probe.style.color = `var(--${name})`;

@@ -1,4 +1,4 @@
-// Versions of both roles: what serves where, what they measured, where they come from.
+// Versions of both roles: what each server serves, metrics, lineage.
 import { ask } from "./api.js";
 import { confirm } from "./dialog.js";
 import { Measured } from "./measured.js";
@@ -43,7 +43,7 @@ function servingTemplate() {
       `)}
     </div>
     <h3>Servers</h3>
-    ${state.servers.length === 0 ? html`<p class="hint">No server was heard of in the last 30 seconds.</p>` : html`
+    ${state.servers.length === 0 ? html`<p class="hint">No server was seen in the last 30 seconds.</p>` : html`
       <div class="wide" tabindex="0" role="region" aria-label="Servers">
         <table class="grid">
           <thead><tr><th>Server</th><th>Actor</th><th>Refiner</th><th>State</th><th>Heard of</th></tr></thead>
@@ -55,15 +55,15 @@ function servingTemplate() {
 
 function server(one) {
   const follows = ROLES.every(([role]) => one[role] === state.promoted[role]);
-  const [tone, words] = one.error ? ["bad", one.error]
-    : !one.ready ? ["", "loading"] : follows ? ["good", "serves what is promoted"] : ["", "swapping"];
+  const [tone, text] = one.error ? ["bad", one.error]
+    : !one.ready ? ["", "loading"] : follows ? ["good", "up to date"] : ["", "swapping"];
   return html`
-    <tr><td>${one.url}</td><td>${one.actor}</td><td>${one.refiner}</td><td class=${tone}>${words}</td>
+    <tr><td>${one.url}</td><td>${one.actor}</td><td>${one.refiner}</td><td class=${tone}>${text}</td>
       <td><time datetime=${one.seen_at}>${ago(one.seen_at)}</time></td></tr>
   `;
 }
 
-/** What served for a role before its current version; null if nothing did. */
+/** The version of a role that was promoted before its current one; null if there is none. */
 function previous(role) {
   const current = state.promoted[role];
   const other = state.promotions.find((one) => one.checkpoint[role] !== current);
@@ -122,7 +122,7 @@ function lineageTemplate() {
   })}</div>`;
 }
 
-/** The versions that started from `parent`, each with those that started from it. */
+/** The versions trained from `parent`, each with its own descendants. */
 function children(mine, parent) {
   const born = mine.filter((one) => one.parent === parent).sort((a, b) => a.version - b.version);
   return repeat(born, (one) => one.version, (one) => {
@@ -157,7 +157,7 @@ function gain(primary) {
 }
 
 function historyTemplate() {
-  if (!state.promotions.length) return html`<p class="hint">The base models have served from the start.</p>`;
+  if (!state.promotions.length) return html`<p class="hint">The base models have been served from the start.</p>`;
   return html`
     <ol class="history">${state.promotions.map((one) => html`
       <li>

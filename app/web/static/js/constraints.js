@@ -1,4 +1,4 @@
-// Choosing what a program checks, with a field for each argument.
+// The form of the constraints, with a field for each argument.
 import { html, nothing, render, repeat } from "./vendor.js";
 
 /** Draws into `container`; `onChange()` after every change. */
@@ -12,13 +12,13 @@ export class Constraints {
     this.draw();
   }
 
-  /** Offer these kinds, as `GET /constraints` lists them. */
+  /** Set the kinds, as `GET /constraints` lists them. */
   offer(kinds) {
     this.kinds = kinds;
     this.draw();
   }
 
-  /** Take these instead of what was chosen. */
+  /** Replace the chosen constraints. */
   replace(constraints) {
     this.chosen = [];
     for (const { id, kwargs } of constraints) {
@@ -28,7 +28,7 @@ export class Constraints {
     this.changed();
   }
 
-  /** What the request says. Throws a `TypeError` in words for what is not JSON. */
+  /** The request's constraints. Throws a `TypeError` with a message for invalid JSON. */
   get value() {
     return this.chosen.map(({ kind, kwargs }) => ({
       id: kind.id,
@@ -69,9 +69,9 @@ export class Constraints {
     render(html`
       ${repeat(this.chosen, (entry) => entry.key, (entry) => this.entryTemplate(entry))}
       <div class="adding">
-        <select id="add-constraint" aria-label="Add a check"
+        <select id="add-constraint" aria-label="Add a constraint"
           @change=${(event) => this.choose(event.target)}>
-          <option value="">Add a check…</option>
+          <option value="">Add a constraint…</option>
           ${groups(this.kinds).map(([group, kinds]) => html`
             <optgroup label=${group}>
               ${kinds.map((kind) => html`<option value=${kind.id}>${kind.description}</option>`)}
@@ -137,11 +137,11 @@ export class Constraints {
 
 /** `Num words` for `num_words`. */
 const label = (name) => {
-  const words = name.replace(/_/gu, " ");
-  return words[0].toUpperCase() + words.slice(1);
+  const text = name.replace(/_/gu, " ");
+  return text[0].toUpperCase() + text.slice(1);
 };
 
-/** Arguments as their fields show them. */
+/** Arguments as the values of their fields. */
 function shown(kind, kwargs) {
   return Object.fromEntries(Object.entries(kind.arguments).map(([name, schema]) => {
     const value = kwargs[name] ?? schema.default ?? schema.enum?.[0] ?? "";
@@ -165,7 +165,7 @@ function groups(kinds) {
   const byGroup = new Map();
   for (const kind of kinds) {
     const [group, name] = kind.id.split(":");
-    const title = name ? label(group) : "Own rules";
+    const title = name ? label(group) : "Other";
     byGroup.set(title, [...(byGroup.get(title) ?? []), kind]);
   }
   return [...byGroup];

@@ -1,4 +1,4 @@
-// Shows a request as a command, to copy.
+// Shows a request as a command to copy.
 import { curl, python, spar } from "./snippets.js";
 import { html, render } from "./vendor.js";
 

@@ -1,7 +1,7 @@
-// A question that is answered before something is done.
+// A confirmation dialog.
 import { html, render } from "./vendor.js";
 
-/** Ask with a title, what will happen (a template), and the button's word; resolves to yes or no. */
+/** Ask with a title, a description (a template) and the button's label; resolves to a boolean. */
 export async function confirm({ title, what, yes }) {
   const dialog = document.createElement("dialog");
   dialog.setAttribute("aria-labelledby", "confirm-title");
@@ -11,14 +11,14 @@ export async function confirm({ title, what, yes }) {
       ${what}
       <div class="actions">
         <button class="primary" value="yes">${yes}</button>
-        <button value="no" autofocus>Leave it as it is</button>
+        <button value="no" autofocus>Do nothing</button>
       </div>
     </form>
   `, dialog);
   document.body.append(dialog);
   dialog.showModal();
   await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
-  const said = dialog.returnValue;
+  const chosen = dialog.returnValue;
   dialog.remove();
-  return said === "yes";
+  return chosen === "yes";
 }

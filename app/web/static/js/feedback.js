@@ -1,4 +1,4 @@
-// What the reader thinks of an answer: a thumb, a better answer, or both.
+// The feedback form: a rating, a better answer, or both.
 import { ask } from "./api.js";
 import { html, nothing, render } from "./vendor.js";
 
@@ -26,7 +26,7 @@ export function feedback(container, search) {
     }
     try {
       await ask("/feedback", { method: "POST", body });
-      state.said = "Thank you. It is stored, and the next iteration learns from it.";
+      state.said = "Stored. The next iteration trains on it.";
       state.rating = null;
       event.target.reset();
     } catch (problem) {
@@ -35,7 +35,7 @@ export function feedback(container, search) {
     draw();
   }
 
-  const thumb = (rating, title) => html`
+  const button = (rating, title) => html`
     <button type="button" aria-pressed=${state.rating === rating} @click=${rate(rating)}>
       ${title}
     </button>
@@ -45,12 +45,12 @@ export function feedback(container, search) {
     <form class="card-form" @submit=${send}>
       <h3>Is this a good answer?</h3>
       <div class="switch" role="group" aria-label="Rating">
-        ${thumb(1, "Good")} ${thumb(-1, "Bad")}
+        ${button(1, "Good")} ${button(-1, "Bad")}
       </div>
       <label class="field" for="better">A better answer</label>
       <textarea id="better" name="better" rows="3" maxlength="1000000"></textarea>
       <p class="hint">It is preferred to the answer above when the actor is trained next.</p>
-      <label class="field" for="comment">A remark, for people only</label>
+      <label class="field" for="comment">A comment; it is not trained on</label>
       <input id="comment" name="comment" type="text" maxlength="1000000" autocomplete="off" />
       <div class="actions"><button class="primary">Send</button></div>
       ${state.error ? html`<p class="notice bad" role="alert">${state.error}</p>` : nothing}

@@ -1,6 +1,6 @@
-// From the playground's form to a request, leaving out what the reader left alone.
+// From the playground's form to a request; unchanged fields are left out.
 
-/** Show what the chosen modes heed, and explain each mode. */
+/** Show the options that the chosen modes use, and explain each mode. */
 export function showOptions(form) {
   const modes = chosenModes(form);
   for (const part of form.querySelectorAll("[data-modes]")) {
@@ -23,8 +23,8 @@ export function requestBody(form, mode, constraints) {
   const body = { prompt: form.elements.prompt.value, mode };
   if (constraints.length) body.constraints = constraints;
   for (const input of form.querySelectorAll("input[type=number][name*='.']")) {
-    const heeded = input.closest("[data-modes]").dataset.modes.split(" ").includes(mode);
-    if (heeded && input.value !== "") put(body, input.name, Number(input.value));
+    const used = input.closest("[data-modes]").dataset.modes.split(" ").includes(mode);
+    if (used && input.value !== "") put(body, input.name, Number(input.value));
   }
   if (mode !== "greedy" && !form.elements["search.early_stop"].checked) {
     put(body, "search.early_stop", false);
@@ -48,7 +48,7 @@ export function fillIn(form, { prompt, mode, options }) {
   form.elements["search.quick_verdict"].checked = Boolean(options.search.quick_verdict);
 }
 
-/** The first thing wrong with the form, shown to the reader; null when there is none. */
+/** The first invalid field of the form; null when there is none. */
 export function firstInvalid(form) {
   return [...form.elements].find((field) => field.willValidate && !field.validity.valid) ?? null;
 }

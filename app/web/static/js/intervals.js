@@ -1,15 +1,15 @@
-// Differences with their intervals, drawn to one scale: what lies right of the line is a gain.
+// Differences with their intervals on one scale: right of the line is a gain.
 import { html, svg } from "./vendor.js";
 import { percent, points } from "./words.js";
 
 const [WIDTH, HEIGHT, MIDDLE] = [220, 28, 110];
 
-/** What a candidate measured against the incumbent; the primary metric decides. */
+/** The metrics of a candidate against the incumbent; the primary metric decides. */
 export function reportTemplate(report) {
   const metrics = [report.primary, ...report.others];
   const most = Math.max(0.05, ...metrics.flatMap(({ low, high }) => [Math.abs(low), Math.abs(high)]));
   return html`
-    <div class="wide" tabindex="0" role="region" aria-label="What was measured of the ${report.role}">
+    <div class="wide" tabindex="0" role="region" aria-label="Metrics of the ${report.role}">
       <table class="grid">
         <thead>
           <tr><th>Metric</th><th>Incumbent</th><th>Candidate</th><th>Difference, in points (95 %)</th>

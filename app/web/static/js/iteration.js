@@ -1,4 +1,4 @@
-// One iteration while it runs and afterwards: stages, curves, data, the gate's decision.
+// One iteration: stages, training curves, training data, the gate's decision.
 import { ask, follow } from "./api.js";
 import { Chart } from "./chart.js";
 import { confirm } from "./dialog.js";
@@ -49,8 +49,8 @@ function head() {
       ${["failed", "cancelled"].includes(status) ? html`<button type="button" class="primary" @click=${resume}>Resume</button>` : nothing}
     </p>
     ${iteration.error ? html`<p class="notice bad" role="alert">${iteration.error}</p>` : nothing}
-    ${status === "queued" ? html`<p class="notice">It waits for a worker. The server starts one beside
-      itself, unless the setting SPAR_WORKER says no; iterations run one at a time.</p>` : nothing}
+    ${status === "queued" ? html`<p class="notice">It waits for a worker. The server starts one
+      unless SPAR_WORKER is false; iterations run one at a time.</p>` : nothing}
   `;
 }
 
@@ -68,7 +68,7 @@ async function cancel(event) {
   const { currentTarget: button } = event;
   const agreed = await confirm({
     title: "Cancel this iteration?",
-    what: html`<p>It ends where it is, and nothing is promoted. What is done is kept: "Resume" goes on from there.</p>`,
+    what: html`<p>It stops, and nothing is promoted. Finished work is kept: "Resume" continues from there.</p>`,
     yes: "Cancel it",
   });
   if (agreed) await act(button, async () => show(await ask(`${path}/cancel`, { method: "POST" })));
@@ -125,7 +125,7 @@ let stale = new Set();
 function takeStep(step) {
   const before = steps.get(step.role).filter((one) => one.step < step.step);
   steps.set(step.role, [...before, step]);
-  // Old steps come all at once: draw their curves once.
+  // Old steps arrive together: draw their curves once.
   if (stale.size === 0) requestAnimationFrame(() => {
     for (const role of stale) drawCurves(role);
     stale = new Set();
@@ -145,7 +145,7 @@ function show(newest) {
 }
 
 let watching = false;
-/** Follow the iteration until it ends; a broken connection is taken up again. */
+/** Follow the iteration until it ends; reconnects when the connection is lost. */
 async function watch() {
   if (watching) return;
   watching = true;

@@ -51,12 +51,12 @@ function outcome({ checkpoints, error }) {
 
 const empty = () => html`
   <div class="empty">
-    <h2>The models have not played yet</h2>
+    <h2>No iterations yet</h2>
     <p>
       In an iteration the actor answers prompts, the refiner judges the answers, a tree search repairs
-      the rejected ones, and both are trained on what came of it. What measures better then serves.
+      the rejected ones, and both are trained on the results. A checkpoint that measures better is promoted.
     </p>
-    <p>Begin with the preset "micro" above: it takes a minute or two and shows every stage.</p>
+    <p>Start with the preset "micro" above: it takes a minute or two and shows every stage.</p>
   </div>
 `;
 
@@ -77,8 +77,8 @@ async function start() {
   const { preset, promote, kind, seed } = form.elements;
   const overrides = seed.value === "" ? {} : { seed: Number(seed.value) };
   const body = { preset: preset.value, promote: promote.value, kind: kind.value, overrides };
-  const begun = await ask("/admin/iterations", { method: "POST", body });
-  location.assign(`/ui/iterations/${begun.id}`);
+  const started = await ask("/admin/iterations", { method: "POST", body });
+  location.assign(`/ui/iterations/${started.id}`);
 }
 
 function explain() {
@@ -90,8 +90,8 @@ function explain() {
 
 async function showPool() {
   const { counts } = await ask("/admin/prompts?limit=1");
-  const said = Object.entries(counts).map(([source, number]) => `${grouping(number)} ${source}`);
-  document.getElementById("pool").textContent = `In the pool: ${said.join(", ")}. Missing ones are generated.`;
+  const parts = Object.entries(counts).map(([source, number]) => `${grouping(number)} ${source}`);
+  document.getElementById("pool").textContent = `Prompts in the pool: ${parts.join(", ")}. Missing ones are generated.`;
 }
 
 form.addEventListener("change", explain);

@@ -1,4 +1,4 @@
-// The reader's key. It lives as long as the browser tab, and goes only to this server.
+// The API key. It is kept for the browser tab's lifetime and sent only to this server.
 import { html, nothing, render } from "./vendor.js";
 
 const STORED = "spar-key";
@@ -7,17 +7,17 @@ let asking = null;
 /** The key, or null. */
 export const key = () => sessionStorage.getItem(STORED);
 
-/** Offer to forget the key, in the frame. */
-function showForget() {
-  const forget = document.getElementById("forget-key");
-  forget.hidden = !key();
-  forget.onclick = () => {
+/** Show the button that removes the key. */
+function showRemove() {
+  const remove = document.getElementById("remove-key");
+  remove.hidden = !key();
+  remove.onclick = () => {
     sessionStorage.removeItem(STORED);
     location.reload();
   };
 }
 
-/** Ask for a key; resolves to whether one was given. Asked twice at once, it shows one dialog. */
+/** Ask for a key; resolves to whether one was given. Concurrent calls share one dialog. */
 export function askKey(reason) {
   asking ??= show(reason).finally(() => {
     asking = null;
@@ -36,18 +36,18 @@ async function show(reason) {
   const given = dialog.returnValue === "use" ? dialog.querySelector("input").value.trim() : "";
   dialog.remove();
   if (given) sessionStorage.setItem(STORED, given);
-  showForget();
+  showRemove();
   return given !== "";
 }
 
 const form = (reason) => html`
   <form method="dialog">
-    <h2 id="key-title">This server asks for a key</h2>
+    <h2 id="key-title">This server requires a key</h2>
     <p>${reason}</p>
-    ${key() ? html`<p class="hint">The key given before was not accepted.</p>` : nothing}
+    ${key() ? html`<p class="hint">The previous key was not accepted.</p>` : nothing}
     <label class="field" for="key">Key</label>
     <input id="key" type="password" autocomplete="off" required autofocus />
-    <p class="hint">It is kept in this tab only, and forgotten when you close it.</p>
+    <p class="hint">It is kept in this tab only, until you close it.</p>
     <div class="actions">
       <button class="primary" value="use">Use this key</button>
       <button value="cancel" formnovalidate>Cancel</button>
@@ -55,4 +55,4 @@ const form = (reason) => html`
   </form>
 `;
 
-showForget();
+showRemove();

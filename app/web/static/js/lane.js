@@ -1,10 +1,10 @@
-// One search on the playground: how it stands, its best answer, its tree.
+// One search on the playground: its state, its best answer, its tree.
 import { TreePane } from "./tree-pane.js";
 import { html, nothing, render } from "./vendor.js";
 import { count, duration, isJudged, modeTitle, share, stopReason } from "./words.js";
 
 const CLOCK_MS = 200;
-const STATUS = { waiting: "Waiting for its turn", searching: "Searching", stopped: "Stopped", failed: "Failed" };
+const STATUS = { waiting: "Waiting in the queue", searching: "Searching", stopped: "Stopped", failed: "Failed" };
 
 /** Draws a `Run` into `container`. */
 export class Lane {
@@ -20,7 +20,7 @@ export class Lane {
     this.update();
   }
 
-  /** Draw what the run has become. */
+  /** Draw the current state of the run. */
   update() {
     const { run } = this;
     this.pane.update({ nodes: run.nodes, best: bestJudged(run), running: run.running });
@@ -61,14 +61,14 @@ export class Lane {
   }
 }
 
-/** How a run stands, in a word or two. */
+/** The state of a run. */
 export function verdict({ status, result }) {
   if (status !== "done") return STATUS[status];
   if (result.accepted === null) return "Not judged";
   return result.accepted ? "Accepted" : "Not accepted";
 }
 
-/** What a run found and spent, for the eye and for a screen reader. */
+/** The result and the usage of a run. */
 export function facts(run) {
   if (run.result) return resultFacts(run.result).join(" · ");
   const answers = [...run.nodes.values()].filter((node) => node.kind !== "prompt");
@@ -76,7 +76,7 @@ export function facts(run) {
   return [count(answers.length, "node"), count(cast, "vote"), duration(run.elapsed)].join(" · ");
 }
 
-/** The figures of a finished search. */
+/** The result and the usage of a finished search. */
 export function resultFacts({ value, stop_reason, usage, timing_ms, checkpoint }) {
   return [
     ...(value === null ? [] : [`value ${share(value)}`]),
@@ -101,6 +101,6 @@ function answer(run) {
   return html`
     <h3>${title}</h3>
     <div class="text answer" dir="auto">${text}</div>
-    ${run.result ? html`<p class="after"><a href="/ui/searches/${run.id}">Keep a link, give feedback</a></p>` : nothing}
+    ${run.result ? html`<p class="after"><a href="/ui/searches/${run.id}">Permanent link and feedback</a></p>` : nothing}
   `;
 }

@@ -1,4 +1,4 @@
-// Where the nodes of a tree go: the prompt on the left, each level one column further right.
+// The layout of a tree: the prompt on the left, each level one column further right.
 import { stratify, tree } from "./vendor.js";
 
 export const CARD = { width: 196, height: 82 };
@@ -11,7 +11,7 @@ const tidy = tree()
   .separation(() => 1);
 
 /**
- * Places in a drawing of `width` by `height`: `places` by node id, each with the ids of its
+ * Positions in a drawing of `width` by `height`: `places` by node id, each with the ids of its
  * children in order, and `columns`, the ids of each depth from top to bottom.
  */
 export function layOut(nodes) {

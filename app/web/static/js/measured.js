@@ -1,4 +1,4 @@
-// How the versions measured, over versions, with intervals: benchmarks and the gates' reports.
+// Metrics by version, with intervals: benchmarks and the gates' reports.
 import { Chart } from "./chart.js";
 import { html, render } from "./vendor.js";
 import { percent } from "./words.js";
@@ -12,7 +12,7 @@ export class Measured {
     this.series = new Map();
   }
 
-  /** Show what is known of these versions; what is drawn already stays. */
+  /** Show the metrics of these versions; keeps the chosen one. */
   update(versions, evaluations) {
     this.series = new Map([...fromGates(versions), ...fromRuns(evaluations)]);
     if (!this.series.has(this.chosen)) this.chosen = [...this.series.keys()][0] ?? null;
@@ -24,7 +24,7 @@ export class Measured {
 
   draw() {
     if (!this.series.size) {
-      render(html`<p class="hint">Nothing was measured yet. Iterations measure what they train, and
+      render(html`<p class="hint">There are no metrics yet. Iterations evaluate what they train, and
         <code>spar eval</code> runs benchmarks; both appear here.</p>`, this.container);
       return;
     }
@@ -35,7 +35,7 @@ export class Measured {
       </select>
       <figure class="chart"></figure>
     `, this.container);
-    // A chart of its own for each choice: its scale and its words differ.
+    // A new chart for each choice: its scale and its labels differ.
     const figure = document.createElement("figure");
     figure.className = "chart";
     this.container.querySelector("figure").replaceWith(figure);
@@ -51,7 +51,7 @@ export class Measured {
   }
 }
 
-/** The gates' reports: a candidate beside what served then, on the same tasks. */
+/** The gates' reports: candidate and incumbent on the same prompts. */
 function fromGates(versions) {
   const found = new Map();
   for (const { role, version, evaluation } of [...versions].sort((a, b) => a.version - b.version)) {
@@ -61,7 +61,7 @@ function fromGates(versions) {
         const lines = [{ label: "candidate", tone: "accent", interval: true }, { label: "incumbent then", tone: "soft" }];
         found.set(name, { label: `${role} version`, lines, rows: [] });
       }
-      // The interval is the difference's: it is drawn around the candidate, as seen from the incumbent.
+      // The interval is that of the difference, drawn around the candidate.
       const [low, high] = [metric.low, metric.high].map((one) => Math.min(1, Math.max(0, metric.incumbent + one)));
       found.get(name).rows.push([version, { value: metric.candidate, low, high }, metric.incumbent]);
     }
@@ -69,7 +69,7 @@ function fromGates(versions) {
   return found;
 }
 
-/** Finished runs of `spar eval`, the newest of each version, by what was asked and of which rows. */
+/** Finished runs of `spar eval`, the newest of each version, by suite, rows, mode and checks. */
 function fromRuns(evaluations) {
   const found = new Map();
   for (const run of evaluations) {

@@ -1,4 +1,4 @@
-// Everything there is to know of one node.
+// The details of one node.
 import { changesTemplate } from "./changes.js";
 import { html, nothing } from "./vendor.js";
 import { count, duration, isJudged, nodeTitle, share } from "./words.js";
@@ -11,7 +11,7 @@ export function nodePanel({ node, parent, view, onView, onLeave }) {
   const leave = (event) => event.key === "Escape" && onLeave();
   const rewritten = node.kind === "refinement" && parent?.kind !== "prompt";
   return html`
-    <section class="panel" aria-label="The chosen node" @keydown=${leave}>
+    <section class="panel" aria-label="The selected node" @keydown=${leave}>
       <h3 tabindex="-1">${nodeTitle(node)}</h3>
       ${node.kind === "prompt" ? nothing : html`<p class="facts">${facts(node)}</p>`}
       ${rewritten ? switcher(view, parent, onView) : nothing}
@@ -51,7 +51,7 @@ function switcher(view, parent, onView) {
   `;
 }
 
-/** What the checkers found. */
+/** The results of the constraints. */
 export function constraints(results) {
   if (results.length === 0) return nothing;
   return html`

@@ -1,11 +1,11 @@
-// The server at one glance.
+// The state of the server, polled.
 import { ask } from "./api.js";
 import { keepLoading } from "./page.js";
 import { overall } from "./stages.js";
 import { html, nothing, render } from "./vendor.js";
 import { ago, count, grouping, percent, stageTitle, statusTone, statusWord } from "./words.js";
 
-const LOOK_MS = 2000;
+const POLL_MS = 2000;
 const container = document.getElementById("overview");
 let before = null;
 let rate = null;
@@ -20,7 +20,7 @@ async function load() {
   container.setAttribute("aria-busy", "false");
 }
 
-/** Tokens per second since the last look; a server that started again begins anew. */
+/** Tokens per second since the last poll; none across a restart of the server. */
 function measure(tokens) {
   const at = performance.now();
   rate = before && tokens >= before.tokens ? (1000 * (tokens - before.tokens)) / (at - before.at) : null;
@@ -31,8 +31,8 @@ function template(now, serving, promotion, iteration) {
   const troubles = troublesOf(now, serving);
   return html`
     <p class="notice ${troubles.length ? "bad" : "fine"}" role="status">
-      <strong>${troubles.length ? "Something needs a look" : "All is well"}</strong>
-      ${troubles.length ? troubles.join(" ") : `The server answers, and serves actor ${serving.promoted.actor}, refiner ${serving.promoted.refiner}.`}
+      <strong>${troubles.length ? "Attention needed" : "All systems work"}</strong>
+      ${troubles.length ? troubles.join(" ") : `The server is ready and serves actor ${serving.promoted.actor}, refiner ${serving.promoted.refiner}.`}
     </p>
     <dl class="tiles">
       ${tile("Requests", `${now.requests_running} of ${now.requests_most}`, `running · ${now.requests_waiting} in the queue`,
@@ -42,18 +42,18 @@ function template(now, serving, promotion, iteration) {
       ${tile("Accepted", now.searches_judged ? percent(now.searches_accepted / now.searches_judged) : "–", accepted(now))}
       ${tile("Last swap", promotion ? ago(promotion.created_at) : "none yet",
         promotion ? html`to actor ${promotion.checkpoint.actor}, refiner ${promotion.checkpoint.refiner} ·
-          <a href="/ui/checkpoints">checkpoints</a>` : html`<a href="/ui/checkpoints">the base models serve</a>`)}
+          <a href="/ui/checkpoints">checkpoints</a>` : html`<a href="/ui/checkpoints">the base models are served</a>`)}
       ${tile("Newest iteration", iteration ? statusWord(iteration.status) : "none yet", newest(iteration), bar(iteration),
         iteration ? statusTone(iteration.status) : "")}
-      ${tile("Self-play", count(now.background_calls, "call"), "of the worker in the engine now")}
-      ${tile("Servers", String(serving.servers.length), "heard of in the last 30 seconds")}
+      ${tile("Self-play", count(now.background_calls, "call"), "of the worker in flight")}
+      ${tile("Servers", String(serving.servers.length), "seen in the last 30 seconds")}
       ${tile("This server", now.version, `started ${ago(now.started_at)}`)}
     </dl>
   `;
 }
 
-const tile = (title, value, words, more = nothing, tone = "") => html`
-  <div class="tile"><dt>${title}</dt><dd class="big ${tone}">${value}</dd><dd class="hint">${words}</dd>${more === nothing ? nothing : html`<dd>${more}</dd>`}</div>
+const tile = (title, value, hint, more = nothing, tone = "") => html`
+  <div class="tile"><dt>${title}</dt><dd class="big ${tone}">${value}</dd><dd class="hint">${hint}</dd>${more === nothing ? nothing : html`<dd>${more}</dd>`}</div>
 `;
 
 function accepted(now) {
@@ -63,19 +63,19 @@ function accepted(now) {
 
 const newest = (iteration) => (iteration
   ? html`<a href="/ui/iterations/${iteration.id}">${iteration.preset}</a>${iteration.stage && iteration.status !== "succeeded" ? ` · ${stageTitle(iteration.stage)}` : ""}`
-  : html`<a href="/ui/iterations">start one</a>, and the models get better`);
+  : html`<a href="/ui/iterations">start one</a> to train the models`);
 
 const bar = (iteration) => (iteration?.status === "running"
   ? html`<progress max="1" value=${overall(iteration)} aria-label="Progress of the iteration"></progress>` : nothing);
 
 function troublesOf(now, { servers }) {
   return [
-    ...(now.engine_ready ? [] : ["The engine is starting or restarting: requests have to wait."]),
+    ...(now.engine_ready ? [] : ["The engine is starting or restarting: requests are queued."]),
     ...(now.checkpoints_ready ? [] : ["The checkpoints are being loaded."]),
-    ...(now.engine_restarts ? [`The engine died and was started again: ${count(now.engine_restarts, "time")}.`] : []),
+    ...(now.engine_restarts ? [`The engine crashed and was restarted: ${count(now.engine_restarts, "time")}.`] : []),
     ...(now.searches_lost ? [`${count(now.searches_lost, "search")} could not be stored.`] : []),
     ...servers.filter((one) => one.error).map((one) => `${one.url}: ${one.error}.`),
   ];
 }
 
-keepLoading(load, LOOK_MS);
+keepLoading(load, POLL_MS);

@@ -1,4 +1,4 @@
-// What the pages that watch have in common: errors in words, and asking again and again.
+// Shared by the pages that poll: showing errors, and polling.
 
 /** Show an error in the page's notice, or hide it (null). */
 export function complain(problem) {
@@ -6,12 +6,12 @@ export function complain(problem) {
   notice.hidden = problem === null;
   if (problem === null) return;
   notice.textContent = problem.status === 403
-    ? `${problem.message}. "Forget the key" lets you give another one.` : problem.message;
+    ? `${problem.message}. Choose "Remove the key" to enter another one.` : problem.message;
 }
 
 /**
- * Calls `load()` now and `pause` milliseconds after each end of it, while the page is looked at.
- * What it throws is shown. Returns a function that calls it at once.
+ * Calls `load()` now and `pause` milliseconds after each end of it, while the page is visible.
+ * Shows what it throws. Returns a function that calls it at once.
  */
 export function keepLoading(load, pause) {
   let waiting = 0;
@@ -27,7 +27,7 @@ export function keepLoading(load, pause) {
       refused = [401, 403].includes(problem.status);
     }
     loading = null;
-    // Who has no key, or the wrong one, is not asked for it every few seconds.
+    // Without a valid key there is no polling: it would open the key dialog every few seconds.
     if (!refused) waiting = setTimeout(next, pause);
   }
   function next() {
@@ -43,7 +43,7 @@ export function keepLoading(load, pause) {
   };
 }
 
-/** Do something that a button started: the button waits for its end, errors are said in words. */
+/** Run the action of a button, which is disabled meanwhile; errors are shown. */
 export async function act(button, work) {
   button.disabled = true;
   try {

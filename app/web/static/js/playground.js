@@ -26,30 +26,30 @@ function refresh() {
   try {
     copy.update(requestBody(form, form.elements.mode.value, constraints.value));
   } catch (problem) {
-    complain(problem.message);
+    showError(problem.message);
   }
 }
 
-function complain(message) {
+function showError(message) {
   error.textContent = message;
   error.hidden = !message;
 }
 
-/** The requests to send, or null when the form is not complete, which is then said. */
+/** The requests to send, or null when the form is invalid; the error is then shown. */
 function requests() {
-  complain("");
+  showError("");
   const wrong = firstInvalid(form);
   if (wrong) {
     wrong.closest("details")?.setAttribute("open", "");
     const name = wrong.labels?.[0]?.firstElementChild?.firstChild.textContent ?? "";
-    complain(wrong.id === "prompt" ? "Write an instruction first." : `${name.trim()}: ${wrong.validationMessage}`);
+    showError(wrong.id === "prompt" ? "Write an instruction first." : `${name.trim()}: ${wrong.validationMessage}`);
     wrong.focus();
     return null;
   }
   try {
     return chosenModes(form).map((mode) => requestBody(form, mode, constraints.value));
   } catch (problem) {
-    complain(problem.message);
+    showError(problem.message);
     return null;
   }
 }
@@ -79,12 +79,12 @@ function onChange(run) {
   const lane = lanes.find((one) => one.run === run);
   if (!lane) return;
   lane.update();
-  if (run.running) progress.say(said(run));
-  else progress.sayNow(said(run));
+  if (run.running) progress.say(summary(run));
+  else progress.sayNow(summary(run));
   showButtons();
 }
 
-const said = (run) => `${modeTitle(run.mode)}: ${run.error?.message ?? verdict(run)}. ${facts(run)}`;
+const summary = (run) => `${modeTitle(run.mode)}: ${run.error?.message ?? verdict(run)}. ${facts(run)}`;
 
 function showButtons() {
   const running = lanes.some((lane) => lane.run.running);
@@ -108,7 +108,7 @@ welcome(results, (example) => {
 });
 refresh();
 
-/** Fill the form with a stored search, if the address names one. */
+/** Fill the form with a stored search, if the URL names one. */
 async function prepare() {
   constraints.offer(await ask("/constraints"));
   const again = new URLSearchParams(location.search).get("again");
@@ -118,4 +118,4 @@ async function prepare() {
   constraints.replace(before.asked);
 }
 
-prepare().catch((problem) => complain(problem.message));
+prepare().catch((problem) => showError(problem.message));

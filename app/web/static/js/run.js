@@ -1,4 +1,4 @@
-// A search while it runs: what its events say, collected.
+// The state of a running search, updated by its events.
 import { Problem, follow } from "./api.js";
 import { isJudged } from "./words.js";
 
@@ -39,8 +39,8 @@ export class Run {
     const body = { ...this.body, stream: true, include_tree: true };
     try {
       const options = { method: "POST", body, signal: this.abort.signal };
-      await follow("/generate", options, (name, data) => this.take(name, data));
-      if (this.running) throw new Problem("The connection to the server broke.");
+      await follow("/generate", options, (name, data) => this.apply(name, data));
+      if (this.running) throw new Problem("The connection to the server was lost.");
     } catch (error) {
       if (error.name === "AbortError") this.end("stopped");
       else if (error instanceof Problem) this.fail(error);
@@ -48,12 +48,12 @@ export class Run {
     }
   }
 
-  /** Stop: the server notices that nobody listens, and cancels the search in the engine. */
+  /** Stop: closing the connection makes the server cancel the search. */
   stop() {
     this.abort.abort();
   }
 
-  take(name, data) {
+  apply(name, data) {
     if (name === "start") {
       this.id = data.id;
       this.status = "searching";

@@ -1,4 +1,4 @@
-// Training data to leaf through: a preference pair as a difference, anything else as it was said.
+// A viewer of training data: a preference pair as a diff, anything else as a conversation.
 import { ask } from "./api.js";
 import { changesTemplate } from "./changes.js";
 import { html, nothing, render } from "./vendor.js";
@@ -51,7 +51,7 @@ export class Samples {
     const sample = this.samples[this.at];
     return html`
       <div class="bar" @keydown=${(event) => this.onKey(event)}>
-        <div class="switch" role="group" aria-label="Whose training data">
+        <div class="switch" role="group" aria-label="Role of the training data">
           ${ROLES.map(([role, title]) => html`
             <button type="button" aria-pressed=${role === this.role} @click=${() => this.open(role)}>${title}</button>`)}
         </div>
@@ -63,7 +63,7 @@ export class Samples {
             @click=${() => this.step(1)}>→</button>` : nothing}
       </div>
       ${this.error ? html`<p class="notice bad" role="alert">${this.error.message}</p>` : nothing}
-      ${sample ? this.sampleTemplate(sample) : html`<p class="hint">Nothing was made for this role.</p>`}
+      ${sample ? this.sampleTemplate(sample) : html`<p class="hint">There is no training data for this role.</p>`}
     `;
   }
 

@@ -1,4 +1,4 @@
-// One finished search: what was asked, what came out, the tree, and what the reader thinks of it.
+// One finished search: the request, the answer, the tree, and the feedback form.
 import { ask } from "./api.js";
 import { feedback } from "./feedback.js";
 import { resultFacts } from "./lane.js";

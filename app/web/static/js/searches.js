@@ -1,4 +1,4 @@
-// Finished searches, newest first, with filters that are kept in the page's address.
+// Finished searches, newest first, with filters that are kept in the page's URL.
 import { ask } from "./api.js";
 import { resultFacts } from "./lane.js";
 import { Progress } from "./progress.js";
@@ -6,7 +6,7 @@ import { html, nothing, render, repeat } from "./vendor.js";
 import { ago, duration, firstWords, modeTitle, moment, share } from "./words.js";
 
 const TYPING_MS = 250;
-/** A text is looked for in a part of the searches at a time: how many parts in one go. */
+/** A text filter scans one page of searches per request: how many requests for one load. */
 const PARTS = 20;
 const form = document.getElementById("filters");
 const list = document.getElementById("list");
@@ -62,20 +62,20 @@ function table() {
       </thead>
       <tbody>${repeat(shown, (search) => search.id, row)}</tbody>
     </table>
-    ${furtherButton("Show more")}
+    ${moreButton("Show more")}
   `;
 }
 
-function furtherButton(words) {
+function moreButton(label) {
   return next === null ? nothing : html`
-    <p class="more"><button type="button" @click=${() => load({ more: true })}>${words}</button></p>`;
+    <p class="more"><button type="button" @click=${() => load({ more: true })}>${label}</button></p>`;
 }
 
 function row(search) {
   const { accepted } = search;
   const tone = accepted === null ? "" : accepted ? "good" : "bad";
   const mark = accepted === null ? "not judged" : `${share(search.value)} ${accepted ? "✓" : "✗"}`;
-  const words = accepted === null ? "" : accepted ? "accepted" : "not accepted";
+  const text = accepted === null ? "" : accepted ? "accepted" : "not accepted";
   return html`
     <tr title=${resultFacts(search).join(" · ")}>
       <td class="said">
@@ -83,7 +83,7 @@ function row(search) {
         <span dir="auto">${firstWords(search.response, 140) || "(no answer)"}</span>
       </td>
       <td>${modeTitle(search.mode)}</td>
-      <td class=${tone}>${mark} <span class="unseen">${words}</span></td>
+      <td class=${tone}>${mark} <span class="unseen">${text}</span></td>
       <td class="figure">${search.usage.nodes}<span class="narrow"> nodes</span></td>
       <td class="figure">${duration(search.timing_ms)}</td>
       <td><time datetime=${search.created_at} title=${moment(search.created_at)}>${ago(search.created_at)}</time></td>
@@ -94,8 +94,8 @@ function row(search) {
 function empty() {
   if (next !== null) {
     return html`
-      <div class="empty"><h2>Nothing yet</h2><p>Older searches were not looked at.</p></div>
-      ${furtherButton("Look further back")}
+      <div class="empty"><h2>Nothing yet</h2><p>Older searches were not scanned yet.</p></div>
+      ${moreButton("Search older searches")}
     `;
   }
   if (filters().length) {

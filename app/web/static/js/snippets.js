@@ -1,4 +1,4 @@
-// The same request as a command or program elsewhere.
+// A request as a `curl` command, a Python program or a `spar` command.
 import { key } from "./key.js";
 
 /** A request as a `curl` command. */

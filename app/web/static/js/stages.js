@@ -1,8 +1,8 @@
-// The stages of an iteration: how far each is, and how long the running one may still take.
+// The stages of an iteration: progress, and the estimated time left.
 import { html, nothing } from "./vendor.js";
 import { duration, grouping, stageTitle, statusTone, statusWord } from "./words.js";
 
-/** Share of the stages' work that is done, 0 to 1; every stage weighs the same. */
+/** The progress of all stages, 0 to 1; every stage has the same weight. */
 export function overall({ stages }) {
   const shares = stages.map(share);
   return shares.reduce((sum, one) => sum + one, 0) / shares.length;
@@ -16,11 +16,11 @@ export function stagesTemplate(iteration, explanations, steps, now = Date.now())
         <li class=${stage.status} aria-current=${stage.status === "running" ? "step" : nothing}>
           <p>
             <strong>${stageTitle(stage.name)}</strong>
-            <span class="badge ${statusTone(stage.status)}">${stage.status === "queued" ? "to come" : statusWord(stage.status)}</span>
+            <span class="badge ${statusTone(stage.status)}">${stage.status === "queued" ? "pending" : statusWord(stage.status)}</span>
           </p>
           <progress max="1" value=${share(stage)} aria-label="${stageTitle(stage.name)}: progress"></progress>
           <p class="facts">${facts(stage, steps, now).join(" · ") || html`&nbsp;`}</p>
-          <p class="hint">${figures(stage.metrics) || explanations[stage.name]}</p>
+          <p class="hint">${metricsText(stage.metrics) || explanations[stage.name]}</p>
         </li>
       `)}
     </ol>
@@ -42,7 +42,7 @@ function facts(stage, steps, now) {
   ];
 }
 
-/** Milliseconds a running stage may still take, by its pace so far; null where nobody knows. */
+/** Estimated milliseconds left of a running stage, by its pace so far; null while unknown. */
 export function remaining(stage, steps, took) {
   if (stage.name === "train") return trainingLeft(steps);
   if (!stage.done || stage.done >= stage.total) return null;
@@ -58,7 +58,7 @@ function trainingLeft(steps) {
   return left > 0 ? (1000 * last.elapsed * left) / newest.step : null;
 }
 
-const figures = (metrics) =>
+const metricsText = (metrics) =>
   Object.entries(metrics).map(([name, value]) => `${name.replace(/_/gu, " ")} ${shown(value)}`).join(" · ");
 
 const shown = (value) => (typeof value === "number" ? grouping(value) : String(value));

@@ -1,9 +1,9 @@
-// A tree with the panel of the chosen node beside it.
+// A tree beside the panel of the selected node.
 import { nodePanel } from "./node-panel.js";
 import { TreeView } from "./tree-view.js";
 import { html, nothing, render } from "./vendor.js";
 
-/** Lives in `container` until its owner drops it. */
+/** Draws into `container`. */
 export class TreePane {
   constructor(container, label) {
     render(html`<div class="tree"></div><div class="chosen"></div>`, container);
@@ -25,7 +25,7 @@ export class TreePane {
     if (this.tree.selected !== null) this.drawPanel();
   }
 
-  /** Choose a node. */
+  /** Select a node. */
   select(id) {
     this.tree.select(id);
   }

@@ -1,10 +1,10 @@
-// The drawn tree. Only what changed is drawn again, and at most once per frame.
+// The tree as SVG. Only what changed is drawn again, at most once per frame.
 import { CARD, layOut } from "./layout.js";
 import { guard, html, nothing, render, repeat, svg } from "./vendor.js";
 import { count, duration, firstWords, nodeState, nodeTitle, share } from "./words.js";
 
 const MARKS = { accepted: "✓", rejected: "✗", pending: "…", unjudged: "", prompt: "" };
-// For those who hear the tree: a card is named by its texts, and a mark alone says little.
+// For screen readers, which read a card's texts: a mark alone is not understandable.
 const SAID = {
   accepted: "accepted", rejected: "not accepted", pending: "being judged", unjudged: "not judged",
 };
@@ -25,14 +25,14 @@ export class TreeView {
     this.waiting = false;
   }
 
-  /** Show this state of a search soon. */
+  /** Show this state of a search in the next frame. */
   update(state) {
     this.state = state;
     if (!this.waiting) requestAnimationFrame(() => this.draw());
     this.waiting = true;
   }
 
-  /** Choose a node, and put the keyboard on it when asked to. */
+  /** Select a node, and focus it if `focus`. */
   select(id, { focus = false } = {}) {
     this.selected = id;
     this.onSelect(id);
@@ -49,7 +49,7 @@ export class TreeView {
     render(this.template(), this.container);
   }
 
-  /** Nodes never move to another parent: the same ids mean the same places. */
+  /** Nodes never change their parent: the same ids have the same layout. */
   isLaid(nodes) {
     const places = this.laid?.places;
     return places?.size === nodes.size && [...nodes.keys()].every((id) => places.has(id));
@@ -123,7 +123,7 @@ export class TreeView {
     const card = event.target.closest("[data-id]");
     if (!card || event.altKey || event.ctrlKey || event.metaKey) return;
     const id = Number(card.dataset.id);
-    // A key moves in the tree as it is known, not as the last frame showed it.
+    // A key moves in the current tree, which may be newer than the last frame.
     this.draw();
     if (event.key === "Enter" || event.key === " ") {
       this.select(id, { focus: true });
@@ -136,7 +136,7 @@ export class TreeView {
     event.preventDefault();
   }
 
-  /** Where a key leads: null is nowhere, undefined is no key of ours. */
+  /** The node a key moves to: null is none, undefined means that the key is not handled. */
   neighbour(id, key) {
     const { places, columns } = this.laid;
     const { parent, children } = places.get(id);

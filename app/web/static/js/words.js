@@ -1,5 +1,5 @@
-// Numbers, times and names as people read them.
-const { modes, stop_reasons, stages, statuses } = JSON.parse(document.documentElement.dataset.words);
+// Labels, and formatted numbers and times.
+const { modes, stop_reasons, stages, statuses } = JSON.parse(document.documentElement.dataset.labels);
 
 const grouped = new Intl.NumberFormat("en");
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
@@ -17,7 +17,7 @@ export const stageTitle = (stage) => stages[stage] ?? stage;
 /** `finished` for `succeeded`. */
 export const statusWord = (status) => statuses[status] ?? status;
 
-/** What colour a status has. */
+/** The colour of a status. */
 export const statusTone = (status) =>
   ({ succeeded: "good", promoted: "good", failed: "bad", rejected: "bad" })[status] ?? "";
 
@@ -35,7 +35,7 @@ export const points = (value) => `${value < 0 ? "−" : "+"}${Math.abs(100 * val
 export const count = (number, noun) =>
   `${grouped.format(number)} ${noun}${number === 1 ? "" : noun.endsWith("ch") ? "es" : "s"}`;
 
-/** A share as it is judged: `0.60`; a dash where there is none. */
+/** A value or probability: `0.60`; a dash where there is none. */
 export const share = (value) => (value === null ? "–" : value.toFixed(2));
 
 /** Milliseconds as `80 ms`, `4.2 s`, `3 min 5 s` or `2 h 10 min`. */
@@ -56,7 +56,7 @@ export function ago(moment, now = Date.now()) {
   return relative.format(-Math.floor(seconds / unit[1]), unit[0]);
 }
 
-/** The moment in full, in the reader's own time zone. */
+/** A full date and time in the local time zone. */
 export const moment = (text) =>
   new Date(text).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "medium" });
 
@@ -69,9 +69,9 @@ export function firstWords(text, length) {
 
 /** `Response 3`. */
 export const nodeTitle = (node) =>
-  node.kind === "prompt" ? "Instruction" : `${node.kind === "response" ? "Response" : "Rewrite"} ${node.id}`;
+  node.kind === "prompt" ? "Instruction" : `${node.kind === "response" ? "Response" : "Refinement"} ${node.id}`;
 
-/** Whether somebody or something has judged the node. */
+/** Whether the node has been judged or checked. */
 export const isJudged = (node) =>
   node.critique !== null || node.value !== null || node.accepted || node.constraints.length > 0;
 
