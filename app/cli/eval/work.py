@@ -65,7 +65,7 @@ async def resume(
     async with database.session() as session:
         stored = await stored_run(session, id_or_name)
         if retry_failed:
-            await EvaluationRepository(session).forget_failed(stored.id)
+            await EvaluationRepository(session).delete_failed(stored.id)
             stored = await stored_run(session, stored.id)
     if stored.finished_at is not None:
         say(f"{stored.id} has finished.")
