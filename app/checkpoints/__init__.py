@@ -1,1 +1,1 @@
-"""Which version of each role is served."""
+"""Checkpoints: file formats, manifests, verification, loading, export and import."""

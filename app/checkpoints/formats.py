@@ -1,4 +1,4 @@
-"""Whether full weights fit the model that the engine was started with."""
+"""The file formats of adapters and full weights, and whether they fit the base model."""
 
 import json
 import re
@@ -73,7 +73,7 @@ UNSUPPORTED = (
     "use_dora",
     "use_qalora",
 )
-"""Options of PEFT that the engine refuses or would ignore; none of them may be on."""
+"""PEFT options that the engine refuses or ignores; none of them may be set."""
 
 
 def check_adapter(
@@ -81,7 +81,7 @@ def check_adapter(
 ) -> None:
     """Raise `CheckpointRefused` with the reason unless the adapter can be served.
 
-    The shapes of a base model that is not a folder are not known here, and not compared.
+    Shapes are compared only if the base model is a folder.
     """
     config = read_object(folder / CONFIG)
     layers, rank = _targets(config, targets), _rank(config, max_rank)
@@ -144,7 +144,7 @@ def _pairs(tensors: Mapping[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
         if found is None:
             raise CheckpointRefused(f"{WEIGHTS} holds {name!r}, which is not part of an adapter")
         if tensor.dtype not in NUMBER_TYPES:
-            raise CheckpointRefused(f"{name} has numbers of type {tensor.dtype}")
+            raise CheckpointRefused(f"{name} has the unsupported dtype {tensor.dtype}")
         halves.setdefault(found["layer"], {})[found["half"]] = tensor
     if not halves:
         raise CheckpointRefused(f"{WEIGHTS} is empty")
@@ -175,14 +175,14 @@ def _compare(layer: str, a: Tensor, b: Tensor, base: Mapping[str, Tensor]) -> No
 
 MODEL_CONFIG = "config.json"
 ARCHITECTURE = ("architectures", "model_type")
-"""What of a configuration must be the same. The engine keeps the base model's for the rest."""
+"""The fields of config.json that must be equal; the engine uses the base model's for the rest."""
 
 
 def check_model(folder: Path, *, base_model: str) -> None:
-    """Raise `CheckpointRefused` with the reason unless the weights can take the base's place.
+    """Raise `CheckpointRefused` with the reason unless the weights can replace the base model's.
 
-    Every tensor must be one of the base model's, of the same type and shape, and none may be
-    missing. A base model that is not a folder is not known here, and not compared.
+    The tensors must have the names, types and shapes of the base model's. They are compared only
+    if the base model is a folder.
     """
     config = read_object(folder / MODEL_CONFIG)
     tensors = read_model_tensors(folder)
@@ -203,7 +203,7 @@ def check_model(folder: Path, *, base_model: str) -> None:
         if name not in tensors:
             raise CheckpointRefused(f"it has no {name}, which the base model has")
         if name not in expected:
-            raise CheckpointRefused(f"it has {name}, which the base model has not")
+            raise CheckpointRefused(f"it has {name}, which the base model does not have")
         if tensors[name] != expected[name]:
             raise CheckpointRefused(
                 f"{name} is {tensors[name].dtype} {tensors[name].shape}; in the base model it is"

@@ -1,7 +1,7 @@
-"""The manifest of a checkpoint folder: what belongs to it, and that all of it is there.
+"""The manifest of a checkpoint folder: its files with their hashes.
 
-It is written last, in one step: a folder without one is half-written. Its own hash is kept in
-the database, so that nothing in the folder can change unnoticed.
+It is written last and atomically: a folder without one is incomplete. Its own hash is stored in
+the database, so that any change in the folder is detected.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from app.errors import CheckpointRefused
 
 
 def place(stored: StoredCheckpoint, data: Path) -> tuple[Path, str]:
-    """A checkpoint's folder, never outside the data folder, and its manifest's hash.
+    """A checkpoint's folder, which is inside the data folder, and its manifest's hash.
 
     Raises `CheckpointRefused`.
     """
@@ -36,7 +36,7 @@ MANIFEST = "manifest.json"
 UNFINISHED = f"{MANIFEST}.part"
 SAMPLES = 256
 SAMPLE_BYTES = 1024
-"""How much of a model's weights goes into its fingerprint, per file."""
+"""Number and length of the pieces of each weights file that go into a fingerprint."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -51,11 +51,10 @@ class FileEntry(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What a checkpoint folder holds.
+    """The content of a checkpoint folder.
 
-    `base` is a `fingerprint`: of the weights that an adapter is for, whether the base model's or
-    a full checkpoint's; of the base model that full weights go back to, over any number of
-    trainings.
+    base: a `fingerprint`. For an adapter, of the weights that it is for: the base model's or a
+        full checkpoint's. For full weights, of the base model that they descend from.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -71,8 +70,11 @@ class Manifest(BaseModel):
 def seal(folder: Path, role: Role, version: int, kind: CheckpointKind, base: str) -> str:
     """Write the manifest of a finished checkpoint folder, and return the manifest's hash.
 
-    Everything is on the disk when this returns. Sealing again changes nothing. Raises
-    `CheckpointRefused` when the folder was sealed with other content, and `OSError`.
+    All files are flushed to disk. Sealing again changes nothing.
+
+    Raises:
+        CheckpointRefused: the folder was sealed with other content.
+        OSError: a file cannot be read or written.
     """
     files = {}
     for path in sorted(folder.iterdir()):
@@ -97,7 +99,7 @@ def read_manifest(folder: Path, digest: str) -> Manifest:
         content = (folder / MANIFEST).read_bytes()
     except FileNotFoundError:
         raise CheckpointRefused(
-            f"there is no {MANIFEST} in {folder}: the checkpoint is missing or half-written"
+            f"there is no {MANIFEST} in {folder}: the checkpoint is missing or incomplete"
         ) from None
     except OSError as error:
         raise CheckpointRefused(f"{MANIFEST} cannot be read: {error.strerror}") from error
@@ -112,12 +114,11 @@ def read_manifest(folder: Path, digest: str) -> Manifest:
 
 
 def fingerprint(model: str | Path) -> str:
-    """What tells base models apart: equal for the same weights, wherever they lie.
+    """A hash that identifies a base model by its content, in whatever folder it is.
 
-    `model` is a folder or a hub name. Of a folder it takes the configuration, the tensors' names,
-    types and shapes, the files' sizes, and samples of the weights: a fine-tuned model differs from
-    its base in nothing else. Of a hub name it takes the name. Raises `CheckpointRefused` when the
-    folder cannot be read.
+    For a folder it covers the configuration, the tensors' names, types and shapes, the files'
+    sizes, and samples of the weights, in which a fine-tuned model differs from its base. For a hub
+    name it covers the name. Raises `CheckpointRefused` if the folder cannot be read.
     """
     folder = Path(model)
     if not folder.is_dir():
@@ -127,7 +128,7 @@ def fingerprint(model: str | Path) -> str:
         config = json.loads((folder / "config.json").read_bytes())
         if not isinstance(config, dict):
             raise ValueError("config.json is not a JSON object")
-        # Which library wrote the file says nothing about the weights.
+        # The version of the library that wrote the file does not affect the weights.
         config.pop("transformers_version", None)
         digest.update(json.dumps(config, sort_keys=True).encode())
         for name, tensor in sorted(read_model_tensors(folder).items()):
@@ -146,7 +147,7 @@ def hash_file(path: Path) -> str:
 
 
 def _sample(path: Path) -> bytes:
-    """The file's size, and pieces from all over it."""
+    """The file's name and size, and evenly spaced pieces of it."""
     size = path.stat().st_size
     with path.open("rb") as file:
         pieces = [f"{path.name} {size}\n".encode()]

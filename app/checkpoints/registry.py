@@ -1,4 +1,4 @@
-"""Which checkpoints this server serves, and how one becomes fit to be served."""
+"""The checkpoints of one server: verified, loaded, pinned to requests, unloaded."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ Checkpoint = tuple[Role, int]
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Full weights for the engine of a role: those of a version, in a folder, checked."""
+    """Full weights of a version for the engine of a role, in a verified folder."""
 
     role: Role
     version: int
@@ -36,7 +36,7 @@ class Weights:
 async def open_registry(
     database: Database, data: Path, engine: AdapterEngine, model: str
 ) -> "Registry":
-    """Record the base model as version 0 of both roles, and open the record of versions.
+    """A registry, with the base model recorded as version 0 of both roles.
 
     `data` is the data folder, `model` the base model's folder or hub name. Raises
     `DatabaseError`.
@@ -50,8 +50,8 @@ class Registry:
     """The checkpoints of one server. Belongs to one event loop.
 
     The engine of a role holds full weights, the base model's or a full checkpoint's, and any
-    number of adapters for them. Adapters come and go beside each other; other weights need
-    `replace`.
+    number of adapters for them. Adapters are loaded and unloaded independently; other full weights
+    need `replace`.
     """
 
     def __init__(self, database: Database, data: Path, engine: AdapterEngine, model: str) -> None:
@@ -66,12 +66,12 @@ class Registry:
 
     @property
     def ready(self) -> bool:
-        """Whether there is something to pin requests to."""
+        """Whether there are versions to pin requests to."""
         return self._versions is not None
 
     @property
     def versions(self) -> Versions:
-        """What new requests are pinned to; read it once per request.
+        """The versions that new requests are pinned to; read them once per request.
 
         Raises `EngineUnavailable` until the first versions are loaded.
         """
@@ -81,29 +81,29 @@ class Registry:
 
     @property
     def loaded(self) -> frozenset[Checkpoint]:
-        """The adapters that the engine holds."""
+        """The adapters that are loaded."""
         return frozenset(self._loaded)
 
     @property
     def intact(self) -> bool:
-        """Whether the engine holds what new requests are pinned to."""
+        """Whether the engine holds the versions that new requests are pinned to."""
         served = self._versions
         return served is not None and all(self._holds(role, served.of(role)) for role in Role)
 
     async def wait_ready(self) -> None:
-        """Wait for the first versions."""
+        """Wait until the first versions are loaded."""
         await self._opened.wait()
 
     def activate(self, versions: Versions) -> None:
-        """Pin requests from now on to these versions, which must have been prepared."""
+        """Pin new requests to these versions, which must have been prepared."""
         if self._versions is not None:
-            for role in Role:  # the searches that run on them keep them in use for a while
+            for role in Role:  # running searches still use them
                 self._touch((role, self._versions.of(role)))
         self._versions = versions
         self._opened.set()
 
     async def pin(self, actor: int | None = None, refiner: int | None = None) -> Versions:
-        """The versions of one request: those served now, or the wanted ones in their place.
+        """The versions of one request: the served ones, unless it asks for others.
 
         Raises as `prepare` does, and `EngineUnavailable` until the first versions are loaded.
         """
@@ -115,20 +115,24 @@ class Registry:
         return versions
 
     async def resolve(self, name: str) -> Checkpoint:
-        """The checkpoint of a name such as `actor@12`, fit to be served; see `prepare`."""
+        """The checkpoint of a name such as `actor@12`, prepared; see `prepare`."""
         checkpoint = parse_served_name(name)
         if checkpoint is None:
-            raise NotFound(f"{name!r} is no name of a checkpoint, such as actor@12")
+            raise NotFound(f"{name!r} is not the name of a checkpoint, such as actor@12")
         await self.prepare(*checkpoint)
         return checkpoint
 
     async def prepare(self, role: Role, version: int) -> None:
-        """Verify and load a checkpoint, unless that is done already.
+        """Verify and load a checkpoint, unless it is loaded.
 
-        Several callers at once wait for the same work, which goes on when one of them is
-        cancelled. Raises `NotFound`, `CheckpointRefused` (also kept on the checkpoint's row, if
-        it is the checkpoint's fault), `Conflict` when it needs other weights than the engine
-        holds, `EngineUnavailable` and `DatabaseError`.
+        Concurrent callers share one load, which continues if one of them is cancelled.
+
+        Raises:
+            NotFound: there is no such checkpoint.
+            CheckpointRefused: it cannot be served; the reason is also recorded on its row.
+            Conflict: it needs other full weights than the engine holds.
+            EngineUnavailable: the engine is not running.
+            DatabaseError: the database cannot be read.
         """
         checkpoint = (role, version)
         if self._holds(role, version):
@@ -142,9 +146,9 @@ class Registry:
         await asyncio.shield(work)
 
     async def needed(self, versions: Versions) -> list[Weights]:
-        """The weights to `replace` before these versions can be prepared; mostly none.
+        """The verified full weights to `replace` before these versions can be prepared, if any.
 
-        They have been checked. Raises as `prepare` does.
+        Raises as `prepare` does.
         """
         found = []
         for role in Role:
@@ -159,10 +163,10 @@ class Registry:
         return found
 
     async def replace(self, needed: Sequence[Weights], versions: Versions) -> None:
-        """Exchange weights, and activate these versions: all of it, or what served serves on.
+        """Replace full weights and activate these versions, or restore the previous ones.
 
-        Nobody may be using the engine meanwhile. Raises as `prepare` does; when the engine cannot
-        even go back, `intact` is false afterwards.
+        The engine must be drained. Raises as `prepare` does; if the previous weights cannot be
+        restored either, `intact` is false afterwards.
         """
         before = [self._weights[weights.role] for weights in needed]
         try:
@@ -171,31 +175,31 @@ class Registry:
             for role in Role:
                 await self.prepare(role, versions.of(role))
         except SparError:
-            await self._go_back(before)
+            await self._restore(before)
             raise
         self.activate(versions)
 
     async def retire(self, kept: Set[Checkpoint], idle_seconds: float) -> None:
-        """Unload what is neither kept, nor served, nor was asked for in so many seconds.
+        """Unload adapters that are neither kept nor served, and unused for `idle_seconds`.
 
-        Raises `EngineUnavailable`; what is still loaded then is tried again by the next call.
+        Raises `EngineUnavailable`; the next call tries the remaining ones again.
         """
         served = set() if self._versions is None else {(r, self._versions.of(r)) for r in Role}
         for role, version in self._loaded.keys() - kept - served:
             if self._locks[role].locked():
-                continue  # it may be for this one that somebody is at work; the next look sees
+                continue  # it may be loading this version; the next call tries again
             async with self._locks[role]:
                 await self._unload_idle((role, version), idle_seconds)
 
     async def close(self) -> None:
-        """Stop what is being loaded."""
+        """Cancel the loads in progress."""
         tasks = list(self._loading.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _unload_idle(self, checkpoint: Checkpoint, idle_seconds: float) -> None:
-        """To be called under the role's lock: who asks for it meanwhile loads it after this."""
+        """Requires the role's lock, so that a concurrent load waits for the unload."""
         used = self._loaded.get(checkpoint)
         if used is None or asyncio.get_running_loop().time() - used < idle_seconds:
             return
@@ -213,7 +217,7 @@ class Registry:
     def _forget(self, checkpoint: Checkpoint, work: asyncio.Task[None]) -> None:
         del self._loading[checkpoint]
         if not work.cancelled():
-            work.exception()  # whoever waits gets it; perhaps nobody does any more
+            work.exception()  # marks it as retrieved: all callers may have been cancelled
 
     def _holds(self, role: Role, version: int) -> bool:
         return version == self._weights[role].version or (role, version) in self._loaded
@@ -221,7 +225,7 @@ class Registry:
     async def _load(self, role: Role, version: int) -> None:
         async with self._locks[role]:
             if self._holds(role, version):
-                return  # the engine was given these very weights while this waited
+                return  # loaded by `replace` while this waited for the lock
             stored = await self._store.get(role, version)
             held = self._weights[role]
             async with self._store.recorded(stored):
@@ -229,7 +233,7 @@ class Registry:
                 base_checkpoint = await self._store.base_checkpoint(stored)
                 if base_checkpoint.version != held.version:
                     raise Conflict(
-                        f"{served_name(role, version)} cannot be asked for now: it needs the"
+                        f"{served_name(role, version)} cannot be used now: it needs the"
                         f" weights of {served_name(role, base_checkpoint.version)}, and the engine"
                         " holds"
                         f" those of {served_name(role, held.version)}"
@@ -239,7 +243,7 @@ class Registry:
             self._loaded[role, version] = asyncio.get_running_loop().time()
 
     async def _load_weights(self, weights: Weights) -> None:
-        # An adapter that is just being loaded must not come to lie on the new weights.
+        # Wait for the adapter that is being loaded: it is for the old weights.
         async with self._locks[weights.role]:
             name = served_name(weights.role, weights.version)
             await self._engine.load_weights(name, weights.folder)
@@ -247,8 +251,8 @@ class Registry:
             for checkpoint in [one for one in self._loaded if one[0] is weights.role]:
                 del self._loaded[checkpoint]
 
-    async def _go_back(self, before: Sequence[Weights]) -> None:
-        """Have the engine hold again what it held before; a failure is only logged."""
+    async def _restore(self, before: Sequence[Weights]) -> None:
+        """Restore the previous weights; a failure is only logged."""
         try:
             for weights in before:
                 if self._weights[weights.role] != weights:
@@ -256,4 +260,4 @@ class Registry:
                     if self._versions is not None:
                         await self.prepare(weights.role, self._versions.of(weights.role))
         except SparError as error:
-            log.error("the engine cannot go back to what it served: %s", error.message)
+            log.error("the engine cannot restore the previous weights: %s", error.message)

@@ -1,4 +1,4 @@
-"""What is recorded of checkpoints, and their folders, checked."""
+"""Reads checkpoints: their records in the database, and their verified folders."""
 
 import asyncio
 import logging
@@ -56,8 +56,7 @@ def verify(
 def verify_full(folder: Path, digest: str, *, role: Role, version: int, base_model: str) -> None:
     """Raise `CheckpointRefused` with the reason unless a folder of full weights can be served.
 
-    See `verify`. `base_model` is what the engine was started with at first: the weights may have
-    been trained over any number of full checkpoints since.
+    See `verify`. base_model: the model that the weights descend from, over any number of trainings.
     """
     with readable():
         manifest = read_manifest(folder, digest)
@@ -67,9 +66,9 @@ def verify_full(folder: Path, digest: str, *, role: Role, version: int, base_mod
 
 
 def verify_files(folder: Path, digest: str, role: Role, version: int) -> None:
-    """Raise `CheckpointRefused` unless a folder is this checkpoint's, with all its files as sealed.
+    """Raise `CheckpointRefused` unless a folder holds this checkpoint, with its files as sealed.
 
-    Whether an engine can serve it is not looked at. See `verify`.
+    Does not check whether an engine can serve it; see `verify`.
     """
     with readable():
         manifest = read_manifest(folder, digest)
@@ -111,7 +110,7 @@ def _check_files(folder: Path, manifest: Manifest) -> None:
 
 
 def _check_names(folder: Path, manifest: Manifest) -> None:
-    """The files are those of the manifest, no more and no less, and of safe kinds."""
+    """The files are exactly those of the manifest, and of safe kinds."""
     for name in manifest.files:
         _check_name(name)
     there = {path.name: path for path in folder.iterdir()}
@@ -119,7 +118,7 @@ def _check_names(folder: Path, manifest: Manifest) -> None:
         if path.is_symlink() or not path.is_file():
             raise CheckpointRefused(f"{name} is not a plain file")
         if name not in manifest.files and name != MANIFEST:
-            raise CheckpointRefused(f"{name} is there, and the manifest does not name it")
+            raise CheckpointRefused(f"{name} is not named in the manifest")
     missing = sorted(set(manifest.files) - set(there))
     if missing:
         raise CheckpointRefused(f"{missing[0]} is missing")
@@ -127,11 +126,11 @@ def _check_names(folder: Path, manifest: Manifest) -> None:
 
 def _check_name(name: str) -> None:
     if PurePath(name).name != name or "\\" in name or name == MANIFEST:
-        raise CheckpointRefused(f"the manifest names {name!r}, which is no file of the folder")
+        raise CheckpointRefused(f"the manifest names {name!r}, which is not the name of a file")
     if PurePath(name).suffix.lower() in PICKLES:
         raise CheckpointRefused(f"{name} may hold a pickle, which can run any program when loaded")
     if not is_safe(name):
-        raise CheckpointRefused(f"{name} is of a kind that a checkpoint does not hold")
+        raise CheckpointRefused(f"{name} is not a kind of file that a checkpoint may hold")
 
 
 def is_safe(name: str) -> bool:
@@ -152,7 +151,7 @@ log = logging.getLogger(__name__)
 
 
 class Limits(Protocol):
-    """What an engine can serve; see `app.engine.base.AdapterEngine`."""
+    """The limits of an engine; see `app.engine.base.AdapterEngine`."""
 
     @property
     def separate_roles(self) -> bool: ...
@@ -182,7 +181,7 @@ class CheckpointStore:
         return Path(self._model)
 
     async def get(self, role: Role, version: int) -> StoredCheckpoint:
-        """What is recorded of a checkpoint. Raises `NotFound` and `DatabaseError`."""
+        """The record of a checkpoint. Raises `NotFound` and `DatabaseError`."""
         async with self._database.session() as session:
             stored = await CheckpointRepository(session).get(role, version)
         if stored is None:
@@ -197,11 +196,11 @@ class CheckpointStore:
         async with self._database.session() as session:
             base_checkpoint = await CheckpointRepository(session).base_checkpoint(stored)
         if base_checkpoint is None:
-            raise CheckpointRefused("what it was trained on is not recorded")
+            raise CheckpointRefused("the checkpoint that it was trained on is not recorded")
         return base_checkpoint
 
     async def adapter_folder(self, stored: StoredCheckpoint, weights: Path) -> Path:
-        """The folder of an adapter for these weights, checked. Raises `CheckpointRefused`."""
+        """The verified folder of an adapter for these weights. Raises `CheckpointRefused`."""
         folder, digest = place(stored, self._data)
         await asyncio.to_thread(
             verify,
@@ -216,7 +215,7 @@ class CheckpointStore:
         return folder
 
     def check_kind(self, stored: StoredCheckpoint) -> None:
-        """Raise `CheckpointRefused` for full weights that the engine has no place for."""
+        """Raise `CheckpointRefused` for full weights if both roles share one engine."""
         if stored.kind is CheckpointKind.FULL and not self._limits.separate_roles:
             raise CheckpointRefused(
                 "it is a full checkpoint, which would replace the other role's model too: set"
@@ -224,7 +223,7 @@ class CheckpointStore:
             )
 
     async def weights_folder(self, stored: StoredCheckpoint) -> Path:
-        """The folder of full weights, checked, or of the base model, as it is.
+        """The verified folder of full weights, or the folder of the base model.
 
         Raises `CheckpointRefused`.
         """
@@ -244,9 +243,9 @@ class CheckpointStore:
 
     @asynccontextmanager
     async def recorded(self, stored: StoredCheckpoint) -> AsyncIterator[None]:
-        """Keep on the row why the block refused the checkpoint, or that it did not.
+        """Record on the row why the block refused the checkpoint, or that it did not.
 
-        The refusal is raised again, with the checkpoint's name.
+        Raises the refusal again, with the checkpoint's name.
         """
         try:
             yield
@@ -263,6 +262,6 @@ class CheckpointStore:
         try:
             async with self._database.session() as session:
                 await CheckpointRepository(session).record_error(stored.role, stored.version, error)
-        except DatabaseError as trouble:
-            # The row is for people to read; what the caller gets does not depend on it.
-            log.warning("%s could not be recorded: %s", error, trouble.message)
+        except DatabaseError as failure:
+            # The record is informative only: the caller's result does not depend on it.
+            log.warning("%s could not be recorded: %s", error, failure.message)

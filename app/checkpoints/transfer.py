@@ -31,7 +31,7 @@ CHECKPOINTS = "checkpoints"
 CARD = "README.md"
 
 OnStep = Callable[[str], None]
-"""Called with each step that begins, in words for a terminal."""
+"""Called with a description of each step that begins."""
 
 
 @dataclass(frozen=True, slots=True)

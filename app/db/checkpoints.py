@@ -35,7 +35,7 @@ class StoredCheckpoint:
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """What serves from a moment on. `id` grows; 0 stands for the base models at the start."""
+    """The versions that serve. `id` grows; 0 stands for the base models at the start."""
 
     id: int = 0
     versions: Versions = Versions()
@@ -43,7 +43,7 @@ class Promotion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromotionRecord(Promotion):
-    """A promotion as it is recorded: since when, why, and by which iteration, if by one."""
+    """A promotion with its time, its cause, and the iteration that decided it, if one did."""
 
     cause: PromotionCause
     iteration_id: str | None
@@ -63,15 +63,14 @@ class CheckpointRepository:
         """
         for role in Role:
             try:
-                # The insert comes first, and not a look whether it is needed: between the two
-                # another server could have inserted the row.
+                # Insert without a SELECT first: another server could insert between the two.
                 async with self._session.begin_nested():
                     self._session.add(_base(role, model))
             except IntegrityError:
                 continue
 
     async def serving(self) -> Promotion:
-        """What serves now: the newest promotion, or the base models before the first one."""
+        """The promotion in force: the newest one, or the base models before the first one."""
         return next(iter(await self.promotions(1)), Promotion())
 
     async def promotions(self, limit: int) -> list[Promotion]:
@@ -80,14 +79,14 @@ class CheckpointRepository:
         return [from_row(Promotion, row) for row in await self._session.scalars(query)]
 
     async def history(self, limit: int, before: int | None = None) -> list[PromotionRecord]:
-        """Up to `limit` changes of what serves, newest first; only those before an id, if given."""
+        """Up to `limit` promotions, newest first; with `before`, those with a smaller id."""
         query = select(PromotionRow).order_by(PromotionRow.id.desc()).limit(limit)
         if before is not None:
             query = query.where(PromotionRow.id < before)
         return [from_row(PromotionRecord, row) for row in await self._session.scalars(query)]
 
     async def previous_version(self, role: Role) -> int | None:
-        """What served for this role before its current version; None if nothing did."""
+        """The version that served for this role before the current one; None without one."""
         column = _version_column(role)
         current = (await self.serving()).versions.of(role)
         query = select(column).where(column != current).order_by(PromotionRow.id.desc()).limit(1)
@@ -98,7 +97,7 @@ class CheckpointRepository:
     async def promote(
         self, versions: Versions, cause: PromotionCause, iteration_id: str | None = None
     ) -> Promotion:
-        """Have every server serve these versions from now on, both roles at once."""
+        """Record that every server is to serve these versions, both roles at once."""
         promotion_id = await self._session.scalar(
             insert(PromotionRow)
             .values(
@@ -116,11 +115,11 @@ class CheckpointRepository:
         return Promotion(promotion_id, versions)
 
     async def lock_serving(self) -> None:
-        """Let nobody else change what serves until this transaction ends.
+        """Lock the promotions until this transaction ends.
 
-        To be called first: what is read before it may be out of date.
+        Call it first: what is read before it may be out of date.
         """
-        # A change that changes nothing locks on every database. The base models are always there.
+        # An UPDATE without effect takes the lock on every database. The base rows always exist.
         await self._session.execute(
             update(CheckpointRow)
             .where(CheckpointRow.version == BASE_VERSION)
@@ -129,7 +128,7 @@ class CheckpointRepository:
         )
 
     async def promoted_by(self, iteration_id: str) -> bool:
-        """Whether this iteration has promoted already."""
+        """Whether this iteration has already promoted a checkpoint."""
         query = select(PromotionRow.id).where(PromotionRow.iteration_id == iteration_id)
         return await self._session.scalar(query) is not None
 
@@ -141,8 +140,8 @@ class CheckpointRepository:
     async def base_checkpoint(self, stored: StoredCheckpoint) -> StoredCheckpoint | None:
         """The checkpoint whose full weights a checkpoint needs: itself, unless it is an adapter.
 
-        An adapter goes back, over those it continues, to full weights or the base model; None
-        where what is recorded leads to neither.
+        Follows the parents of an adapter to full weights or the base model; None if the records
+        lead to neither.
         """
         found: StoredCheckpoint | None = stored
         while found is not None and found.kind is CheckpointKind.LORA:
@@ -157,11 +156,11 @@ class CheckpointRepository:
         )
 
     async def of_iteration(self, iteration_id: str) -> list[StoredCheckpoint]:
-        """What an iteration has trained, or is training."""
+        """The checkpoints that an iteration has trained or is training."""
         return await self.of_iterations([iteration_id])
 
     async def of_iterations(self, iteration_ids: Sequence[str]) -> list[StoredCheckpoint]:
-        """What these iterations have trained, or are training."""
+        """The checkpoints that these iterations have trained or are training."""
         query = _checkpoints().where(CheckpointRow.iteration_id.in_(iteration_ids))
         return await self._read(query.order_by(CheckpointRow.role))
 
@@ -212,18 +211,18 @@ class CheckpointRepository:
         )
 
     async def complete(self, role: Role, version: int, path: str, digest: str) -> None:
-        """The files are all there: `path` in the data folder, `digest` of their manifest."""
+        """Record that the files are complete: their folder, and the hash of their manifest."""
         await self._set(role, version, path=path, digest=digest, status=CheckpointStatus.CANDIDATE)
 
     async def decide(
         self, role: Role, version: int, status: CheckpointStatus, evaluation: Any = None
     ) -> None:
-        """Record what became of a checkpoint, with the report that led there, if there is one."""
+        """Set a checkpoint's status, and its evaluation report if there is one."""
         report = {} if evaluation is None else {"evaluation": evaluation}
         await self._set(role, version, status=status, **report)
 
     async def record_error(self, role: Role, version: int, error: str | None) -> None:
-        """Record why a checkpoint cannot be served; None when it can."""
+        """Record why a checkpoint cannot be served; None if it can."""
         await self._set(role, version, error=error)
 
     async def _read(self, query: Select[*tuple[Any, ...]]) -> list[StoredCheckpoint]:
@@ -238,7 +237,7 @@ class CheckpointRepository:
 
 
 def _checkpoints() -> Select[*tuple[Any, ...]]:
-    """Columns alone: a list of thousands takes half as long without objects of rows."""
+    """Select columns, not rows: a list of thousands takes half as long."""
     return select(*(getattr(CheckpointRow, field.name) for field in fields(StoredCheckpoint)))
 
 
@@ -257,7 +256,7 @@ def _base(role: Role, model: str) -> CheckpointRow:
     )
 
 
-FORGOTTEN_AFTER = timedelta(days=1)
+EXPIRES_AFTER = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,17 +279,17 @@ class ServerRepository:
         self._session = session
 
     async def report(self, state: ServerState) -> None:
-        """Store a server's state, and forget servers that were silent for long."""
-        # The write comes before the merge's look: a transaction that reads first cannot wait for
-        # its turn to write on SQLite.
+        """Store a server's state, and delete servers that have not reported for a day."""
+        # DELETE before the SELECT of merge(): on SQLite a transaction that reads first cannot
+        # wait for the write lock.
         await self._session.execute(
-            delete(ServerRow).where(ServerRow.seen_at < datetime.now(UTC) - FORGOTTEN_AFTER)
+            delete(ServerRow).where(ServerRow.seen_at < datetime.now(UTC) - EXPIRES_AFTER)
         )
         values = {one.name: getattr(state, one.name) for one in fields(state)}
         await self._session.merge(ServerRow(**values))
 
     async def remove(self, server_id: str) -> None:
-        """Forget a server that ends."""
+        """Delete the row of a server that shuts down."""
         await self._session.execute(delete(ServerRow).where(ServerRow.id == server_id))
 
     async def seen_since(self, moment: datetime) -> list[ServerState]:

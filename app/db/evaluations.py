@@ -1,4 +1,4 @@
-"""Evaluation runs: what was asked, and what became of every row."""
+"""Stored evaluation runs: their plan, and the result of each row."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ from app.domain.evaluation import EvaluatedRow, EvaluationPlan
 class NewEvaluation:
     """A run to begin.
 
-    total: rows to ask. name: a label for people. program: this program's version. command: how the
-    run was started.
+    total: number of rows. name: a label. program: this program's version. command: the command
+    line that started the run.
     """
 
     plan: EvaluationPlan
@@ -33,8 +33,8 @@ class NewEvaluation:
 class StoredEvaluation:
     """A run as it is stored.
 
-    done: rows that have a result, of which `failed` could not be answered. seconds: time spent
-    so far. summary: the metrics, once it has finished.
+    done: rows with a result, including the `failed` ones. seconds: time spent so far. summary: the
+    metrics, once the run has finished.
     """
 
     id: str
@@ -97,7 +97,7 @@ class EvaluationRepository:
         return runs[0] if runs else None
 
     async def unfinished(self, plan: EvaluationPlan) -> StoredEvaluation | None:
-        """The newest run of this very plan that has not finished."""
+        """The newest unfinished run with the same plan."""
         query = _runs().where(
             EvaluationRow.identity == plan.identity, EvaluationRow.finished_at.is_(None)
         )
@@ -115,7 +115,7 @@ class EvaluationRepository:
         return runs[:limit], runs[limit - 1].id if len(runs) > limit else None
 
     async def add_row(self, evaluation_id: str, row: EvaluatedRow, seconds: float) -> bool:
-        """Store a row and the time spent so far; whether it was not there yet."""
+        """Store a row's result and the time spent so far; False if the row has a result already."""
         values = {
             "evaluation_id": evaluation_id,
             "key": row.key,
@@ -142,9 +142,9 @@ class EvaluationRepository:
         )
         return [_row(row) for row in await self._session.scalars(query)]
 
-    async def forget_failed(self, evaluation_id: str) -> int:
-        """Have the rows that could not be answered be asked again; how many there were."""
-        forgotten = await self._session.execute(
+    async def delete_failed(self, evaluation_id: str) -> int:
+        """Delete the results of failed rows, so that they are run again; gives their number."""
+        deleted = await self._session.execute(
             delete(EvaluatedItemRow)
             .where(
                 EvaluatedItemRow.evaluation_id == evaluation_id,
@@ -152,13 +152,13 @@ class EvaluationRepository:
             )
             .returning(EvaluatedItemRow.key)
         )
-        count = len(forgotten.all())
+        count = len(deleted.all())
         if count:
             await self._change(evaluation_id, finished_at=None, summary=None)
         return count
 
     async def finish(self, evaluation_id: str, summary: Mapping[str, Any]) -> None:
-        """Record that every row has its result, and the metrics."""
+        """Record that the run is complete, with its metrics."""
         await self._change(evaluation_id, finished_at=datetime.now(UTC), summary=summary)
 
     async def _change(self, evaluation_id: str, **values: Any) -> None:
@@ -172,7 +172,7 @@ class EvaluationRepository:
 
 
 def _runs() -> Select[EvaluationRow, int, int]:
-    """Runs with how many rows they have, and how many of these failed."""
+    """Select runs with the number of their results, and of the failed ones."""
     mine = EvaluatedItemRow.evaluation_id == EvaluationRow.id
     done = select(func.count(EvaluatedItemRow.key)).where(mine).scalar_subquery()
     failed = select(func.count(EvaluatedItemRow.error)).where(mine).scalar_subquery()

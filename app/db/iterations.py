@@ -1,4 +1,4 @@
-"""Stored iterations: what was asked, and how far each stage is."""
+"""Stored iterations with their stages, the results of stages, training data and steps."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from ulid import ULID
 
-from app.db.session import insert_new
+from app.db.session import insert_new, newest_rows
 from app.db.tables import ItemRow, IterationRow, SampleRow, StageRow, TrainingStepRow, from_row
 from app.domain.checkpoint import Role, Versions
 from app.domain.iteration import (
@@ -26,7 +26,7 @@ from app.domain.iteration import (
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One row of training data in TRL's format, and what it came from.
+    """One row of training data in TRL's format, with its origin.
 
     `content` has `prompt`, `chosen` and `rejected` (a preference pair) or `messages` (anything
     else). `search_id` and `node_id` name the stored search's node that was chosen, where there
@@ -42,7 +42,7 @@ class Sample:
 
 
 class SampleRepository:
-    """Writes and reads an iteration's work inside the caller's transaction."""
+    """Writes and reads the results of one iteration inside the caller's transaction."""
 
     def __init__(self, session: AsyncSession, iteration_id: str) -> None:
         self._session = session
@@ -61,7 +61,7 @@ class SampleRepository:
         return dict((await self._session.execute(query)).all())
 
     async def replace_samples(self, role: Role, samples: Sequence[Sample]) -> None:
-        """Store all training samples of a role, in place of any that were there."""
+        """Replace all training samples of a role."""
         await self._session.execute(
             delete(SampleRow).where(
                 SampleRow.iteration_id == self._iteration_id, SampleRow.role == role
@@ -112,7 +112,7 @@ class SampleRepository:
         return dict((await self._session.execute(query)).all())
 
     async def record_step(self, role: Role, step: int, metrics: Mapping[str, Any]) -> None:
-        """Store what the trainer reported after a step; a step done again replaces the first."""
+        """Store the trainer's metrics after a step; a repeated step replaces the first."""
         await self._session.merge(
             TrainingStepRow(
                 iteration_id=self._iteration_id, role=role, step=step, metrics=dict(metrics)
@@ -135,7 +135,7 @@ class SampleRepository:
 
 @dataclass(frozen=True, slots=True)
 class StoredStage:
-    """How far one stage is; `metrics` is what it counted or measured."""
+    """One stage: progress in items, and the metrics that it reported."""
 
     name: Stage
     status: Status
@@ -148,9 +148,9 @@ class StoredStage:
 
 @dataclass(frozen=True, slots=True)
 class StoredIteration:
-    """One iteration. `incumbents` are the versions it plays with and is measured against.
+    """One iteration. `incumbents` generate its data, and its candidates are compared with them.
 
-    `report` is the gate's decision with its figures, once there is one.
+    `report` is the gate's decision with its metrics, once there is one.
     """
 
     id: str
@@ -190,8 +190,8 @@ class IterationRepository:
     async def add(self, new: NewIteration) -> str:
         """Queue an iteration and return its id.
 
-        With an idempotency key that was used before, nothing is queued and the id is the one
-        from then.
+        With an idempotency key that was used before, nothing is queued, and the id is that of the
+        earlier iteration.
         """
         iteration_id = str(ULID())
         row = IterationRow(
@@ -229,7 +229,7 @@ class IterationRepository:
         return iteration_id
 
     async def get(self, iteration_id: str) -> StoredIteration | None:
-        """One iteration with its stages, or None when there is none of that id."""
+        """One iteration with its stages, or None if no iteration has that id."""
         row = await self._session.get(IterationRow, iteration_id, populate_existing=True)
         if row is None:
             return None
@@ -239,16 +239,12 @@ class IterationRepository:
         self, limit: int, cursor: str | None = None
     ) -> tuple[list[StoredIteration], str | None]:
         """Up to `limit` iterations, newest first, and the cursor of the next page, if any."""
-        query = select(IterationRow).order_by(IterationRow.id.desc())
-        if cursor is not None:
-            query = query.where(IterationRow.id < cursor)
-        rows = (await self._session.scalars(query.limit(limit + 1))).all()
-        stages = await self._stages([row.id for row in rows[:limit]])
-        page = [_stored(row, stages) for row in rows[:limit]]
-        return page, page[-1].id if len(rows) > limit else None
+        rows, following = await newest_rows(self._session, IterationRow, limit, cursor)
+        stages = await self._stages([row.id for row in rows])
+        return [_stored(row, stages) for row in rows], following
 
     async def next_to_run(self) -> StoredIteration | None:
-        """The one that was running, else the oldest that is queued; None without either."""
+        """The running iteration, else the oldest queued one, else None."""
         query = (
             select(IterationRow)
             .where(IterationRow.status.in_([Status.RUNNING, Status.QUEUED]))
@@ -260,9 +256,9 @@ class IterationRepository:
         return None if row is None else _stored(row, await self._stages([row.id]))
 
     async def request_cancel(self, iteration_id: str) -> bool:
-        """Ask for the end of an iteration; whether there was something to end.
+        """Request that an iteration be cancelled; False if it has ended.
 
-        A queued one is cancelled at once, a running one by its worker.
+        A queued iteration is cancelled immediately, a running one by its worker.
         """
         return await self._change(
             iteration_id,
@@ -274,7 +270,7 @@ class IterationRepository:
         )
 
     async def resume(self, iteration_id: str) -> bool:
-        """Queue a failed or cancelled iteration again; whether it was one of those."""
+        """Queue a failed or cancelled iteration again; False for any other."""
         return await self._change(
             iteration_id,
             (IterationRow.status.in_([Status.FAILED, Status.CANCELLED]),),
@@ -285,9 +281,9 @@ class IterationRepository:
         )
 
     async def start(self, iteration_id: str, incumbents: Versions) -> bool:
-        """An iteration begins, or goes on; False if somebody has cancelled it meanwhile.
+        """Record that an iteration starts or continues; False if it was cancelled meanwhile.
 
-        Its incumbents and its start are those of the first time.
+        The incumbents and the start time of the first start are kept.
         """
         begins = (IterationRow.status.in_([Status.QUEUED, Status.RUNNING]),)
         if not await self._change(iteration_id, begins, status=Status.RUNNING):
@@ -298,7 +294,7 @@ class IterationRepository:
         return True
 
     async def finish(self, iteration_id: str, status: Status, *, error: str | None = None) -> None:
-        """An iteration ends; the stage it was in ends with it."""
+        """Record the end of an iteration and of its running stage."""
         row = await self._row(iteration_id)
         row.status, row.error, row.finished_at = status, error, datetime.now(UTC)
         await self._session.execute(
@@ -308,7 +304,7 @@ class IterationRepository:
         )
 
     async def record_report(self, iteration_id: str, report: Any) -> None:
-        """Store the gate's decision with its figures."""
+        """Store the gate's decision with its metrics."""
         (await self._row(iteration_id)).report = report
 
     async def start_stage(self, iteration_id: str, stage: Stage) -> None:
@@ -368,14 +364,14 @@ def _stored(row: IterationRow, stages: list[StageRow]) -> StoredIteration:
 
 @dataclass(frozen=True, slots=True)
 class IterationCounts:
-    """Iterations by kind and status, and their stages by name and status; absent means none."""
+    """Numbers of iterations by kind and status, and of stages by name and status, if not 0."""
 
     iterations: Mapping[tuple[IterationKind, Status], int]
     stages: Mapping[tuple[Stage, Status], int]
 
 
 async def iteration_counts(session: AsyncSession) -> IterationCounts:
-    """Count what the database holds, inside the caller's transaction."""
+    """Count iterations and stages inside the caller's transaction."""
     iterations = await session.execute(
         select(IterationRow.kind, IterationRow.status, func.count()).group_by(
             IterationRow.kind, IterationRow.status

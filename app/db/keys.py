@@ -1,4 +1,4 @@
-"""Stored API keys."""
+"""Stored API keys, and the audit log."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -7,6 +7,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from ulid import ULID
 
+from app.db.session import newest_rows
 from app.db.tables import AuditRow, KeyRow, from_row
 from app.domain.key import Key, Scope
 
@@ -18,8 +19,8 @@ class KeyRepository:
         self._session = session
 
     async def add(self, key: Key) -> bool:
-        """Store a key; False, and nothing stored, when a key of its name is in use."""
-        # The write comes first: a transaction that reads first cannot wait for its turn on SQLite.
+        """Store a key, unless a key of its name is in use: then False."""
+        # INSERT first: on SQLite a transaction that reads first cannot wait for the write lock.
         await self._session.execute(
             insert(KeyRow).values(
                 id=key.id,
@@ -45,12 +46,12 @@ class KeyRepository:
         return [_key(row) for row in await self._session.scalars(query)]
 
     async def all(self) -> list[Key]:
-        """Every key there ever was, oldest first."""
+        """All keys, revoked ones included, oldest first."""
         query = select(KeyRow).order_by(KeyRow.created_at)
         return [_key(row) for row in await self._session.scalars(query)]
 
     async def revoke(self, name: str) -> list[str]:
-        """Revoke the key of this name or id; the ids of what was revoked, none or one."""
+        """Revoke the key with this name or id; gives the ids of revoked keys: none or one."""
         found = await self._session.scalars(
             update(KeyRow)
             .where((KeyRow.name == name) | (KeyRow.id == name), KeyRow.revoked_at.is_(None))
@@ -60,7 +61,7 @@ class KeyRepository:
         return list(found)
 
     async def used(self, key_id: str, moment: datetime) -> None:
-        """Record when a key was used."""
+        """Record the time of a key's last use."""
         await self._session.execute(
             update(KeyRow).where(KeyRow.id == key_id).values(used_at=moment)
         )
@@ -70,15 +71,15 @@ def _key(row: KeyRow) -> Key:
     return from_row(Key, row, scopes=frozenset(map(Scope, row.scopes)))
 
 
-LONGEST_ACTION = 500
+MAX_ACTION_LENGTH = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What somebody is about to do.
+    """An action for the audit log.
 
-    who: the name of the key, or how else the person came in.
-    client: the address the request came from; None on the command line.
+    who: the name of the key, or how the caller was authenticated without one.
+    client: the client's address; None on the command line.
     action: the method and the path, without a query, or the command.
     """
 
@@ -102,13 +103,13 @@ class StoredAction:
 
 
 class AuditRepository:
-    """Writes and reads the audit inside the caller's transaction."""
+    """Writes and reads the audit log inside the caller's transaction."""
 
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
     async def begin(self, action: Action, status: int | None = None) -> str:
-        """Record an action, by default one whose outcome is open; gives its id."""
+        """Record an action, by default before its outcome is known; gives its id."""
         action_id = str(ULID())
         await self._session.execute(
             insert(AuditRow).values(
@@ -117,7 +118,7 @@ class AuditRepository:
                 who=action.who,
                 key_id=action.key_id,
                 client=action.client,
-                action=action.action[:LONGEST_ACTION],
+                action=action.action[:MAX_ACTION_LENGTH],
                 status=status,
             )
         )
@@ -133,9 +134,6 @@ class AuditRepository:
         self, limit: int, cursor: str | None = None
     ) -> tuple[list[StoredAction], str | None]:
         """Up to `limit` actions, newest first, and the cursor of the next page, if there is one."""
-        query = select(AuditRow).order_by(AuditRow.id.desc())
-        if cursor is not None:
-            query = query.where(AuditRow.id < cursor)
-        rows = (await self._session.scalars(query.limit(limit + 1))).all()
-        page = [from_row(StoredAction, row, action=from_row(Action, row)) for row in rows[:limit]]
-        return page, page[-1].id if len(rows) > limit else None
+        rows, following = await newest_rows(self._session, AuditRow, limit, cursor)
+        page = [from_row(StoredAction, row, action=from_row(Action, row)) for row in rows]
+        return page, following

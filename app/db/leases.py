@@ -1,8 +1,8 @@
-"""Leases: one process at a time does a thing, and a former holder can no longer write.
+"""Leases: mutual exclusion of processes, with fencing of former holders.
 
-A transaction of the holder begins by renewing the lease under its fence. That one statement is
-heartbeat and check at once: it locks the lease's row until the transaction ends, so nobody can
-take the lease over in between, and it changes nothing when somebody else has it by now.
+Each transaction of the holder begins by renewing the lease under its fencing number. That
+statement is both heartbeat and check: it locks the lease's row until the transaction ends, so no
+other process can take the lease over in between, and it updates no row if another process has it.
 """
 
 import asyncio
@@ -20,13 +20,13 @@ from app.errors import DatabaseError, LeaseLost
 
 log = logging.getLogger(__name__)
 
-PAUSE_SECONDS = 0.5
+RETRY_SECONDS = 0.5
 TRAINING = "training"
-"""The lease under which a trainer has the GPU, where engines sleep meanwhile."""
+"""The lease of a trainer on the GPU; engines that share the GPU sleep while it is held."""
 
 
 class Lease:
-    """A held lease. Times are the database's, so holders' own clocks do not matter."""
+    """A held lease. Times are those of the database's clock."""
 
     def __init__(self, database: Database, name: str, fence: int, seconds: float) -> None:
         self.fence = fence
@@ -36,9 +36,11 @@ class Lease:
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:
-        """A transaction that only happens while the lease is held; renews it.
+        """A transaction that renews the lease first.
 
-        Raises `LeaseLost` when another process has it, and `DatabaseError`.
+        Raises:
+            LeaseLost: another process has taken the lease over.
+            DatabaseError: the database cannot be used.
         """
         async with self._database.session() as session:
             renewed = await session.execute(
@@ -52,12 +54,15 @@ class Lease:
             yield session
 
     async def write(self, change: Callable[[AsyncSession], Awaitable[None]]) -> None:
-        """Make a change in such a transaction, and wait for a database that is away.
+        """Make an idempotent change in such a transaction; retry while the database is away.
 
-        A connection that breaks during a commit has the change made twice: the second time must
-        not matter. Raises `LeaseLost`, and `DatabaseError` for trouble that will not pass.
+        The change runs twice if the connection breaks during a commit.
+
+        Raises:
+            LeaseLost: another process has taken the lease over.
+            DatabaseError: an error that a retry does not solve.
         """
-        told = False
+        warned = False
         while True:
             try:
                 async with self.session() as session:
@@ -65,18 +70,18 @@ class Lease:
             except DatabaseError as error:
                 if error.retry_after is None:
                     raise
-                if not told:
+                if not warned:
                     log.warning("%s Trying again.", error.message)
-                told = True
-            await asyncio.sleep(PAUSE_SECONDS)
+                warned = True
+            await asyncio.sleep(RETRY_SECONDS)
 
     async def renew(self) -> None:
-        """Hold on to the lease for its full time again. Raises `LeaseLost`."""
+        """Extend the lease to its full time. Raises `LeaseLost`."""
         async with self.session():
             pass
 
     async def release(self) -> None:
-        """Let others take the lease at once. Raises `LeaseLost`."""
+        """End the lease now. Raises `LeaseLost`."""
         async with self.session() as session:
             await session.execute(
                 update(LeaseRow).where(LeaseRow.name == self._name).values(expires_at=FromNow())
@@ -84,7 +89,7 @@ class Lease:
 
 
 async def acquire(database: Database, name: str, owner: str, seconds: float) -> Lease | None:
-    """Take the lease for `seconds` if nobody holds it; None while somebody does."""
+    """Take the lease for `seconds`; None while another owner holds it."""
     values = {"owner": owner, "expires_at": FromNow(seconds)}
     async with database.session() as session:
         fence = await session.scalar(
@@ -107,7 +112,7 @@ async def acquire(database: Database, name: str, owner: str, seconds: float) -> 
 
 
 async def holder(session: AsyncSession, name: str) -> str | None:
-    """Who holds the lease now; None when nobody does."""
+    """The owner that holds the lease now, or None."""
     return await session.scalar(
         select(LeaseRow.owner).where(LeaseRow.name == name, LeaseRow.expires_at > FromNow())
     )

@@ -1,4 +1,4 @@
-"""The pool of prompts to play on, and the conversations of a bootstrap."""
+"""The prompt pool of self-play, the conversations of a bootstrap, and feedback."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -11,14 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ulid import ULID
 
 from app.db.redact import NOT_KEPT
-from app.db.session import insert_new
+from app.db.session import insert_new, newest_rows
 from app.db.tables import Base, ConversationRow, FeedbackRow, PromptRow, SearchRow, from_row
 from app.domain.checkpoint import Role, Versions
 from app.domain.iteration import Source
 from app.domain.prompt import Constraint, Message, Prompt
 
-# As many values as every SQLite takes in one statement.
-_KNOWN_PER_QUERY = 500
+# Every SQLite build takes at least 999 values in one statement.
+_DIGESTS_PER_QUERY = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class PooledPrompt:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """What one role should have said: the assistant's messages are learned."""
+    """A conversation to train a role on: the assistant's messages are the targets."""
 
     role: Role
     messages: tuple[Message, ...]
@@ -45,9 +45,9 @@ class PromptRepository:
         self._session = session
 
     async def add(self, prompts: Sequence[Prompt], source: Source) -> int:
-        """Put prompts into the pool; how many were new.
+        """Add prompts to the pool; gives the number of new ones.
 
-        A text that is there already, in whatever case and spacing, is not kept twice.
+        Texts that differ only in case and spacing are duplicates.
         """
         rows = {
             (digest := _text_digest(prompt)): {
@@ -63,7 +63,7 @@ class PromptRepository:
         return await self._add_new(PromptRow, dict(reversed(rows.items())))
 
     async def add_conversations(self, conversations: Sequence[Conversation]) -> int:
-        """Keep conversations for a bootstrap; how many were new."""
+        """Store conversations for a bootstrap; gives the number of new ones."""
         rows = {
             (digest := _digest(one.role, *(m.role + m.content for m in one.messages))): {
                 "role": one.role,
@@ -75,7 +75,7 @@ class PromptRepository:
         return await self._add_new(ConversationRow, dict(reversed(rows.items())))
 
     async def count(self) -> dict[Source, int]:
-        """How many prompts there are of each source."""
+        """The number of prompts of each source."""
         query = select(PromptRow.source, func.count()).group_by(PromptRow.source)
         return dict((await self._session.execute(query)).all())
 
@@ -83,17 +83,12 @@ class PromptRepository:
         self, limit: int, cursor: str | None = None
     ) -> tuple[list[PooledPrompt], str | None]:
         """Up to `limit` prompts, newest first, and the cursor of the next page, if any."""
-        query = select(PromptRow).order_by(PromptRow.id.desc())
-        if cursor is not None:
-            query = query.where(PromptRow.id < cursor)
-        rows = (await self._session.scalars(query.limit(limit + 1))).all()
-        return [_pooled(row) for row in rows[:limit]], rows[limit - 1].id if len(
-            rows
-        ) > limit else None
+        rows, following = await newest_rows(self._session, PromptRow, limit, cursor)
+        return [_pooled(row) for row in rows], following
 
     async def least_used(self, source: Source, limit: int) -> list[PooledPrompt]:
         """Up to `limit` prompts of a source: unused ones, then those used longest ago."""
-        # Two queries that each read an index; databases disagree on where NULL comes in an order.
+        # Two queries on an index each: databases disagree on the position of NULL in an order.
         of_source = select(PromptRow).where(PromptRow.source == source)
         unused = of_source.where(PromptRow.last_used.is_(None)).order_by(PromptRow.id)
         found = list(await self._session.scalars(unused.limit(limit)))
@@ -104,20 +99,20 @@ class PromptRepository:
         return [_pooled(row) for row in found]
 
     async def mark_used(self, prompts: Sequence[Prompt], iteration_id: str) -> None:
-        """Record that an iteration plays on these."""
+        """Record that an iteration uses these prompts."""
         digests = [_text_digest(prompt) for prompt in prompts]
-        for start in range(0, len(digests), _KNOWN_PER_QUERY):
-            some = digests[start : start + _KNOWN_PER_QUERY]
+        for start in range(0, len(digests), _DIGESTS_PER_QUERY):
+            some = digests[start : start + _DIGESTS_PER_QUERY]
             await self._session.execute(
                 update(PromptRow).where(PromptRow.digest.in_(some)).values(last_used=iteration_id)
             )
 
     async def new_among(self, prompts: Sequence[Prompt]) -> list[Prompt]:
-        """Those of the prompts whose text the pool does not have, of whatever source."""
+        """The prompts whose text is not in the pool, of any source."""
         digests = [_text_digest(prompt) for prompt in prompts]
         known: set[str] = set()
-        for start in range(0, len(digests), _KNOWN_PER_QUERY):
-            some = digests[start : start + _KNOWN_PER_QUERY]
+        for start in range(0, len(digests), _DIGESTS_PER_QUERY):
+            some = digests[start : start + _DIGESTS_PER_QUERY]
             known |= set(
                 await self._session.scalars(
                     select(PromptRow.digest).where(PromptRow.digest.in_(some))
@@ -144,7 +139,7 @@ class PromptRepository:
             {"id": identifier, "created_at": now, **row}
             for identifier, row in zip(_ordered_ids(len(rows)), rows.values(), strict=True)
         ]
-        # One statement, and no look first: others may be adding the same prompt at this moment.
+        # One statement without a SELECT: other processes may add the same prompt concurrently.
         return await insert_new(self._session, table, values, known_by=["digest"])
 
 
@@ -153,7 +148,7 @@ def _text_digest(prompt: Prompt) -> str:
 
 
 def _ordered_ids(count: int) -> Iterable[str]:
-    """ULIDs in order: those of one millisecond are otherwise random among themselves."""
+    """ULIDs in ascending order; those of one millisecond are otherwise in random order."""
     return sorted(str(ULID()) for _ in range(count))
 
 
@@ -185,7 +180,7 @@ class Feedback:
 
 @dataclass(frozen=True, slots=True)
 class BetterAnswer:
-    """A search's answer, and what a person would rather have read."""
+    """A search's response, and the better answer that a user gave."""
 
     feedback_id: str
     search_id: str
@@ -202,7 +197,7 @@ class FeedbackRepository:
         self._session = session
 
     async def add(self, feedback: Feedback) -> str | None:
-        """Store feedback and return its id; None when there is no such search."""
+        """Store feedback and return its id; None if there is no such search."""
         known = select(SearchRow.id).where(SearchRow.id == feedback.search_id)
         if await self._session.scalar(known) is None:
             return None
@@ -221,7 +216,7 @@ class FeedbackRepository:
         return feedback_id
 
     async def better_answers(self, iteration_id: str) -> list[BetterAnswer]:
-        """The better answers that no iteration but this one has used, oldest first."""
+        """The better answers that no other iteration has used, oldest first."""
         query = (
             select(FeedbackRow, SearchRow)
             .join(SearchRow, SearchRow.id == FeedbackRow.search_id)
@@ -244,7 +239,7 @@ class FeedbackRepository:
         ]
 
     async def mark_used(self, feedback_ids: list[str], iteration_id: str) -> None:
-        """Record which iteration learns from these."""
+        """Record the iteration that trains on these."""
         await self._session.execute(
             update(FeedbackRow)
             .where(FeedbackRow.id.in_(feedback_ids))

@@ -1,4 +1,4 @@
-"""Forgets old searches, a few at a time, so that nobody waits for it."""
+"""Deletes old searches in small batches, so that other transactions wait only briefly."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -11,40 +11,40 @@ from app.db.session import Database, lock_rows
 from app.db.tables import FeedbackRow, SampleRow, SearchRow
 
 BATCH = 500
-"""Searches per transaction: a few thousand rows, gone in well under a second."""
+"""Searches per transaction: a few thousand rows, deleted in well under a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Old:
-    """Which searches to forget: those that began before `before`, and nothing refers to.
+    """Which searches to delete: those that began before `before` and that nothing refers to.
 
-    keep_accepted: leave those alone whose answer was accepted.
+    keep_accepted: keep searches whose answer was accepted.
     """
 
     before: datetime
     keep_accepted: bool = False
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        """What is true of them."""
+        """The conditions of a query for them."""
         referring = (FeedbackRow.search_id, SampleRow.search_id)
         unused = [~exists().where(column == SearchRow.id) for column in referring]
         rejected = [SearchRow.accepted.is_not(True)] if self.keep_accepted else []
-        # An id is a ULID: it begins with the time, and the primary key is its order.
+        # An id is a ULID, which begins with the time: the primary key orders by time.
         return [SearchRow.id < _first_id(self.before), *unused, *rejected]
 
 
 async def count(database: Database, old: Old) -> int:
-    """How many searches would be forgotten."""
+    """The number of searches that would be deleted."""
     async with database.session() as session:
         matching = select(func.count()).select_from(SearchRow).where(*old.conditions())
         return await session.scalar(matching) or 0
 
 
 async def prune(database: Database, old: Old, batch: int = BATCH) -> AsyncGenerator[int, None]:
-    """Forget old searches with their trees and votes; yields how many after each batch.
+    """Delete old searches with their trees and votes; yields the number after each batch.
 
-    Each batch is a transaction of its own: ended half way, what is gone is gone, and the next run
-    goes on. What people said of an answer, and what an iteration learned from, keeps its search.
+    Each batch is a transaction: an interrupted run leaves the rest to the next one. Searches with
+    feedback, and those that training samples come from, are kept.
     """
     after = ""
     while True:
@@ -54,20 +54,20 @@ async def prune(database: Database, old: Old, batch: int = BATCH) -> AsyncGenera
         if not ids:
             return
         after = ids[-1]
-        yield await _forget(database, old, ids)
+        yield await _delete(database, old, ids)
 
 
-async def _forget(database: Database, old: Old, ids: list[str]) -> int:
-    """Delete those that still nothing refers to; how many. Nodes and votes go with them."""
+async def _delete(database: Database, old: Old, ids: list[str]) -> int:
+    """Delete those that still nothing refers to, with nodes and votes; gives their number."""
     async with database.session() as session:
         await lock_rows(session, select(SearchRow.id).where(SearchRow.id.in_(ids)))
-        gone = await session.execute(
+        deleted = await session.execute(
             delete(SearchRow)
             .where(SearchRow.id.in_(ids), *old.conditions())
             .returning(SearchRow.id)
             .execution_options(synchronize_session=False)
         )
-        return len(gone.all())
+        return len(deleted.all())
 
 
 def _first_id(moment: datetime) -> str:

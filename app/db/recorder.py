@@ -1,4 +1,4 @@
-"""Writes finished searches in the background, so that no answer waits for the database."""
+"""Writes finished searches in the background, so that responses do not wait for the database."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ from app.search.base import SearchResult
 logger = logging.getLogger(__name__)
 
 RETRY_DELAYS = (0.1, 0.2, 0.4, 0.8, 1.6, *[3.0] * 200)
-"""In seconds, ten minutes together: a database may restart or fail over, and nothing is lost."""
+"""In seconds, ten minutes in total: enough for a database to restart or fail over."""
 CAPACITY = 10_000
 
 
@@ -34,15 +34,15 @@ class _Entry:
 
 
 class Recorder:
-    """Takes results at once and writes each in one transaction, oldest first.
+    """Queues results without waiting and writes each in one transaction, oldest first.
 
     `lost` counts the searches that could not be written; each is also logged with its id. Belongs
     to one event loop.
 
-    retry_delays: pauses in seconds between attempts while the trouble may pass.
-    capacity: how many searches may wait; more are lost, because memory must not grow forever.
-    keep_prompts: whether the prompts that people searched with join the pool of self-play.
-    store: what is kept of a search: all, all but its texts, or nothing.
+    retry_delays: pauses in seconds between attempts after transient errors.
+    capacity: length of the queue; further searches are lost, to bound the memory.
+    keep_prompts: whether the prompts of users' searches join the pool of self-play.
+    store: what is kept of a search: everything, everything but its texts, or nothing.
     """
 
     def __init__(
@@ -64,15 +64,15 @@ class Recorder:
         self._writer: asyncio.Task[None] | None = None
         self._closed = False
         self._stalled = asyncio.Event()
-        self._trouble: DatabaseError | None = None
+        self._failure: DatabaseError | None = None
 
     @property
     def pending(self) -> int:
-        """How many searches are not written yet."""
+        """The number of searches that are not written yet."""
         return len(self._queue)
 
     def submit(self, result: SearchResult) -> None:
-        """Have a search written soon. Never waits and never raises."""
+        """Queue a search for writing. Never waits and never raises."""
         if self._store == "none":
             return
         if self._store == "redacted":
@@ -81,7 +81,7 @@ class Recorder:
         if self._closed:
             self._lose(entry, "the recorder is closed")
         elif self.pending >= self._capacity:
-            self._lose(entry, f"{self.pending} searches wait to be written already")
+            self._lose(entry, f"{self.pending} searches are already waiting to be written")
         else:
             self._queue.append(entry)
             if self._writer is None or self._writer.done():
@@ -95,13 +95,13 @@ class Recorder:
         for entry in tuple(self._queue):
             if entry.id == search_id:
                 await _either(entry.done, self._stalled)
-                if not entry.done.is_set() and self._trouble is not None:
+                if not entry.done.is_set() and self._failure is not None:
                     raise DatabaseError(
-                        self._trouble.message, retry_after=self._trouble.retry_after
+                        self._failure.message, retry_after=self._failure.retry_after
                     )
 
     async def close(self, seconds: float) -> None:
-        """Take no more, write everything pending within `seconds`, then stop."""
+        """Refuse further searches, write the pending ones within `seconds`, then stop."""
         self._closed = True
         if self._writer is None:
             return
@@ -120,7 +120,7 @@ class Recorder:
             except DatabaseError as error:
                 self._lose(entry, error.message)
             except Exception:
-                # A search that cannot be turned into rows must not keep the next ones waiting.
+                # A search that cannot be converted to rows must not block those behind it.
                 logger.exception("unexpected error while writing search %s", entry.id)
                 self._lose(entry, "see the error above")
             entry.done.set()
@@ -138,25 +138,25 @@ class Recorder:
         return await self._write_once(entry)
 
     def _stall(self, entry: _Entry, error: DatabaseError) -> None:
-        if self._trouble is None or self._trouble.message != error.message:
-            logger.warning("search %s is written later: %s", entry.id, error.message)
-        self._trouble = error
+        if self._failure is None or self._failure.message != error.message:
+            logger.warning("search %s will be written later: %s", entry.id, error.message)
+        self._failure = error
         self._stalled.set()
 
     async def _write_once(self, entry: _Entry) -> None:
         async with self._database.session() as session:
             await SearchRepository(session).add(entry.result, created_at=entry.began_at)
             request = entry.result.request
-            # The background's own searches have a priority; their prompts are in the pool.
+            # Background searches have a priority other than 0; their prompts are in the pool.
             if self._keep_prompts and request.priority == 0:
                 await PromptRepository(session).add([request.prompt], Source.RECORDED)
-        self._trouble = None
+        self._failure = None
         self._stalled.clear()
 
     def _lose(self, entry: _Entry, why: str) -> None:
         self.lost += 1
         entry.done.set()
-        logger.error("search %s is answered and not stored: %s", entry.id, why)
+        logger.error("search %s was answered but not stored: %s", entry.id, why)
 
 
 async def _either(*events: asyncio.Event) -> None:

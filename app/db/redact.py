@@ -1,4 +1,4 @@
-"""A search without its texts: what it cost and how it went can be kept where words may not."""
+"""Removes the texts of a search, for installations that store only its shape and its numbers."""
 
 from dataclasses import replace
 from typing import Literal
@@ -9,17 +9,17 @@ from app.domain.tree import Node, Tree
 from app.search.base import SearchResult
 
 Store = Literal["full", "redacted", "none"]
-"""What is kept of a search: all, all but its texts, or nothing."""
+"""What is kept of a search: everything, everything but its texts, or nothing."""
 
 NOT_KEPT = "[not kept]"
-"""Stands for every text that was there."""
+"""Replaces every text."""
 
 
 def redacted(result: SearchResult) -> SearchResult:
-    """A copy with the shape and the figures of the search, and none of anybody's words.
+    """A copy with the search's tree and numbers, without its texts.
 
-    Gone are messages, responses, critiques, the arguments of constraints and what was found of
-    them, and stop strings.
+    Removed are messages, responses, critiques, arguments and messages of constraints, and stop
+    strings.
     """
     request = replace(
         result.request,

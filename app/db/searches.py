@@ -1,4 +1,4 @@
-"""Stored searches."""
+"""Stored searches: how results become rows and back, lists with filters, and statistics."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -150,7 +150,7 @@ def _options(request: SearchRequest) -> Row:
 
 
 def _judgment_columns(judgment: Judgment | None, constraints: str) -> Row:
-    """What rows say of a judgment; `constraints` names the column of the checkers' results."""
+    """The columns of a judgment; `constraints` names the column of the checkers' results."""
     if judgment is None:
         return {"value": None, "accepted": None, "critique": None, constraints: []}
     return {
@@ -162,15 +162,15 @@ def _judgment_columns(judgment: Judgment | None, constraints: str) -> Row:
 
 
 def _quick_verdict_columns(judgment: Judgment | None) -> Row:
-    look = judgment.quick_verdict if judgment else None
+    quick = judgment.quick_verdict if judgment else None
     return {
-        "quick_verdict": look.probability if look else None,
+        "quick_verdict": quick.probability if quick else None,
         "late_critique": judgment.late_critique if judgment else None,
     }
 
 
-def _look(row: NodeRow, votes: Sequence[Vote]) -> QuickVerdict | None:
-    """A quick verdict; it was taken only after every constraint was found to be met."""
+def _quick_verdict(row: NodeRow, votes: Sequence[Vote]) -> QuickVerdict | None:
+    """The quick verdict, if one was read: only responses that meet every constraint have one."""
     if row.quick_verdict is None:
         return None
     return QuickVerdict(row.quick_verdict, None if votes else row.accepted)
@@ -201,7 +201,7 @@ def _node(row: NodeRow, votes: Sequence[Vote], accept_threshold: float) -> Node:
             tuple(votes),
             _results(row.constraints),
             accept_threshold,
-            _look(row, votes),
+            _quick_verdict(row, votes),
             row.late_critique,
         )
     return from_row(Node, row, id=row.node_id, judgment=judgment)
@@ -218,22 +218,22 @@ _SUMMARY = tuple(
         SearchRow.best_node,
     )
 )
-"""A list of searches does not read what only the whole search shows."""
+"""Columns that only the whole search shows, and that lists do not read."""
 
 
 _TIME_DIGITS = 10
-"""Of a ULID's digits the first ones are its time, and so the primary key orders by time."""
+"""The first digits of a ULID encode its time, so the primary key orders by time."""
 
-LOOK = 5_000
-"""How many searches a page looks at, at most, where no index says which ones are wanted."""
+SCAN_LIMIT = 5_000
+"""How many searches a page scans at most, where no single index serves the filter."""
 
 
 @dataclass(frozen=True, slots=True)
 class SearchFilter:
-    """Which searches are wanted: all that is given must hold, None means any.
+    """A filter of the list: all conditions that are given must hold, None means any.
 
-    `actor` and `refiner` are versions. `text` occurs in the prompt or in the answer; whether
-    upper and lower case differ beyond ASCII is up to the database.
+    `actor` and `refiner` are versions. `text` occurs in the prompt or in the response; letters
+    match without regard to case, beyond ASCII only where the database does so.
     """
 
     mode: Mode | None = None
@@ -245,7 +245,7 @@ class SearchFilter:
 
     @property
     def conditions(self) -> list[ColumnElement[bool]]:
-        """What is asked of single columns; for each of these there is an index."""
+        """The conditions on single columns; there is an index for each."""
         wanted = {
             SearchRow.mode: self.mode,
             SearchRow.accepted: self.accepted,
@@ -256,12 +256,12 @@ class SearchFilter:
         return [column == value for column, value in wanted.items() if value is not None]
 
     @property
-    def needs_a_look(self) -> bool:
-        """Whether no single index finds what is wanted: texts, or several conditions."""
+    def needs_scan(self) -> bool:
+        """Whether no single index serves the filter: it has a text or several conditions."""
         return bool(self.text) or len(self.conditions) > 1
 
     def narrow(self, query: Select[Any]) -> Select[Any]:
-        """The query for no others than these searches."""
+        """The query, restricted to these searches."""
         query = query.where(*self.conditions)
         if self.text:
             texts = (SearchRow.prompt, SearchRow.response)
@@ -281,12 +281,12 @@ def began_at(result: SearchResult) -> datetime:
 class SearchRepository:
     """Writes and reads searches inside the caller's transaction.
 
-    look: how many searches a page looks at, at most, where no index says which ones are wanted.
+    scan_limit: how many searches a page scans at most, where no single index serves the filter.
     """
 
-    def __init__(self, session: AsyncSession, *, look: int = LOOK) -> None:
+    def __init__(self, session: AsyncSession, *, scan_limit: int = SCAN_LIMIT) -> None:
         self._session = session
-        self._look = look
+        self._scan_limit = scan_limit
 
     async def add(self, result: SearchResult, *, created_at: datetime | None = None) -> None:
         """Store a finished search with its tree and votes, unless it is stored already.
@@ -294,8 +294,7 @@ class SearchRepository:
         `created_at` is when the search began; left out, the search is taken to end now.
         """
         row = search_row(result, created_at or began_at(result))
-        # A connection that breaks during a commit leaves open whether it happened; the search is
-        # then written again.
+        # After a connection that broke during a commit, the search is written again.
         if not await insert_new(self._session, SearchRow, [row], known_by=["id"]):
             return
         await self._session.execute(insert(NodeRow), node_rows(result))
@@ -308,29 +307,30 @@ class SearchRepository:
         """Up to `limit` of the wanted searches, newest first, and the cursor of the next page.
 
         The cursor is None on the last page. Searches that arrive between two pages neither
-        repeat nor hide any other. So that a page costs the same however many searches there are,
-        one with a text or several conditions looks at a part of them only: it may hold fewer
-        than `limit`, or none, and the next page goes on from there.
+        repeat nor hide others. To bound its cost, a page with a text or several conditions scans
+        at most `scan_limit` searches: it may hold fewer than `limit`, or none, and the next page
+        continues from there.
         """
         query = wanted.narrow(select(SearchRow)).options(*_SUMMARY).order_by(SearchRow.id.desc())
-        seen_to = None
-        if wanted.needs_a_look:
+        scanned_to = None
+        if wanted.needs_scan:
             newest = await self._newest(cursor, wanted)
             if newest is None:
                 return [], None
             query = query.where(SearchRow.id <= newest)
-            if (seen_to := await self._end_of_look(newest)) is not None:
-                query = query.where(SearchRow.id >= seen_to)
+            if (scanned_to := await self._scan_end(newest)) is not None:
+                query = query.where(SearchRow.id >= scanned_to)
         elif cursor is not None:
             query = query.where(SearchRow.id < cursor)
         rows = (await self._session.scalars(query.limit(limit + 1))).all()
         page = [from_row(StoredSummary, row) for row in rows[:limit]]
-        return page, page[-1].id if len(rows) > limit else seen_to
+        return page, page[-1].id if len(rows) > limit else scanned_to
 
     async def _newest(self, cursor: str | None, wanted: SearchFilter) -> str | None:
-        """No wanted search after the cursor is newer than this id; None if there is none at all.
+        """An upper bound of the ids of wanted searches after the cursor; None if there are none.
 
-        A condition that few searches meet, such as an old version, lets us begin at the first.
+        The scan begins there: a condition that few searches meet, such as an old version, saves
+        most of it.
         """
         newest = []
         for condition in wanted.conditions or [true()]:
@@ -341,18 +341,18 @@ class SearchRepository:
         found = [one for one in newest if one is not None]
         return min(found) if len(found) == len(newest) else None
 
-    async def _end_of_look(self, newest: str) -> str | None:
-        """The oldest search to look at from `newest` on; None if all are within reach."""
+    async def _scan_end(self, newest: str) -> str | None:
+        """The id of the last search to scan from `newest` on; None if the scan reaches the end."""
         query = select(SearchRow.id).where(SearchRow.id <= newest).order_by(SearchRow.id.desc())
-        ends = (await self._session.scalars(query.offset(self._look - 1).limit(2))).all()
+        ends = (await self._session.scalars(query.offset(self._scan_limit - 1).limit(2))).all()
         return ends[0] if len(ends) > 1 else None
 
     async def judged_since(self, moment: datetime) -> tuple[int, int]:
-        """How many searches since then had a judged answer, and of how many it was accepted."""
+        """The numbers of searches since then with a judged and with an accepted answer."""
         first = str(ULID.from_datetime(moment))[:_TIME_DIGITS]
 
         async def those(accepted: bool) -> int:
-            # Counted in the index of this filter, without a look at the rows.
+            # Counted in the index of this filter alone.
             query = select(func.count()).where(
                 SearchRow.accepted == accepted, SearchRow.id >= first
             )
@@ -362,7 +362,7 @@ class SearchRepository:
         return accepted + await those(False), accepted
 
     async def get(self, search_id: str) -> StoredSearch | None:
-        """One search with its whole tree, or None when there is none of that id."""
+        """One search with its whole tree, or None if no search has that id."""
         row = await self._session.get(SearchRow, search_id)
         if row is None:
             return None

@@ -1,12 +1,22 @@
-"""The database of one process: sessions, and the translation of its errors."""
+"""The database of one process: engines, sessions, and statements for both databases."""
 
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import URL, ColumnElement, Connection, Dialect, Executable, Select, event, make_url
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Dialect,
+    Executable,
+    Select,
+    event,
+    make_url,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, InvalidRequestError
 from sqlalchemy.ext.asyncio import (
@@ -16,6 +26,7 @@ from sqlalchemy.ext.asyncio import (
     create_async_engine,
 )
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -23,13 +34,15 @@ from app.db.errors import DriverError, explain
 from app.db.types import UtcDateTime
 from app.errors import ConfigurationError, DatabaseError
 
+TableRow = TypeVar("TableRow", bound=DeclarativeBase)
+
 DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
 
 
 def complete(url: str) -> URL:
-    """The URL with our driver where it names none (`postgres://` means PostgreSQL as well).
+    """The URL with this program's driver if it names none; `postgres://` is PostgreSQL, too.
 
-    Raises SQLAlchemy's `ArgumentError` for what is no URL.
+    Raises SQLAlchemy's `ArgumentError` for an invalid URL.
     """
     scheme, mark, rest = url.partition("://")
     return make_url(f"{DRIVERS.get(scheme, scheme)}{mark}{rest}")
@@ -45,9 +58,10 @@ async def insert_new(
     *,
     known_by: Sequence[str],
 ) -> int:
-    """Insert the rows whose `known_by` columns are new; how many those were.
+    """Insert the rows whose `known_by` columns are new; gives their number.
 
-    Rows that somebody else inserts at the same moment are known ones too.
+    known_by: the columns of a unique constraint. Rows that another process inserts concurrently
+    count as known.
     """
     insert = _INSERTS[session.get_bind().dialect.name]
     columns = table.__table__.c
@@ -59,20 +73,33 @@ async def insert_new(
     return len((await session.execute(statement, list(rows))).all())
 
 
-async def lock_rows(session: AsyncSession, query: Select[Any]) -> None:
-    """Keep everybody from changing these rows, or referring to them, until the transaction ends.
+async def newest_rows(
+    session: AsyncSession, table: type[TableRow], limit: int, cursor: str | None
+) -> tuple[list[TableRow], str | None]:
+    """Up to `limit` rows, newest first, and the cursor of the next page, if there is one.
 
-    SQLite lets only one transaction write at a time, so there is nothing to do there.
+    table: a mapped class whose primary key is the ULID `id`. cursor: the last id of the page
+    before; None for the first page.
+    """
+    key = table.__table__.c.id
+    query = select(table).order_by(key.desc()).limit(limit + 1)
+    if cursor is not None:
+        query = query.where(key < cursor)
+    rows: list[Any] = list(await session.scalars(query))
+    return rows[:limit], rows[limit - 1].id if len(rows) > limit else None
+
+
+async def lock_rows(session: AsyncSession, query: Select[Any]) -> None:
+    """Keep other transactions from changing these rows or referring to them.
+
+    SQLite has one writer at a time and needs no such lock.
     """
     if session.get_bind().dialect.name == "postgresql":
         await session.execute(query.with_for_update())
 
 
 class FromNow(ColumnElement[Any]):
-    """The moment so many seconds from now, by the database's clock.
-
-    Processes on several machines agree on it even where their own clocks differ.
-    """
+    """The time `seconds` from now by the database's clock, which all machines share."""
 
     inherit_cache = False
     type = UtcDateTime()
@@ -83,7 +110,7 @@ class FromNow(ColumnElement[Any]):
 
 @compiles(FromNow, "postgresql")
 def _on_postgresql(moment: FromNow, _: SQLCompiler, **__: Any) -> str:
-    # Not now(): that is when the transaction began, which may have waited since.
+    # Not now(): that is the start of the transaction, which may have waited since.
     return f"(clock_timestamp() + make_interval(secs => {moment.seconds!r}))"
 
 
@@ -105,8 +132,8 @@ def open_sqlite(url: URL, *, migrating: bool) -> AsyncEngine:
     def probe(
         _: Dialect, __: ConnectionPoolEntry, args: list[Any], options: dict[str, Any]
     ) -> None:
-        # aiosqlite leaves a thread behind that fails noisily when a file cannot be opened; so
-        # meet that error here, where there is no thread yet.
+        # aiosqlite leaves a failing thread behind if a file cannot be opened: raise that error
+        # here, before the thread exists.
         sqlite3.connect(*args, **options).close()
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -119,16 +146,16 @@ def open_sqlite(url: URL, *, migrating: bool) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "invalidate")
     def roll_back(connection: Any, *_: object) -> None:
-        # A cancelled statement may keep its rows, and SQLite its lock as long as they are kept,
-        # even when the connection is closed. This comes before that, and is not waited for.
+        # A cancelled statement may keep its cursor, and with it SQLite's lock even after the
+        # connection is closed. Roll back before that, without waiting.
         task = asyncio.ensure_future(_roll_back(connection.driver_connection))
         rolling_back.add(task)
         task.add_done_callback(rolling_back.discard)
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin_transaction(connection: Connection) -> None:
-        # Left alone, sqlite3 begins one only at the first INSERT or the like: savepoints, changes
-        # of tables and repeated reads would be outside of it.
+        # By default sqlite3 begins a transaction only at the first INSERT or the like: savepoints,
+        # DDL and repeated reads would be outside of it.
         connection.exec_driver_sql(begin)
 
     return engine
@@ -140,9 +167,9 @@ async def _roll_back(connection: Any) -> None:
 
 
 SESSION = {
-    # As patient as SQLite: whoever waits longer than this for a lock hears of it.
+    # The same timeout as SQLite's.
     "lock_timeout": "5s",
-    # A process that was frozen in the middle of a transaction must not keep its locks for ever.
+    # A process that is frozen in a transaction must not keep its locks.
     "idle_in_transaction_session_timeout": "60s",
 }
 """Set on every connection, unless the URL's `options` say otherwise."""
@@ -150,7 +177,7 @@ SESSION = {
 CONNECTION = {
     "connect_timeout": 5,
     "application_name": "spar",
-    # A server that vanished without a word is noticed after about 25 seconds, not after hours.
+    # A server that vanished is detected after about 25 seconds, not after hours.
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
@@ -159,7 +186,7 @@ CONNECTION = {
 """libpq's parameters, in seconds except the last (milliseconds); the URL's own come first."""
 
 MIGRATIONS_LOCK = 0x73706172
-"""The advisory lock that one upgrade holds while others wait; any number nobody else uses."""
+"""The advisory lock of an upgrade; an arbitrary number (`spar` in ASCII)."""
 
 
 def open_postgresql(url: URL, *, migrating: bool) -> AsyncEngine:
@@ -168,7 +195,7 @@ def open_postgresql(url: URL, *, migrating: bool) -> AsyncEngine:
         url,
         # Errors are logged, and parameters hold prompts.
         hide_parameters=True,
-        # A connection that broke while nobody used it is replaced, and nobody notices.
+        # Replaces connections that broke while they were idle.
         pool_pre_ping=True,
         connect_args={name: value for name, value in CONNECTION.items() if name not in url.query},
     )
@@ -227,7 +254,7 @@ class Database:
     """A pool of connections to one database, for one event loop."""
 
     def __init__(self, url: str) -> None:
-        """Connects at first use. Raises `ConfigurationError` for a URL nobody understands."""
+        """Connects at first use. Raises `ConfigurationError` for an invalid URL."""
         self._engine = open_engine(url)
         self._sessions = async_sessionmaker(self._engine)
 
@@ -235,17 +262,18 @@ class Database:
     async def session(self) -> AsyncIterator[AsyncSession]:
         """One transaction: committed when the block ends, rolled back when it raises.
 
-        Raises `DatabaseError` for whatever the database refuses; `retry_after` is set (seconds)
-        where trying again may help, and only there.
+        Raises:
+            DatabaseError: any error of the database; `retry_after` (seconds) is set only if a
+                retry may succeed.
         """
         try:
             async with self._sessions.begin() as session:
                 yield session
         except DriverError as error:
-            trouble = explain(error)
+            failure = explain(error)
             raise DatabaseError(
-                f"The database cannot be used: {trouble.message}.",
-                retry_after=RETRY_AFTER_SECONDS if trouble.transient else None,
+                f"The database cannot be used: {failure.message}.",
+                retry_after=RETRY_AFTER_SECONDS if failure.transient else None,
             ) from error
 
     async def close(self) -> None:

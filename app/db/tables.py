@@ -65,8 +65,8 @@ class Base(DeclarativeBase):
 class CheckpointRow(Base):
     """One version of a role's weights; version 0 of each role is the base model.
 
-    `path` is relative to the data folder and `digest` the hash of the manifest there; both are
-    set when the files are complete. An iteration makes at most one version of a role.
+    `path` is relative to the data folder, `digest` is the hash of the manifest there; both are
+    set once the files are complete. An iteration makes at most one version of a role.
     """
 
     __tablename__ = "checkpoints"
@@ -89,10 +89,9 @@ class CheckpointRow(Base):
 
 
 class PromotionRow(Base):
-    """What serves from a moment on, for both roles at once; the newest row holds.
+    """The versions of both roles that serve from `created_at` on; the newest row is in force.
 
-    Rows are only ever added, so the history of what served is kept. An iteration promotes at
-    most once.
+    Rows are only added, so the history is kept. An iteration promotes at most once.
     """
 
     __tablename__ = "promotions"
@@ -110,7 +109,7 @@ class PromotionRow(Base):
 
 
 class ServerRow(Base):
-    """What one server serves, as it last said itself."""
+    """What one server serves, as it last reported."""
 
     __tablename__ = "servers"
 
@@ -128,8 +127,8 @@ class ServerRow(Base):
 class EvaluationRow(Base):
     """One run of a benchmark.
 
-    `identity` is the hash of the plan: a run that was interrupted is found by it. `seconds` is
-    the time spent on it so far, over all its parts; `summary` holds the figures of a finished one.
+    `identity` is the hash of the plan: an interrupted run is found by it. `seconds` is
+    the time spent on it so far, over all its parts; `summary` has the metrics of a finished run.
     """
 
     __tablename__ = "evaluations"
@@ -159,7 +158,7 @@ class EvaluationRow(Base):
 
 
 class EvaluatedItemRow(Base):
-    """What became of one row of the benchmark's file; each is stored once."""
+    """The result of one row of the benchmark's file."""
 
     __tablename__ = "evaluated_items"
 
@@ -178,9 +177,9 @@ class EvaluatedItemRow(Base):
 
 
 class LeaseRow(Base):
-    """Who may do a thing that only one process may do at a time.
+    """The holder of a task that only one process at a time may do.
 
-    `fence` grows with every new holder, so that an earlier one can be told apart for ever.
+    `fence` grows with every new holder, which invalidates the earlier ones.
     """
 
     __tablename__ = "leases"
@@ -217,7 +216,7 @@ class IterationRow(Base):
 
 
 class StageRow(Base):
-    """How far one stage of an iteration is."""
+    """One stage of an iteration and its progress."""
 
     __tablename__ = "stages"
 
@@ -237,7 +236,7 @@ class StageRow(Base):
 
 
 class ItemRow(Base):
-    """The result of one item of a stage: what makes a stage go on where it was."""
+    """The result of one item of a stage, which a resumed stage does not compute again."""
 
     __tablename__ = "items"
 
@@ -252,7 +251,7 @@ class ItemRow(Base):
 
 
 class SampleRow(Base):
-    """One row of training data, and what it came from."""
+    """One row of training data, with its origin."""
 
     __tablename__ = "samples"
 
@@ -273,7 +272,7 @@ class SampleRow(Base):
 
 
 class TrainingStepRow(Base):
-    """What the trainer reported after one optimiser step: loss, reward margin, accuracy."""
+    """The trainer's metrics after one optimiser step: loss, reward margin, accuracy."""
 
     __tablename__ = "training_steps"
 
@@ -291,9 +290,9 @@ KEY_ID_LENGTH = 16
 
 
 class KeyRow(Base):
-    """One API key. `digest` is the hash of its secret, which is not kept.
+    """One API key. `digest` is the hash of its secret, which is not stored.
 
-    A revoked key stays, so that the audit can be read.
+    Revoked keys are kept, since the audit log refers to them.
     """
 
     __tablename__ = "keys"
@@ -314,8 +313,8 @@ class KeyRow(Base):
 class AuditRow(Base):
     """One admin action. `status` is the HTTP status it ended with, None until it has ended.
 
-    Written before the action and completed after it, so none goes unrecorded. Holds no texts of
-    requests. `key_id` refers to no row by a constraint: a key of one process may be in no table.
+    Written before the action and completed after it, so that every action is recorded. Holds no
+    texts of requests. `key_id` has no foreign key: the key of a single process is in no table.
     """
 
     __tablename__ = "audit"
@@ -330,9 +329,9 @@ class AuditRow(Base):
 
 
 class PromptRow(Base):
-    """One prompt to play on. `digest` is the hash of its text, so none is kept twice.
+    """One prompt of the pool. `digest` is the hash of its text, which makes it unique.
 
-    `last_used` is the iteration that played on it last.
+    `last_used` is the last iteration that used it.
     """
 
     __tablename__ = "prompts"
@@ -352,7 +351,7 @@ class PromptRow(Base):
 
 
 class ConversationRow(Base):
-    """One conversation that people provided for a bootstrap."""
+    """One conversation that was provided for a bootstrap."""
 
     __tablename__ = "conversations"
     __table_args__ = (sa.UniqueConstraint("digest"),)
@@ -365,7 +364,7 @@ class ConversationRow(Base):
 
 
 class FeedbackRow(Base):
-    """What a person said of a search's answer: a rating, a better answer, or both."""
+    """A user's feedback on a search's answer: a rating, a better answer, or both."""
 
     __tablename__ = "feedback"
 

@@ -14,7 +14,7 @@ from app.domain.checkpoint import Role, served_name
 from tests.chaos.faults import ServerEnd
 from tests.chaos.outcome import Outcome, Version, named_versions
 
-_LOST = re.compile(r"search ([0-9A-HJKMNP-TV-Z]{26}) is answered and not stored")
+_LOST = re.compile(r"search ([0-9A-HJKMNP-TV-Z]{26}) was answered but not stored")
 KEPT = 3
 """How many promoted versions of a role a server keeps loaded (`SPAR_KEEP_VERSIONS`)."""
 
@@ -91,7 +91,7 @@ class Evidence:
 
 
 def lost_in(log: Path) -> frozenset[str]:
-    """The searches that a log says are answered and not stored."""
+    """The searches that a log says were answered but not stored."""
     return frozenset(_LOST.findall(log.read_text(errors="replace")))
 
 

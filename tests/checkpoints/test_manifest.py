@@ -67,7 +67,7 @@ def test_a_sealed_folder_is_not_sealed_over_other_content(folder: Path) -> None:
 
 
 def test_a_half_written_folder_has_no_manifest(folder: Path) -> None:
-    with pytest.raises(CheckpointRefused, match="half-written"):
+    with pytest.raises(CheckpointRefused, match="incomplete"):
         read_manifest(folder, "0" * 64)
 
 

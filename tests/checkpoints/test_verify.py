@@ -126,14 +126,14 @@ def test_no_flipped_bit_goes_unnoticed(
 
 def test_a_half_written_checkpoint_is_refused(folder: Path, base: Path) -> None:
     make_adapter(folder)
-    assert "half-written" in refusal(folder, "0" * 64, base)
+    assert "incomplete" in refusal(folder, "0" * 64, base)
 
 
 def test_a_file_that_the_manifest_does_not_name_is_refused(
     folder: Path, digest: str, base: Path
 ) -> None:
     (folder / "more.json").write_text("{}")
-    assert "more.json is there" in refusal(folder, digest, base)
+    assert "more.json is not named" in refusal(folder, digest, base)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_pickle_is_refused_even_if_it_was_sealed(folder: Path, base: Path, nam
 def test_other_kinds_of_files_are_refused(folder: Path, base: Path, name: str) -> None:
     make_adapter(folder)
     (folder / name).write_text("")
-    assert f"{name} is of a kind" in refusal(folder, sealed(folder, base), base)
+    assert f"{name} is not a kind of file" in refusal(folder, sealed(folder, base), base)
 
 
 def test_a_link_is_refused_also_to_the_same_content(
@@ -177,7 +177,7 @@ def test_a_name_that_leaves_the_folder_is_refused(
     content = json.dumps(manifest).encode()
     (folder / "manifest.json").write_bytes(content)
     digest = hashlib.sha256(content).hexdigest()
-    assert "no file of the folder" in refusal(folder, digest, base)
+    assert "not the name of a file" in refusal(folder, digest, base)
 
 
 @pytest.mark.parametrize("wanted", [{"role": Role.REFINER}, {"version": 2}])

@@ -113,7 +113,7 @@ async def test_who_needs_a_database_that_is_away_hears_it_and_may_ask_again(
 async def test_what_an_item_gave_is_written_when_the_database_is_back(
     database: Database, own_postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases, "PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr(leases, "RETRY_SECONDS", 0.02)
     lease = await acquire(database, "work", "first", 60)
     assert lease is not None
     async with database.session() as session:

@@ -107,7 +107,7 @@ async def test_failed_rows_can_be_forgotten(database: Database) -> None:
     async with database.session() as session:
         repository = EvaluationRepository(session)
         await repository.finish(run, {"metrics": []})
-        assert await repository.forget_failed(run) == 1
+        assert await repository.delete_failed(run) == 1
     stored = await found(database, run)
     assert (stored.finished_at, stored.summary, stored.done) == (None, None, 1)
 

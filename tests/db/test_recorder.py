@@ -186,8 +186,8 @@ async def test_a_disk_that_stays_full_loses_one_search_whole_and_not_the_next(
     assert await stored(database) == [search_id(2)]
     assert recorder.lost == 1
     later, lost = (record.getMessage() for record in caplog.records)
-    assert f"search {search_id(1)} is written later" in later
-    assert f"search {search_id(1)} is answered and not stored" in lost
+    assert f"search {search_id(1)} will be written later" in later
+    assert f"search {search_id(1)} was answered but not stored" in lost
     assert "disk is full" in lost
     async with database.session() as session:
         orphans = select(func.count()).where(NodeRow.search_id == search_id(1))

@@ -49,13 +49,13 @@ async def load(database: Database, search: str) -> StoredSearch:
 
 
 async def all_pages(
-    database: Database, limit: int, wanted: SearchFilter = ALL_SEARCHES, look: int = 100
+    database: Database, limit: int, wanted: SearchFilter = ALL_SEARCHES, scan_limit: int = 100
 ) -> list[list[StoredSummary]]:
     pages: list[list[StoredSummary]] = []
     cursors: list[str | None] = [None]
     while len(pages) < len(cursors):
         async with database.session() as session:
-            searches = SearchRepository(session, look=look)
+            searches = SearchRepository(session, scan_limit=scan_limit)
             page, cursor = await searches.page(limit, cursors[-1], wanted)
         pages.append(page)
         if cursor is not None:
@@ -214,7 +214,7 @@ async def test_pages_hold_everything_once_newest_first(
     actor=st.sampled_from([None, 1, 2]),
     mode=st.sampled_from([None, Mode.BFS]),
     limit=st.integers(1, 3),
-    look=st.integers(1, 6),
+    scan_limit=st.integers(1, 6),
 )
 async def test_however_little_a_page_looks_at_the_pages_hold_all_that_is_wanted(
     database: Database,
@@ -223,7 +223,7 @@ async def test_however_little_a_page_looks_at_the_pages_hold_all_that_is_wanted(
     actor: int | None,
     mode: Mode | None,
     limit: int,
-    look: int,
+    scan_limit: int,
 ) -> None:
     results = [
         with_actor(searched(search_id(number), instruction=word), version)
@@ -231,7 +231,7 @@ async def test_however_little_a_page_looks_at_the_pages_hold_all_that_is_wanted(
     ]
     await store(database, *results)
     wanted = SearchFilter(mode=mode, actor=actor, text=text)
-    pages = await all_pages(database, limit, wanted, look)
+    pages = await all_pages(database, limit, wanted, scan_limit)
     async with database.session() as session:
         await session.execute(delete(SearchRow))
 
@@ -248,7 +248,7 @@ async def test_a_page_that_finds_nothing_says_where_to_go_on(database: Database)
     await store(database, *(searched(search_id(number)) for number in range(2, 9)))
     wanted = SearchFilter(text="bird")
     async with database.session() as session:
-        searches = SearchRepository(session, look=4)
+        searches = SearchRepository(session, scan_limit=4)
         assert await searches.page(10, None, wanted) == ([], search_id(5))
         page, cursor = await searches.page(10, search_id(5), wanted)
     assert ([one.id for one in page], cursor) == ([search_id(1)], None)
@@ -258,7 +258,7 @@ async def test_a_look_begins_where_the_rarest_condition_is_met(database: Databas
     await store(database, *(with_actor(searched(search_id(number)), 1) for number in range(3)))
     await store(database, *(with_actor(searched(search_id(number)), 2) for number in range(3, 9)))
     async with database.session() as session:
-        searches = SearchRepository(session, look=3)
+        searches = SearchRepository(session, scan_limit=3)
         page, cursor = await searches.page(10, None, SearchFilter(actor=1, text="color"))
         nothing = await searches.page(10, None, SearchFilter(actor=9, text="color"))
     assert ([one.id for one in page], cursor) == ([search_id(n) for n in (2, 1, 0)], None)

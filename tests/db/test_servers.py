@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from app.db.checkpoints import FORGOTTEN_AFTER, ServerRepository, ServerState
+from app.db.checkpoints import EXPIRES_AFTER, ServerRepository, ServerState
 from app.db.session import Database
 from app.domain.checkpoint import Versions
 
@@ -39,8 +39,8 @@ async def test_only_servers_that_spoke_lately_are_seen(database: Database) -> No
 
 
 async def test_servers_that_end_or_fall_silent_are_forgotten(database: Database) -> None:
-    silent = state("c", NOW - FORGOTTEN_AFTER - timedelta(minutes=1))
+    silent = state("c", NOW - EXPIRES_AFTER - timedelta(minutes=1))
     await report(database, silent, state("a"), state("b"))
     async with database.session() as session:
         await ServerRepository(session).remove("a")
-    assert await seen(database, NOW - 2 * FORGOTTEN_AFTER) == [state("b")]
+    assert await seen(database, NOW - 2 * EXPIRES_AFTER) == [state("b")]

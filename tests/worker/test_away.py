@@ -42,7 +42,7 @@ async def test_a_restart_in_the_middle_of_an_iteration_costs_nothing(
     call: int,
 ) -> None:
     monkeypatch.setattr(loop, "POLL_SECONDS", 0.02)
-    monkeypatch.setattr(leases, "PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr(leases, "RETRY_SECONDS", 0.02)
     calls = 0
 
     async def say(asked: Call) -> str:
