@@ -19,7 +19,7 @@ from app.evaluation.base import Suite
 from app.evaluation.data import Data, read_data
 from app.evaluation.http import Server
 from app.evaluation.report import Findings, RunReport
-from app.evaluation.runner import Work, run
+from app.evaluation.runner import Evaluator, run
 from app.evaluation.suites import suite_named
 
 
@@ -97,7 +97,7 @@ async def _finish(one: _Begun, server: Server, where: Where) -> RunReport:
     async with one.database.session() as session:
         done = {row.key for row in await EvaluationRepository(session).rows(one.stored.id)}
     checker = Checker(where.settings.check_processes, where.settings.check_seconds)
-    work = Work(
+    work = Evaluator(
         suite=one.suite,
         ask=Asker(server, one.stored.plan).ask,
         checker=checker,
@@ -119,7 +119,7 @@ async def _finish(one: _Begun, server: Server, where: Where) -> RunReport:
         await checker.close()
 
 
-async def _run_with_bar(work: Work, one: _Begun, done: Collection[str]) -> None:
+async def _run_with_bar(work: Evaluator, one: _Begun, done: Collection[str]) -> None:
     stored, total = one.stored, len(one.data.items)
     name = stored.plan.suite
     err().print(f"RunOptions {stored.id}: {name}, {count(total, 'row')}")
