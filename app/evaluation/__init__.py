@@ -1,5 +1,5 @@
-"""Evaluation: what a served model is asked, how its outcomes are scored, and what that says.
+"""Benchmarks of a served model: requests, scores, metrics and comparisons.
 
-Pure, except for what reads files (`rows.py`, `data.py`) and what asks a server or starts one
-(`http.py`, `own_server.py`, and on them `asking.py`, `runner.py`).
+Pure, except for reading files (`data.py`) and for the server's client and process (`http.py`,
+`own_server.py`, and on them `asking.py` and `runner.py`).
 """

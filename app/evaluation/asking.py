@@ -1,4 +1,4 @@
-"""One row's questions to the server: an answer by search, a judgment, a comparison of two."""
+"""The requests for one row: an answer by search, a judgment, a comparison of two responses."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ from app.evaluation.http import Server
 from app.evaluation.llmbar import comparison_messages, read_preference
 
 BACKGROUND = 1
-"""Behind people's requests, and never kept as a prompt to practise on: it is the exam."""
+"""Priority behind user requests (0); requests with it never enter the prompt pool of self-play."""
 COMPARISON_TOKENS = 256
 
 
@@ -54,14 +54,14 @@ class _Judgment(BaseModel):
 
 
 class Asker:
-    """Asks a server about items as a plan says. Raises what `Server.post` raises."""
+    """Makes a plan's requests for items. Raises what `Server.post` raises."""
 
     def __init__(self, server: Server, plan: EvaluationPlan) -> None:
         self._server = server
         self._plan = plan
 
     async def ask(self, item: Item, task: Task) -> RowOutcome:
-        """What the server gives for an item."""
+        """The outcome of an item."""
         started = time.monotonic()
         outcome = await (self._prefer(item) if task is Task.PREFER else self._answer(item))
         return replace(outcome, seconds=time.monotonic() - started)
@@ -89,8 +89,8 @@ class Asker:
         usages = [chat.usage if search is None else search.usage]
         accepted, value = (None, None) if search is None else (search.accepted, search.value)
         if item.extra.get("judged"):
-            # A judgment of its own for every mode: the search's would be that of its own judge
-            # on the best of many, and greedy decoding has none.
+            # A separate judgment in every mode: the search's own is biased, because it chose the
+            # best of many by it, and greedy decoding has none.
             judgment = await self._judge(item, text)
             usages.append(judgment.usage)
             accepted, value = judgment.accepted, judgment.value

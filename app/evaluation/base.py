@@ -14,13 +14,13 @@ from app.domain.search import SearchOptions
 from app.errors import ConfigurationError
 
 SHAPE = ("n", "branch", "beam", "depth", "votes", "accept_threshold", "early_stop")
-"""Everything that always has a value; the quick verdict is left out where nobody asks for it."""
+"""The search options that always have a value; the quick verdict is optional."""
 
 
 def search_shape(*names: str, **given: Any) -> dict[str, Any]:
-    """The named parts by default, and what is given (not None) in their place or besides.
+    """The named search options, with defaults for those not given; and all given (not None) ones.
 
-    A record of a run must say what the run was, also when the defaults are others one day.
+    Stored with a run, so that it stays known when defaults change.
     """
     defaults = SearchOptions()
     shape = {name: getattr(defaults, name) for name in names}
@@ -28,7 +28,7 @@ def search_shape(*names: str, **given: Any) -> dict[str, Any]:
 
 
 class Task(StrEnum):
-    """What an item asks of the server."""
+    """What is requested for an item."""
 
     ANSWER = "answer"
     """A response to the prompt, by any search mode."""
@@ -42,7 +42,7 @@ class Item:
 
     key: unique in the file, and the same whenever the file is read: results are stored under it.
     group: the subset that metrics are also given for ("natural", a type of instruction); may be "".
-    pair: of a `PREFER` item the two responses; `better` (0 or 1) is the one people find better.
+    pair: of a `PREFER` item the two responses; `better` (0 or 1) is the label.
     extra: what only the suite itself understands, but for `judged`. Where that is true, no program
         can score the answer: the refiner judges it, into the outcome's `accepted` and `value`.
     """
@@ -57,12 +57,12 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """What a judge made of a pair.
+    """A judge's verdicts on a pair.
 
     values: each response judged by itself, as shares of yes votes (0..1), in the pair's order.
     accepted: whether each was accepted.
     preferred: the response preferred (0 or 1, in the pair's order) when asked to compare the two,
-        first in the pair's order, then the other way round; None for a reply nobody can read.
+        first in the pair's order, then the other way round; None for an unreadable reply.
     """
 
     values: tuple[float, float]
@@ -72,7 +72,7 @@ class Verdicts:
 
 @dataclass(frozen=True, slots=True)
 class RowOutcome:
-    """What the server gave for an item: a response or verdicts, and what that took.
+    """The outcome of an item: a response or verdicts, and their cost.
 
     accepted, value: the refiner's judgment of the response (value: its share of yes votes, 0..1).
     search_id: the stored search, if there is one. seconds: wall-clock time of the request.
@@ -122,11 +122,15 @@ class Suite(Protocol):
     """The metric that runs are compared by first."""
 
     def read(self, file: Path) -> list[Item]:
-        """All items of a file. Raises `app.errors.ConfigurationError` naming file and line."""
+        """All items of a file.
+
+        Raises:
+            ConfigurationError: A row is not valid; the text names file and line.
+        """
         ...
 
     async def score(self, item: Item, outcome: RowOutcome, checker: Checker) -> Score:
-        """What the outcome is worth."""
+        """The outcome's score."""
         ...
 
     def metrics(self, items: Sequence[Item], scores: Sequence[Score]) -> list[Metric]:
@@ -141,7 +145,11 @@ class Suite(Protocol):
 
 
 def unique(placed: Iterable[tuple[str, Item]]) -> list[Item]:
-    """The items, given with their places. Raises `ConfigurationError` for a key met again."""
+    """The items, given with their places.
+
+    Raises:
+        ConfigurationError: Two items have the same key.
+    """
     items: dict[str, Item] = {}
     for place, item in placed:
         if item.key in items:
@@ -153,9 +161,9 @@ def unique(placed: Iterable[tuple[str, Item]]) -> list[Item]:
 _OUTCOME = TypeAdapter(RowOutcome)
 
 NO_ANSWER = RowOutcome(response="", accepted=False, value=0.0)
-"""What a row counts as that could not be answered: nothing said, nothing judged.
+"""The outcome of a row that could not be answered.
 
-Leaving such rows out would flatter whoever fails on the difficult ones.
+It is scored, because leaving failed rows out would favour models that fail on difficult ones.
 """
 
 

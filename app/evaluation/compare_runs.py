@@ -1,4 +1,4 @@
-"""Two runs of one benchmark, compared row by row on the rows that both have."""
+"""Paired comparison of two runs of one benchmark, on the rows that both have."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -12,14 +12,14 @@ Units = tuple[float, int]
 """A row's sum over its units, and how many it has."""
 
 _LEAST_P = 1e-4
-"""What 10,000 resamples can tell from zero."""
+"""The least p-value that 10,000 resamples can show."""
 _EXPECTED = ("mode", "actor", "refiner")
-"""Where two runs may differ because that is what they compare."""
+"""Differences that are usually the subject of a comparison."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A part of the plans in which two runs differ. `expected`: it is what people compare."""
+    """A difference of two runs' plans. `expected`: what a comparison is usually about."""
 
     name: str
     first: Any
@@ -43,10 +43,10 @@ class Tested:
 
 @dataclass(frozen=True, slots=True)
 class RunComparison:
-    """What two runs say about each other.
+    """The comparison of two runs.
 
     metrics: the primary one first. rows: how many both have. only_first, only_second: rows that
-    only one has. differences: in what the runs asked. warnings: what a reader must know first.
+    only one has. differences: of the plans. warnings: why the comparison may mislead.
     """
 
     metrics: tuple[Tested, ...]
@@ -72,8 +72,10 @@ def compare_runs(
 ) -> RunComparison:
     """Compare the second run with the first: in every metric over all rows, or in the named one.
 
-    primary: the suite's first metric. Raises `InvalidRequest` for runs of two suites, for runs
-    that share no row, and for a metric they do not have.
+    primary: the suite's first metric.
+
+    Raises:
+        InvalidRequest: The runs are of two suites, have no row in common, or lack the metric.
     """
     if first.plan.suite != second.plan.suite:
         raise InvalidRequest(

@@ -1,4 +1,4 @@
-"""The rows of a benchmark's file, with what tells the file from any other."""
+"""The rows of a benchmark's file, and its digest."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -19,8 +19,10 @@ Row = TypeVar("Row", bound=BaseModel)
 def read_rows(file: Path, model: type[Row], limit: int | None = None) -> list[tuple[str, Row]]:
     """The first `limit` rows, each with its place ("FILE, line 3") for errors.
 
-    Blank lines are skipped. Raises `ConfigurationError` naming the file and the place of what is
-    wrong.
+    Blank lines are skipped.
+
+    Raises:
+        ConfigurationError: A row is not valid; the text names the file and the place.
     """
     try:
         text = file.read_text(encoding="utf-8")
@@ -44,7 +46,7 @@ def _values(file: Path, text: str) -> Iterator[tuple[str, Any]]:
 def _parsed(place: str, text: str) -> Any:
     try:
         return json.loads(text)
-    # A line of nothing but brackets is deeper than the parser goes.
+    # A line of many brackets exceeds the parser's depth.
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{place}: not JSON: {error}") from error
 
@@ -70,7 +72,11 @@ class Data:
 
 
 def read_data(suite: Suite, file: Path, limit: int | None) -> Data:
-    """The first `limit` rows of a suite's file; None is all. Raises `ConfigurationError`."""
+    """The first `limit` rows of a suite's file; None is all.
+
+    Raises:
+        ConfigurationError: The file cannot be read, a row is not valid, or there is none.
+    """
     try:
         content = file.read_bytes()
     except OSError as error:
@@ -82,9 +88,10 @@ def read_data(suite: Suite, file: Path, limit: int | None) -> Data:
 
 
 def joined(data: Sequence[Data]) -> Data:
-    """The rows of several files as those of one, their keys told apart by the files' names.
+    """The rows of several files as those of one; the keys get the files' names as prefixes.
 
-    Raises `ConfigurationError` for a file that is there twice.
+    Raises:
+        ConfigurationError: Two files cannot be told apart by their names.
     """
     if len(data) == 1:
         return data[0]
@@ -97,7 +104,8 @@ def joined(data: Sequence[Data]) -> Data:
 def names_of(files: Sequence[Path]) -> list[str]:
     """A name for each file: its own, or with its folder's where two are called the same.
 
-    Raises `ConfigurationError` where that does not tell them apart.
+    Raises:
+        ConfigurationError: Two files still have the same name.
     """
     names = [file.stem for file in files]
     if len(set(names)) < len(names):

@@ -1,4 +1,4 @@
-"""Calls to the server under evaluation: told apart by what a failure means for the run."""
+"""The client of the server under evaluation; errors tell what a failure means for the run."""
 
 import asyncio
 import time
@@ -13,41 +13,41 @@ from app.errors import ConfigurationError, SparError
 
 _CONNECT_SECONDS = 10.0
 _ANSWER_SECONDS = 3600.0
-"""A search on a busy server may take long; a connection that died without a word ends here."""
+"""Timeout of an answer: a search on a busy server may take long."""
 _IDLE_SECONDS = 2.0
-"""Less than the 5 s after which uvicorn closes an idle connection: a request must not meet that."""
+"""Less than the 5 s after which uvicorn closes an idle connection, which would fail a request."""
 _LOCAL = {"localhost", "127.0.0.1", "::1"}
-_STUMBLES = 3
+_ATTEMPTS = 3
 _LONGEST_PAUSE_SECONDS = 30.0
 
 _ROW_FIELDS = ("prompt", "messages", "constraints", "response")
-"""What of a request comes from the row; the rest is the same for every row."""
+"""The fields of a request that come from the row; all others are the same for every row."""
 
 _Reply = TypeVar("_Reply", bound=BaseModel)
 
 
 class ServerGone(SparError):
-    """The server did not come back within the time allowed; the run can be resumed."""
+    """The server stayed unavailable for the allowed time; the run can be resumed."""
 
 
 class RunRefused(SparError):
-    """The server refuses what every row asks for: a version, an option, a key."""
+    """The server rejects what all rows have in common: a version, an option, the API key."""
 
 
 class RowRefused(SparError):
-    """The server cannot answer this row, and would not another time."""
+    """The server cannot answer this row; a retry would not help."""
 
 
 class _Away(Exception):
-    """Nobody answers, or there is no room: worth another try, for a while."""
+    """The server is unreachable or overloaded: retried for some minutes."""
 
     def __init__(self, message: str, retry_after: float = 0.0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 
 
-class _Stumble(Exception):
-    """The server failed on this call: worth another try or two."""
+class _Failed(Exception):
+    """The server failed on this call: retried twice."""
 
 
 class _Problem(BaseModel):
@@ -78,13 +78,13 @@ class Server:
         self.url = url.rstrip("/")
         host = _host(self.url)
         self._patience = patience
-        self._places = asyncio.Semaphore(at_once)
+        self._slots = asyncio.Semaphore(at_once)
         self._http = httpx.AsyncClient(
             base_url=self.url,
             headers=_authorization(key),
             limits=httpx.Limits(max_connections=at_once, keepalive_expiry=_IDLE_SECONDS),
             timeout=httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS, pool=None),
-            # A proxy configured for the outside world cannot reach this machine's own address.
+            # A proxy of the environment cannot reach this machine's loopback address.
             trust_env=host not in _LOCAL,
         )
 
@@ -94,11 +94,11 @@ class Server:
 
     async def get(self, shape: type[_Reply], path: str) -> _Reply:
         """Read something. Raises `ServerGone`, `RunRefused` and `RowRefused`."""
-        return await self._patiently(lambda: self._call(shape, "GET", path))
+        return await self._retry(lambda: self._call(shape, "GET", path))
 
     async def post(self, shape: type[_Reply], path: str, body: Mapping[str, Any]) -> _Reply:
         """Ask for something. Raises `ServerGone`, `RunRefused` and `RowRefused`."""
-        return await self._patiently(lambda: self._call(shape, "POST", path, body))
+        return await self._retry(lambda: self._call(shape, "POST", path, body))
 
     async def answers(self) -> bool:
         """Whether anything answers at the address, ready or not."""
@@ -112,15 +112,15 @@ class Server:
         """Wait until the server takes requests. Raises `ServerGone` and `RunRefused`."""
         await self.get(_Anything, "/readyz")
 
-    async def _patiently(self, attempt: Callable[[], Awaitable[_Reply]]) -> _Reply:
-        pause, stumbles = self._patience.pause, 0
+    async def _retry(self, attempt: Callable[[], Awaitable[_Reply]]) -> _Reply:
+        pause, failures = self._patience.pause, 0
         end: float | None = None
         while True:
             try:
                 return await attempt()
-            except _Stumble as error:
-                stumbles += 1
-                if stumbles == _STUMBLES:
+            except _Failed as error:
+                failures += 1
+                if failures == _ATTEMPTS:
                     raise RowRefused(str(error)) from error
             except _Away as error:
                 pause = max(pause, error.retry_after)
@@ -138,7 +138,7 @@ class Server:
         path: str,
         body: Mapping[str, Any] | None = None,
     ) -> _Reply:
-        async with self._places:
+        async with self._slots:
             try:
                 response = await self._http.request(method, path, json=body)
             except httpx.RequestError as error:
@@ -197,7 +197,7 @@ def _error_of(response: httpx.Response) -> Exception:
         case 422 if problem.field is not None and problem.field.startswith(_ROW_FIELDS):
             return RowRefused(problem.message)
         case status if status >= 500:
-            return _Stumble(problem.message)
+            return _Failed(problem.message)
         case _:
             return RunRefused(problem.message, field=problem.field)
 

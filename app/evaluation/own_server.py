@@ -1,4 +1,4 @@
-"""A server of the run's own: a child process, waited for, and never left behind."""
+"""A server started for a run: a child process that ends with it."""
 
 import asyncio
 import os
@@ -16,9 +16,9 @@ import httpx
 
 from app.errors import ConfigurationError
 
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 READY_SECONDS = 1800.0
-"""A large model loads for long, and one that is not here yet is fetched first."""
+"""Enough to download and load a large model."""
 GRACE_SECONDS = 45.0
 """More than the server itself gives its running requests by default."""
 PARENT_PID = "SPAR_PARENT_PID"
@@ -64,7 +64,7 @@ async def own_server(
 
 
 def end_with_parent() -> None:
-    """Have this process end when the one named in its environment has ended, if one is."""
+    """End this process when the parent named in its environment has ended, if one is named."""
     parent = os.environ.pop(PARENT_PID, None)
     if parent is not None:
         threading.Thread(target=_watch, args=(int(parent),), daemon=True).start()
@@ -99,7 +99,7 @@ async def _until_ready(process: Process, url: str, log: Path, seconds: float) ->
                         "the server started for this run ended before it was ready (exit code"
                         f" {process.returncode}): {_tail(log)}"
                     )
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(POLL_SECONDS)
     except TimeoutError as error:
         raise ConfigurationError(
             f"the server started for this run was not ready after {seconds:g} seconds: {_tail(log)}"

@@ -1,4 +1,4 @@
-"""Runs an evaluation: asks about every row that has no result yet, scores it, and hands it on."""
+"""Runs an evaluation: requests, scores and stores every row that has no result yet."""
 
 import asyncio
 import time
@@ -17,9 +17,9 @@ Thing = TypeVar("Thing")
 async def bounded_map(
     things: Iterable[Thing], work: Callable[[Thing], Awaitable[None]], at_once: int
 ) -> None:
-    """Do the work of every thing, begun in their order.
+    """Call `work` for every thing, in order, at most `at_once` concurrently.
 
-    The first error ends it, and raises: work under way is given up.
+    The first error cancels the calls in flight and is raised.
     """
     waiting = iter(things)
 
@@ -32,7 +32,7 @@ async def bounded_map(
             for _ in range(at_once):
                 group.create_task(take(waiting))
     except BaseExceptionGroup as errors:
-        # They have one cause, mostly: the server is gone for all of them.
+        # Usually they have one cause, such as an unavailable server.
         raise first_error(errors) from None
 
 
@@ -45,26 +45,30 @@ def first_error(errors: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 class Ask(Protocol):
-    """Whoever gets an item's outcome, such as `Asker.ask`."""
+    """Requests an item's outcome, such as `Asker.ask`."""
 
     async def __call__(self, item: Item, task: Task) -> RowOutcome:
-        """The outcome. Raises `RowRefused` where there can be none; all else ends the run."""
+        """The outcome.
+
+        Raises:
+            RowRefused: There can be none; any other error ends the run.
+        """
         ...
 
 
 class Keep(Protocol):
-    """Whoever keeps results."""
+    """Stores results."""
 
     async def __call__(self, row: EvaluatedRow, seconds: float) -> None:
-        """Keep a row, and the time in seconds that the run has taken so far."""
+        """Store a row, and the time in seconds that the run has taken so far."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """What a run needs: the benchmark, whoever answers, whoever checks, whoever keeps.
+class Evaluator:
+    """What a run needs: the benchmark, and functions that request, check and store.
 
-    at_once: rows worked on at the same time.
+    at_once: rows in flight.
     """
 
     suite: Suite
@@ -75,39 +79,37 @@ class Work:
 
 
 async def run(
-    work: Work,
+    evaluator: Evaluator,
     items: Sequence[Item],
     done: Collection[str] = (),
     *,
     seconds: float = 0.0,
     on_row: Callable[[EvaluatedRow], None] = lambda _: None,
 ) -> None:
-    """Give every item that is not in `done` its result; rows end in any order.
+    """Evaluate every item that is not in `done`; rows end in any order.
 
-    seconds: how long earlier parts of this run took. The first error ends the run: rows under way
-    are given up, those kept stay.
-
-    Raises what `Work.ask` and `Work.keep` raise, except `RowRefused`: such a row is kept with its
-    error, and counts as `NO_ANSWER`.
+    seconds: the duration of earlier parts of this run. A row with `RowRefused` is stored with its
+    error, and counts as `NO_ANSWER`. Any other error of `evaluator.ask` or `evaluator.keep` cancels
+    the rows in flight and is raised; stored rows stay.
     """
     waiting = [(at, item) for at, item in enumerate(items) if item.key not in done]
     started = time.monotonic()
 
     async def give(place: tuple[int, Item]) -> None:
-        row = await _evaluate(work, *place)
-        await work.keep(row, seconds + time.monotonic() - started)
+        row = await _evaluate(evaluator, *place)
+        await evaluator.keep(row, seconds + time.monotonic() - started)
         on_row(row)
 
-    await bounded_map(waiting, give, work.at_once)
+    await bounded_map(waiting, give, evaluator.at_once)
 
 
-async def _evaluate(work: Work, position: int, item: Item) -> EvaluatedRow:
+async def _evaluate(evaluator: Evaluator, position: int, item: Item) -> EvaluatedRow:
     outcome, error = NO_ANSWER, None
     try:
-        outcome = await work.ask(item, work.suite.task)
+        outcome = await evaluator.ask(item, evaluator.suite.task)
     except* RowRefused as refused:
         error = str(first_error(refused))
-    score = await work.suite.score(item, outcome, work.checker)
+    score = await evaluator.suite.score(item, outcome, evaluator.checker)
     return EvaluatedRow(
         key=item.key,
         position=position,

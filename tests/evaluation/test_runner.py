@@ -12,7 +12,7 @@ from app.domain.evaluation import EvaluatedRow
 from app.domain.prompt import Prompt
 from app.evaluation.base import Item, Metric, RowOutcome, Score, Task, outcome_values
 from app.evaluation.http import RowRefused, ServerGone
-from app.evaluation.runner import Ask, Work, bounded_map, run
+from app.evaluation.runner import Ask, Evaluator, bounded_map, run
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 20])
@@ -99,8 +99,8 @@ async def echo(item: Item, task: Task) -> RowOutcome:
     return RowOutcome(response=item.prompt.instruction, completion_tokens=2)
 
 
-def work(ask: Ask, kept: Kept, at_once: int = 2) -> Work:
-    return Work(Lengths(), ask, Checker(1, 1.0), kept, at_once)
+def work(ask: Ask, kept: Kept, at_once: int = 2) -> Evaluator:
+    return Evaluator(Lengths(), ask, Checker(1, 1.0), kept, at_once)
 
 
 async def test_every_row_gets_its_result() -> None:
