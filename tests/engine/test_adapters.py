@@ -1,7 +1,6 @@
 """Adapters on the real engine: each call gets its own, whatever else is in the batch."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -9,38 +8,22 @@ import pytest_asyncio
 
 from app.domain.prompt import Message
 from app.domain.search import Sampling
-from app.engine.arguments import EngineConfig
 from app.engine.base import Call
 from app.engine.vllm import VllmEngine
 from app.errors import CheckpointRefused, EngineError
-from app.model_files.resolve import resolve_model
 from tests.helpers.adapters import random_adapter
 
-pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="package")]
 
 NAMES = ("actor@1", "actor@2", "refiner@1", "refiner@2")
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def engine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[VllmEngine]:
-    engine = VllmEngine(
-        EngineConfig(
-            model=resolve_model(None),
-            dtype="float32",
-            context_tokens=512,
-            kv_cache_gib=0.5,
-            gpu_memory_utilization=0.5,
-            block_size=32,
-            max_num_seqs=32,
-            compile=False,
-        )
-    )
-    await engine.start()
+@pytest_asyncio.fixture(loop_scope="package", scope="module", autouse=True)
+async def adapters(engine: VllmEngine, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """An adapter for each name."""
     folder = tmp_path_factory.mktemp("adapters")
     for seed, name in enumerate(NAMES):
         await engine.load_adapter(name, random_adapter(folder / name, seed=seed))
-    yield engine
-    await engine.close()
 
 
 async def say(engine: VllmEngine, model: str, topic: str = "rivers") -> str:

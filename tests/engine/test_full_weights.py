@@ -12,14 +12,13 @@ from safetensors.torch import load_file, save_file
 
 from app.domain.prompt import Message
 from app.domain.search import Sampling
-from app.engine.arguments import EngineConfig
 from app.engine.base import Call
 from app.engine.vllm import VllmEngine
 from app.errors import CheckpointRefused, EngineError
 from app.model_files.resolve import resolve_model
 from tests.helpers.adapters import random_adapter
 
-pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="package")]
 
 SECONDS_UNTIL_STUCK = 200
 NOISE = 0.3
@@ -51,30 +50,11 @@ def changed(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def shared(base: Path) -> AsyncIterator[VllmEngine]:
-    engine = VllmEngine(
-        EngineConfig(
-            model=str(base),
-            dtype="float32",
-            context_tokens=512,
-            kv_cache_gib=0.5,
-            gpu_memory_utilization=0.5,
-            block_size=32,
-            max_num_seqs=32,
-            compile=False,
-        )
-    )
-    await engine.start()
-    yield engine
-    await engine.close()
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def engine(shared: VllmEngine, base: Path) -> AsyncIterator[VllmEngine]:
+@pytest_asyncio.fixture(loop_scope="package")
+async def engine(engine: VllmEngine, base: Path) -> AsyncIterator[VllmEngine]:
     """The engine with the weights it was started with."""
-    yield shared
-    await shared.load_weights("actor@0", base)
+    yield engine
+    await engine.load_weights("actor@0", base)
 
 
 async def say(engine: VllmEngine, model: str, question: str = LONG) -> str:

@@ -1,46 +1,23 @@
-"""The vLLM engine itself, in process, with float32 weights: numbers that do not depend on load."""
+"""The vLLM engine itself, in process."""
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from app.domain.prompt import Message
 from app.domain.search import Mode, Sampling, SearchOptions, StopReason
 from app.domain.tree import Tree
-from app.engine.arguments import EngineConfig
 from app.engine.base import Call, Delta
 from app.engine.vllm import VllmEngine
 from app.errors import PromptTooLong
-from app.model_files.resolve import resolve_model
 from app.roles.votes import NO, YES
 from app.search.run import run_search
 from tests.helpers.searching import request_for, roles
 
-pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="package")]
 
 STORY = (Message("user", "Write a long story about a river and its three bridges."),)
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def engine() -> AsyncIterator[VllmEngine]:
-    engine = VllmEngine(
-        EngineConfig(
-            model=resolve_model(None),
-            dtype="float32",
-            context_tokens=1024,
-            kv_cache_gib=1.0,
-            gpu_memory_utilization=0.5,
-            block_size=32,
-            max_num_seqs=32,
-            compile=False,
-        )
-    )
-    await engine.start()
-    yield engine
-    await engine.close()
 
 
 def call(messages: tuple[Message, ...] = STORY, max_tokens: int = 16, **options: object) -> Call:
