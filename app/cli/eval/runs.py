@@ -29,7 +29,7 @@ from app.evaluation.data import Data, read_data
 from app.evaluation.http import Patience, Server, ServerGone
 from app.evaluation.own_server import free_port, own_server
 from app.evaluation.report import Findings, RunReport
-from app.evaluation.runner import Work, run
+from app.evaluation.runner import Evaluator, run
 from app.evaluation.suites import suite_named
 from app.serving.server_file import server_address
 
@@ -134,7 +134,7 @@ async def resume(
     async with database.session() as session:
         stored = await stored_run(session, id_or_name)
         if retry_failed:
-            await EvaluationRepository(session).forget_failed(stored.id)
+            await EvaluationRepository(session).delete_failed(stored.id)
             stored = await stored_run(session, stored.id)
     if stored.finished_at is not None:
         say(f"{stored.id} has finished.")
@@ -270,7 +270,7 @@ async def _finish(one: _Active, server: Server, target: ServerTarget) -> RunRepo
     async with one.database.session() as session:
         done = {row.key for row in await EvaluationRepository(session).rows(one.stored.id)}
     checker = Checker(target.settings.check_processes, target.settings.check_seconds)
-    work = Work(
+    work = Evaluator(
         suite=one.suite,
         ask=Asker(server, one.stored.plan).ask,
         checker=checker,
@@ -292,7 +292,7 @@ async def _finish(one: _Active, server: Server, target: ServerTarget) -> RunRepo
         await checker.close()
 
 
-async def _run_with_bar(work: Work, one: _Active, done: Collection[str]) -> None:
+async def _run_with_bar(work: Evaluator, one: _Active, done: Collection[str]) -> None:
     stored, total = one.stored, len(one.data.items)
     name = stored.plan.suite
     err().print(f"Run {stored.id}: {name}, {count(total, 'row')}")
