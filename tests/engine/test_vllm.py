@@ -17,6 +17,7 @@ from app.errors import PromptTooLong
 from app.model_files.resolve import resolve_model
 from app.roles.votes import NO, YES
 from app.search.run import run_search
+from benchmarks.forcing import ForcedVllmEngine, forced
 from tests.helpers.searching import request_for, roles
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="module")]
@@ -26,7 +27,7 @@ STORY = (Message("user", "Write a long story about a river and its three bridges
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def engine() -> AsyncIterator[VllmEngine]:
-    engine = VllmEngine(
+    engine = ForcedVllmEngine(
         EngineConfig(
             model=resolve_model(None),
             dtype="float32",
@@ -78,7 +79,7 @@ async def test_a_cancelled_call_is_aborted_and_still_counted(engine: VllmEngine)
         if len(deltas) == 2:  # the prompt, then the first token
             enough.set()
 
-    running = asyncio.create_task(engine.complete(call(max_tokens=900, forced=True), on_delta))
+    running = asyncio.create_task(engine.complete(forced(call(max_tokens=900)), on_delta))
     await enough.wait()
     assert engine.unfinished == 1
     await asyncio.sleep(0.5)
@@ -92,7 +93,7 @@ async def test_a_cancelled_call_is_aborted_and_still_counted(engine: VllmEngine)
 
 
 async def test_a_call_cancelled_on_its_way_in_is_aborted_too(engine: VllmEngine) -> None:
-    running = asyncio.create_task(engine.complete(call(max_tokens=900, forced=True)))
+    running = asyncio.create_task(engine.complete(forced(call(max_tokens=900))))
     await asyncio.sleep(0)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -114,7 +115,7 @@ async def test_a_prompt_beyond_the_context_is_refused_with_the_numbers(engine: V
 
 async def test_an_answer_ends_where_the_context_ends(engine: VllmEngine) -> None:
     prompt = (Message("user", "river " * 990),)
-    completion = await engine.complete(call(prompt, max_tokens=500, forced=True))
+    completion = await engine.complete(forced(call(prompt, max_tokens=500)))
     assert completion.finish_reason == "length"
     assert completion.prompt_tokens + completion.completion_tokens == engine.context_tokens
 
