@@ -8,7 +8,7 @@ from app.domain.search import Mode
 
 
 @bundled()
-def generate(  # noqa: PLR0913 - one parameter per option
+def generate(
     prompt: options.PromptText = None,
     *,
     constraint: options.Constraints = None,
@@ -52,7 +52,7 @@ def generate(  # noqa: PLR0913 - one parameter per option
     ask.generate(url, checked(GenerateIn, body), ask.Show(json=as_json, tree=tree))
 
 
-def judge(  # noqa: PLR0913 - one parameter per option
+def judge(
     prompt: options.PromptText = None,
     *,
     response: options.ResponseText = None,
