@@ -34,7 +34,7 @@ KINDS = (
     ConstraintKind("count:word_count_range", "The number of words lies in a range.", WordRange),
     ConstraintKind("count:unique_word_count", "At least N different words.", _kwargs(N=Count)),
     ConstraintKind(
-        "count:conjunctions", "At least so many coordinating conjunctions.", _kwargs(small_n=Count)
+        "count:conjunctions", "At least N coordinating conjunctions.", _kwargs(small_n=Count)
     ),
     ConstraintKind(
         "count:person_names", "At least N different first names from a list.", _kwargs(N=Count)
@@ -67,9 +67,7 @@ KINDS = (
     ConstraintKind("words:consonants", "Each word has two consonants in a row."),
     ConstraintKind("words:palindrome", "At least 10 palindromes of 5 or more letters."),
     ConstraintKind("words:prime_lengths", "The length of every word is a prime number."),
-    ConstraintKind(
-        "words:repeats", "No word appears more than so many times.", _kwargs(small_n=Count)
-    ),
+    ConstraintKind("words:repeats", "No word appears more than N times.", _kwargs(small_n=Count)),
     ConstraintKind("words:odd_even_syllables", "Words of odd and even syllable counts take turns."),
     ConstraintKind(
         "words:last_first", "Each sentence starts with the last word of the one before."
@@ -93,7 +91,9 @@ KINDS = (
         "sentence:keyword", "The Nth sentence contains a word.", _kwargs(word=Phrase, N=Positive)
     ),
     ConstraintKind(
-        "sentence:increment", "Each sentence is so many words longer.", _kwargs(small_n=Count)
+        "sentence:increment",
+        "Each sentence is N words longer than the one before.",
+        _kwargs(small_n=Count),
     ),
     ConstraintKind("format:parentheses", "Parentheses nested at least 5 levels deep."),
     ConstraintKind(

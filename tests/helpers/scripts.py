@@ -115,7 +115,7 @@ def playing(
     )
 
 
-def looking(
+def reading_yes(
     probability: float,
     decide: Decide = never,
     *,

@@ -12,7 +12,7 @@ from app.engine.base import Call, CallContext, count_into
 from app.roles.judge import Judge, JudgeOptions, judge_messages, lacks_critique
 from tests.helpers.judgments import result, vote
 from tests.helpers.scripted_engine import ScriptedEngine
-from tests.helpers.scripts import FINE, SHORT, Decide, always, looking, never
+from tests.helpers.scripts import FINE, SHORT, Decide, always, never, reading_yes
 from tests.helpers.searching import Checks
 
 PROMPT = Prompt.from_text("Say hello.")
@@ -35,7 +35,7 @@ def judge_of(engine: ScriptedEngine, checks: Checks | None = None) -> Judge:
 async def test_a_clear_quick_verdict_decides_without_votes(
     probability: float, accepted: bool
 ) -> None:
-    engine = looking(probability)
+    engine = reading_yes(probability)
     judgment = await judge_of(engine).judge(PROMPT, "Hello", options(), CONTEXT)
     assert engine.started == []
     assert judgment.votes == ()
@@ -47,7 +47,7 @@ async def test_a_clear_quick_verdict_decides_without_votes(
 
 @pytest.mark.parametrize("decide", [always, never])
 async def test_an_unclear_quick_verdict_leaves_it_to_the_votes(decide: Decide) -> None:
-    engine = looking(0.5, decide)
+    engine = reading_yes(0.5, decide)
     judgment = await judge_of(engine).judge(PROMPT, "Hello", options(), CONTEXT)
     assert len(judgment.votes) == 3
     assert judgment.quick_verdict is not None
@@ -57,16 +57,16 @@ async def test_an_unclear_quick_verdict_leaves_it_to_the_votes(decide: Decide) -
     assert judgment.value == (1.0 if decide is always else 0.0)
 
 
-async def test_the_thresholds_and_not_the_gate_say_what_is_clear() -> None:
+async def test_the_rule_and_not_the_accept_threshold_decides() -> None:
     biased = options(QuickVerdictRule(0.8, 0.9))
-    judgment = await judge_of(looking(0.7, always)).judge(PROMPT, "Hello", biased, CONTEXT)
+    judgment = await judge_of(reading_yes(0.7, always)).judge(PROMPT, "Hello", biased, CONTEXT)
     assert judgment.value == pytest.approx(0.7)
     assert not judgment.accepted
 
 
 async def test_the_votes_are_those_that_are_cast_without_a_quick_verdict() -> None:
-    drawn = await judge_of(looking(0.5)).judge(PROMPT, "Hello", options(), CONTEXT)
-    plain = await judge_of(looking(0.5)).judge(
+    drawn = await judge_of(reading_yes(0.5)).judge(PROMPT, "Hello", options(), CONTEXT)
+    plain = await judge_of(reading_yes(0.5)).judge(
         PROMPT, "Hello", options(quick_verdict=None), CONTEXT
     )
     assert drawn.votes == plain.votes
@@ -75,7 +75,7 @@ async def test_the_votes_are_those_that_are_cast_without_a_quick_verdict() -> No
 
 async def test_what_fails_a_program_is_not_shown_to_the_judge() -> None:
     usage = Usage()
-    engine = looking(0.9, always)
+    engine = reading_yes(0.9, always)
     context = replace(CONTEXT, on_delta=count_into(usage))
     judgment = await judge_of(engine, FAILED).judge(PROMPT, "Hi you", options(), context)
     assert usage == Usage()
@@ -108,7 +108,7 @@ async def test_the_verdict_comes_straight_after_the_question() -> None:
 
 
 async def test_a_late_critique_explains_and_does_not_change_the_verdict() -> None:
-    engine = looking(0.1, always)
+    engine = reading_yes(0.1, always)
     judge = judge_of(engine)
     rejected = await judge.judge(PROMPT, "Hello", options(), CONTEXT)
     explained = await judge.explain(PROMPT, "Hello", rejected, options(), CONTEXT)
@@ -122,7 +122,7 @@ async def test_a_late_critique_explains_and_does_not_change_the_verdict() -> Non
 
 @pytest.mark.parametrize(("critiques", "calls"), [(False, 0), (True, 1)])
 async def test_what_a_program_found_is_enough_unless_told(critiques: bool, calls: int) -> None:
-    engine = looking(0.1)
+    engine = reading_yes(0.1)
     judge = judge_of(engine, FAILED)
     asked = options(QuickVerdictRule(critiques=critiques))
     judgment = await judge.judge(PROMPT, "Hi you", asked, CONTEXT)

@@ -16,14 +16,14 @@ from app.roles.votes import (
 from tests.helpers.properties import calm
 
 totals = st.integers(1, 7)
-gates = st.floats(0, 1) | st.sampled_from([0.0, 0.2, 0.25, 0.5, 0.6, 0.75, 0.8, 1.0])
+thresholds = st.floats(0, 1) | st.sampled_from([0.0, 0.2, 0.25, 0.5, 0.6, 0.75, 0.8, 1.0])
 logprobs = st.dictionaries(st.sampled_from([*YES, *NO, " maybe"]), st.floats(-40, 0))
 probabilities = st.floats(0, 1)
 temperatures = st.floats(0, 2)
 
 
 @calm
-@given(totals, st.data(), gates)
+@given(totals, st.data(), thresholds)
 def test_decided_means_that_all_completions_of_the_votes_agree(
     total: int, data: st.DataObject, accept_threshold: float
 ) -> None:
@@ -36,7 +36,7 @@ def test_decided_means_that_all_completions_of_the_votes_agree(
 
 
 @calm
-@given(totals, gates)
+@given(totals, thresholds)
 def test_the_fewest_votes_to_decide_decide_and_one_less_never_does(
     total: int, accept_threshold: float
 ) -> None:

@@ -17,7 +17,7 @@ NEVER = math.inf
 
 
 class Voters:
-    """Casts given verdicts; each vote ends after so many turns of the loop, or never."""
+    """Casts given verdicts; each ends after its number of event loop turns, or never."""
 
     def __init__(self, verdicts: tuple[bool, ...], turns: list[float] | None = None) -> None:
         self._verdicts = verdicts

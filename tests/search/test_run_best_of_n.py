@@ -10,7 +10,7 @@ from tests.helpers.searching import request_for, search
 
 
 def yes_votes(**counts: int) -> Decide:
-    """A judge that says yes to `response_1` so many times, and so on, then no."""
+    """A judge whose first votes for each response are yes, as many as given, and then no."""
 
     async def decide(text: str, number: int) -> bool:
         return number <= counts[text.replace(" ", "_")]
