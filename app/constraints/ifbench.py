@@ -26,7 +26,7 @@ class WordRange(Kwargs):
 
 def _kwargs(**types: Any) -> type[Kwargs]:
     """The arguments of a kind whose messages are the library's: names and types."""
-    fields = {name: (type_, ...) for name, type_ in types.items()}
+    fields: dict[str, Any] = {name: (type_, ...) for name, type_ in types.items()}
     return create_model("Kwargs", __base__=Kwargs, **fields)
 
 

@@ -3,11 +3,12 @@
 import asyncio
 import math
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
 
-from app.domain.prompt import Message
+from app.domain.prompt import Message, Prompt
 from app.domain.search import Mode, Sampling, SearchOptions, StopReason
 from app.domain.tree import Tree
 from app.engine.arguments import EngineConfig
@@ -132,12 +133,10 @@ async def test_same_seed_same_tree_also_under_load(engine: VllmEngine, mode: Mod
 
 
 async def search(engine: VllmEngine, mode: Mode) -> Tree:
-    request = request_for(
-        mode,
-        SearchOptions(n=3, branch=2, beam=1, depth=2, votes=2, early_stop=False),
-        prompt="Describe a river in one sentence.",
-        seed=11,
-        max_tokens=16,
+    options = SearchOptions(n=3, branch=2, beam=1, depth=2, votes=2, early_stop=False)
+    request = replace(
+        request_for(mode, options, seed=11, max_tokens=16),
+        prompt=Prompt.from_text("Describe a river in one sentence."),
     )
     result = await run_search(request, roles(engine))
     assert result.stop_reason in (StopReason.EXHAUSTED, StopReason.ACCEPTED)
