@@ -23,8 +23,9 @@ from app.domain.checkpoint import Role, served_name
 from app.domain.prompt import Message
 from app.domain.search import Sampling
 from app.engine.arguments import on_cpu
-from app.engine.base import Call, Completion
+from app.engine.base import Completion
 from app.errors import ConfigurationError
+from benchmarks.forcing import ForcedCall
 from benchmarks.instructions import LONG_INSTRUCTIONS
 from benchmarks.local import Local, started
 from benchmarks.measure import Context, Row, Spread, Stopwatch, Target, Work, alternate
@@ -264,9 +265,7 @@ async def _warm_up(local: Local) -> None:
 
 async def _complete(local: Local, model: str, text: str, tokens: int) -> Completion:
     sampling = Sampling(temperature=0.9, top_p=1.0, max_tokens=tokens)
-    return await local.engine.complete(
-        Call((Message("user", text),), model, sampling, chunk_tokens=tokens, forced=True)
-    )
+    return await local.engine.complete(ForcedCall((Message("user", text),), model, sampling))
 
 
 def _answer_tokens(context: Context) -> int:

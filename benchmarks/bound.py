@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from app.engine.rendering import Renderer
 from app.roles.votes import NO
 from app.search.base import SearchRequest
 from app.search.run import run_search
+from benchmarks.forcing import forced
 from benchmarks.instructions import LONG_INSTRUCTIONS
 from benchmarks.local import Local, started
 from benchmarks.measure import Context, Row, Spread, Stopwatch, Target, Work, alternate
@@ -54,8 +55,8 @@ class ForcingEngine(EngineWrapper):
         self.cached_tokens = 0
 
     async def complete(self, call: Call, on_delta: OnDelta = ignore_delta) -> Completion:
-        """Exactly `max_tokens` tokens: neither an end of text nor a stop string ends them."""
-        call = replace(call, forced=True, sampling=replace(call.sampling, stop=()))
+        """Exactly `max_tokens` tokens; see `forced`."""
+        call = forced(call)
         recorded = self._record(Recorded(call))
         completion = await self._engine.complete(call, on_delta)
         self.cached_tokens += completion.cached_tokens

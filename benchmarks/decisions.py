@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 from app.domain.judgment import Judgment
 from app.domain.prompt import Prompt
 from app.domain.search import QuickVerdictRule, Sampling, SearchOptions, Usage, derive_seed
-from app.engine.base import ignore_delta
-from app.roles.judge import JudgeCall
-from app.search.run import WHOLE_CALL, Roles, TokenBudget
+from app.engine.base import CallContext, count_into
+from app.roles.judge import JudgeOptions
+from app.search.run import Roles
 from benchmarks.local import started
 from benchmarks.measure import Context, Row, Spread, Stopwatch, Target, alternate
 from worker.prompts.catalog import all_seeds
@@ -168,7 +168,7 @@ class Judging:
         different = {(made.prompt.instruction, made.text): made for made in found if made.text}
         return list(different.values())
 
-    async def judge(self, label: str, responses: Sequence[Response], how: JudgeCall) -> Pass:
+    async def judge(self, label: str, responses: Sequence[Response], how: JudgeOptions) -> Pass:
         """Judge all; each has a seed of its own, drawn from that of `how`."""
         self._context.say(f"judging, {label}")
         await self._forget()
@@ -183,17 +183,10 @@ class Judging:
             settings.response_temperature, settings.response_top_p, max_tokens, seed=seed
         )
         async with self._places:
-            completion = await self._roles.actor.respond(
-                prompt,
-                model="actor@0",
-                sampling=sampling,
-                priority=0,
-                chunk_tokens=WHOLE_CALL,
-                on_delta=ignore_delta,
-            )
+            completion = await self._roles.actor.respond(prompt, sampling, CallContext("actor@0"))
         return Response(prompt, completion.text.strip())
 
-    async def _judge(self, response: Response, how: JudgeCall) -> tuple[Judgment, int]:
+    async def _judge(self, response: Response, how: JudgeOptions) -> tuple[Judgment, int]:
         usage = Usage()
         seed = derive_seed(how.seed, response.prompt.instruction, response.text)
         async with self._places:
@@ -201,7 +194,7 @@ class Judging:
                 response.prompt,
                 response.text,
                 replace(how, seed=seed),
-                on_delta=TokenBudget(usage, None),
+                CallContext("refiner@0", on_delta=count_into(usage)),
             )
         return judgment, usage.completion_tokens
 
@@ -236,7 +229,7 @@ class Decisions:
 async def compare(context: Context, judging: Judging, responses: Sequence[Response]) -> list[Row]:
     """The figures of every way of judging these responses."""
     options, look = SearchOptions(), context.settings.quick_verdict
-    full = JudgeCall("refiner@0", options.votes, options.accept_threshold, early_stop=False, seed=0)
+    full = JudgeOptions(options.votes, options.accept_threshold, early_stop=False, seed=0)
     stopping = replace(full, early_stop=True)
     ways = {
         "full": full,

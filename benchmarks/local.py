@@ -9,11 +9,11 @@ from app.config.settings import Settings
 from app.constraints.checker import Checker
 from app.engine.arguments import EngineConfig
 from app.engine.base import Engine
-from app.engine.vllm import VllmEngine
 from app.roles.actor import Actor
 from app.roles.judge import Judge
 from app.roles.refiner import Refiner
 from app.search.run import Roles
+from benchmarks.forcing import ForcedVllmEngine
 
 if TYPE_CHECKING:
     from vllm.v1.engine.async_llm import AsyncLLM
@@ -24,7 +24,7 @@ class Local:
     """A started engine, the vLLM engine inside it, and the checker."""
 
     settings: Settings
-    engine: VllmEngine
+    engine: ForcedVllmEngine
     checker: Checker
 
     @property
@@ -53,7 +53,7 @@ class Local:
 @asynccontextmanager
 async def started(settings: Settings, model: str) -> AsyncIterator[Local]:
     """A running engine. Raises `ConfigurationError` if it cannot start."""
-    engine = VllmEngine(_engine_config(settings, model))
+    engine = ForcedVllmEngine(_engine_config(settings, model))
     checker = Checker(settings.check_processes, settings.check_seconds)
     await checker.start()
     try:

@@ -19,9 +19,9 @@ from app.db.upgrade import upgrade
 from app.domain.iteration import PRESETS, DataOptions, IterationOptions, Stage, Status
 from app.domain.judgment import Judgment
 from app.domain.prompt import Prompt
-from app.engine.base import Call, Engine, EngineWrapper, OnDelta, ignore_delta
+from app.engine.base import Call, CallContext, Engine, EngineWrapper, OnDelta, ignore_delta
 from app.engine.remote import RemoteEngine
-from app.roles.judge import Judge, JudgeCall
+from app.roles.judge import Judge, JudgeOptions
 from app.roles.votes import NO
 from app.search.run import Roles
 from app.serving.admission import QUIET_SECONDS
@@ -161,14 +161,14 @@ class EveryVote(Judge):
         self,
         prompt: Prompt,
         response: str,
-        how: JudgeCall,
+        options: JudgeOptions,
+        context: CallContext,
         *,
-        on_delta: OnDelta = ignore_delta,
         on_vote: Callable[[], None] = lambda: None,
     ) -> Judgment:
         """See `Judge.judge`."""
-        how = replace(how, early_stop=False)
-        return await super().judge(prompt, response, how, on_delta=on_delta, on_vote=on_vote)
+        options = replace(options, early_stop=False)
+        return await super().judge(prompt, response, options, context, on_vote=on_vote)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,9 @@ from app.domain.iteration import IterationOptions, Stage
 from app.domain.judgment import Judgment
 from app.domain.prompt import Prompt
 from app.domain.search import Sampling, derive_seed
-from app.engine.base import ignore_delta
-from app.roles.judge import ConstraintChecker, JudgeCall
-from app.search.run import WHOLE_CALL, Roles
+from app.engine.base import CallContext
+from app.roles.judge import ConstraintChecker, JudgeOptions
+from app.search.run import Roles
 from worker.trainer import Train, run_training
 
 log = logging.getLogger(__name__)
@@ -115,12 +115,7 @@ class IterationContext:
     async def respond(self, prompt: Prompt, *, actor: str, sampling: Sampling) -> str:
         """A response of the version served as `actor`, at background priority."""
         completion = await self.roles.actor.respond(
-            prompt,
-            model=actor,
-            sampling=sampling,
-            priority=BACKGROUND_PRIORITY,
-            chunk_tokens=WHOLE_CALL,
-            on_delta=ignore_delta,
+            prompt, sampling, CallContext(actor, BACKGROUND_PRIORITY)
         )
         return completion.text.strip()
 
@@ -132,16 +127,15 @@ class IterationContext:
         `purpose` separates the random seeds of stages that judge the same response.
         """
         data = self.options.data
-        call = JudgeCall(
-            model=refiner,
+        options = JudgeOptions(
             votes=data.votes,
             accept_threshold=data.accept_threshold,
             early_stop=early_stop,
             seed=derive_seed(self.options.seed, purpose, prompt.instruction, response),
-            priority=BACKGROUND_PRIORITY,
             ties=data.ties,
         )
-        return await self.roles.judge.judge(prompt, response, call)
+        context = CallContext(refiner, BACKGROUND_PRIORITY)
+        return await self.roles.judge.judge(prompt, response, options, context)
 
     @asynccontextmanager
     async def stage(self, name: Stage) -> AsyncIterator["StageRun"]:

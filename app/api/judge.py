@@ -11,10 +11,10 @@ from app.domain.checkpoint import Role
 from app.domain.judgment import Judgment
 from app.domain.prompt import Prompt
 from app.domain.search import Usage
+from app.engine.base import CallContext, count_into
 from app.errors import PromptTooLong
-from app.roles.judge import JudgeCall, judge_messages
+from app.roles.judge import JudgeOptions, judge_messages
 from app.search.context_budget import SLACK
-from app.search.run import TokenBudget
 from app.serving.admission import settled
 
 router = APIRouter(tags=["answer"])
@@ -33,19 +33,18 @@ async def judge(body: JudgeIn, request: Request, services: ServicesDep) -> Judge
         usage.votes += 1
 
     async def work() -> Judgment:
-        how = JudgeCall(
-            model=versions.served_name(Role.REFINER),
+        options = JudgeOptions(
             votes=body.search.votes,
             accept_threshold=body.search.accept_threshold,
             early_stop=body.search.early_stop,
             seed=body.seed,
             quick_verdict=services.settings.quick_verdict if body.search.quick_verdict else None,
         )
-        token_budget = TokenBudget(usage, max_tokens=None)
+        context = CallContext(versions.served_name(Role.REFINER), on_delta=count_into(usage))
         try:
             async with ticket.turn():
                 return await services.roles.judge.judge(
-                    prompt, body.response, how, on_delta=token_budget, on_vote=count_vote
+                    prompt, body.response, options, context, on_vote=count_vote
                 )
         finally:
             ticket.leave()

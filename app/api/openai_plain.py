@@ -23,6 +23,7 @@ from app.api.openai_schemas import (
 from app.api.streaming import Live
 from app.domain.search import Sampling, derive_seed
 from app.engine.base import (
+    WHOLE_CALL,
     Call,
     Completion,
     Delta,
@@ -33,7 +34,6 @@ from app.engine.base import (
 )
 from app.errors import PromptTooLong, SparError
 from app.keys.limits import counting
-from app.search.run import WHOLE_CALL
 from app.serving.admission import QueueSlot
 
 IMPOSSIBLE = -9999.0

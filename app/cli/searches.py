@@ -12,7 +12,7 @@ from app.domain.search import Mode
 
 
 @bundled()
-def generate(  # noqa: PLR0913 - one parameter per option
+def generate(
     prompt: options.PromptText = None,
     *,
     constraint: options.Constraints = None,
@@ -80,7 +80,7 @@ def generate(  # noqa: PLR0913 - one parameter per option
     err().print(draw_summary(answer), soft_wrap=True)
 
 
-def judge(  # noqa: PLR0913 - one parameter per option
+def judge(
     prompt: options.PromptText = None,
     *,
     response: options.ResponseText = None,

@@ -1,4 +1,4 @@
-"""Every kind of constraint there is."""
+"""All kinds of constraints, and whether a constraint is written correctly."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -46,8 +46,10 @@ def _kwargs(kind: ConstraintKind) -> dict[str, dict[str, Any]]:
 def validate(constraints: Sequence[Constraint], field: str = "constraints") -> None:
     """Refuse the first constraint that cannot be checked as written.
 
-    `field` is where the constraints are in the request, for the error's own field. Raises
-    InvalidRequest for an unknown id and for wrong kwargs.
+    `field` is the place of the constraints in the request, for the error's `field`.
+
+    Raises:
+        InvalidRequest: an id is unknown or kwargs are wrong.
     """
     for index, constraint in enumerate(constraints):
         place = f"{field}.{index}"
@@ -65,7 +67,12 @@ def validate(constraints: Sequence[Constraint], field: str = "constraints") -> N
 
 
 def parse(constraint: Constraint) -> Kwargs:
-    """The typed arguments. Raises KeyError for an unknown id, ValidationError for wrong kwargs."""
+    """The typed arguments.
+
+    Raises:
+        KeyError: the id is unknown.
+        pydantic.ValidationError: the kwargs are wrong.
+    """
     return KINDS[constraint.id].kwargs.model_validate(given(constraint.kwargs))
 
 

@@ -1,26 +1,122 @@
-"""Checks the constraints of a prompt on a response, and whether it is a copy of the prompt."""
+"""Checks the constraints of a prompt on a response, and whether it is a copy of the prompt.
+
+The checks run in processes of their own, with a time limit. Only those processes import the
+verifier library: it is slow to import, large, and changes modules for its whole process.
+"""
 
 import asyncio
 import logging
-from collections.abc import Sequence
+import multiprocessing
+import signal
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from typing import Any, ParamSpec, TypeVar
 
-from pebble import ProcessExpired
+from pebble import ProcessExpired, ProcessPool
 
-from app.constraints import pattern, worker
+from app.constraints import pattern
 from app.constraints.catalogue import KINDS, given, validate
 from app.constraints.copying import copies_prompt
 from app.constraints.kinds import EMPTY_RESPONSE, Verdict
-from app.constraints.workers import Workers
 from app.domain.judgment import ConstraintResult
 from app.domain.prompt import Constraint, Prompt
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 COPY_ID = "spar:not_a_copy"
 _COPY_MESSAGE = "the response only repeats the prompt; it has to answer it"
-_SHORT_TEXT = 8_000
+_SHORT_TEXT = 8_000  # characters that are compared here in less time than a process takes
 _GRACE_SECONDS = 0.5
+_POLL_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
+
+
+def start_process() -> None:
+    """Prepare a checking process: load the library once, before the first check.
+
+    A process that is stuck inside a C function never gets to pebble's Python signal handler, so
+    SIGTERM gets its default action back.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    from app.constraints.verify import warm_up
+
+    warm_up()
+
+
+def _verify(constraint_id: str, kwargs: Mapping[str, Any], text: str, seconds: float) -> Verdict:
+    """See `verify`, which is imported here because it imports the library."""
+    from app.constraints.verify import verify
+
+    return verify(constraint_id, kwargs, text, seconds)
+
+
+class Workers:
+    """A pool of processes that survives timeouts, cancellation and the death of its processes.
+
+    processes: how many; each is started with `initializer`.
+    seconds: a function that takes longer is killed with its process.
+    """
+
+    def __init__(self, processes: int, seconds: float, initializer: Callable[[], None]) -> None:
+        self._processes = processes
+        self._seconds = seconds
+        self._initializer = initializer
+        self._closed = False
+        self._pool = self._new_pool()
+        self._retired: set[asyncio.Task[None]] = set()
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call an importable function in a process and return its result.
+
+        A process that dies during the call is replaced and the call is tried once more.
+        Cancelling the call ends it, with its process if it has begun.
+
+        Raises:
+            TimeoutError: the time is up.
+            ProcessExpired, BrokenProcessPool: the process died twice.
+            RuntimeError: after `close`.
+            Exception: what `function` raises.
+        """
+        try:
+            return await self._run_once(function, *args, **kwargs)
+        except (ProcessExpired, BrokenProcessPool):
+            return await self._run_once(function, *args, **kwargs)
+
+    async def close(self) -> None:
+        """End all processes; calls under way fail. Nothing can be run afterwards."""
+        self._closed = True
+        await asyncio.to_thread(_stop, self._pool)
+        await asyncio.gather(*self._retired)
+
+    async def _run_once(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        if self._closed:
+            raise RuntimeError("The checking processes are stopped.")
+        if not self._pool.active:  # pebble gives up a pool when one of its idle processes dies
+            retired = asyncio.create_task(asyncio.to_thread(_stop, self._pool))
+            self._retired.add(retired)
+            retired.add_done_callback(self._retired.discard)
+            self._pool = self._new_pool()
+        pool = self._pool
+        future = asyncio.wrap_future(pool.schedule(function, args, kwargs, timeout=self._seconds))
+        try:
+            # A pool that breaks just when it is given a call forgets that call.
+            while not (await asyncio.wait({future}, timeout=_POLL_SECONDS))[0]:
+                if not pool.active:
+                    raise BrokenProcessPool("The checking processes ended.")
+            return future.result()
+        finally:
+            future.cancel()
+
+    def _new_pool(self) -> ProcessPool:
+        spawn = multiprocessing.get_context("spawn")
+        return ProcessPool(self._processes, initializer=self._initializer, context=spawn)
+
+
+def _stop(pool: ProcessPool) -> None:
+    pool.stop()  # type: ignore[no-untyped-call]
+    pool.join()
 
 
 class Checker:
@@ -29,10 +125,10 @@ class Checker:
     def __init__(self, processes: int, seconds: float) -> None:
         self._seconds = seconds
         # A pattern stops by itself after `seconds`; only what does not is killed.
-        self._workers = Workers(processes, seconds + _GRACE_SECONDS, worker.start)
+        self._workers = Workers(processes, seconds + _GRACE_SECONDS, start_process)
 
     async def start(self) -> None:
-        """Start the processes, so that the first check finds them warm."""
+        """Start the processes, so that the first check does not wait for them."""
         await self._workers.run(copies_prompt, "", "")
 
     async def close(self) -> None:
@@ -40,10 +136,7 @@ class Checker:
         await self._workers.close()
 
     def validate(self, constraints: Sequence[Constraint], field: str = "constraints") -> None:
-        """Raise InvalidRequest for the first constraint that cannot be checked as written.
-
-        `field` names the place of the constraints in the request, for the error.
-        """
+        """See `app.constraints.catalogue.validate`."""
         validate(constraints, field)
 
     async def check(self, prompt: Prompt, response: str) -> tuple[ConstraintResult, ...]:
@@ -70,14 +163,12 @@ class Checker:
             return Verdict(False, f'there is no constraint "{constraint.id}"')
         kwargs = given(constraint.kwargs)
         try:
-            return await self._workers.run(
-                worker.check, constraint.id, kwargs, response, self._seconds
-            )
+            return await self._workers.run(_verify, constraint.id, kwargs, response, self._seconds)
         except TimeoutError:
             what = "pattern" if constraint.id == pattern.KIND.id else "check"
             return Verdict(False, f"the {what} took longer than {self._seconds:g} s")
-        except Exception as error:  # the library's checkers raise anything on text they dislike
-            # Neither its words nor its traceback: they may hold the response.
+        except Exception as error:  # the library's checkers raise anything on unexpected text
+            # Neither its message nor its traceback: they may contain the response.
             log.warning("checking %s failed (%s)", constraint.id, type(error).__name__)
             return Verdict(False, f"the checker failed on this response ({type(error).__name__})")
 

@@ -158,29 +158,29 @@ class CapitalWordFrequency(Kwargs):
 
 KINDS = (
     ConstraintKind("keywords:existence", "Every keyword appears.", Existence),
-    ConstraintKind("keywords:frequency", "A keyword appears so many times.", Frequency),
+    ConstraintKind("keywords:frequency", "A keyword appears N times.", Frequency),
     ConstraintKind("keywords:forbidden_words", "None of the words appears.", ForbiddenWords),
-    ConstraintKind("keywords:letter_frequency", "A letter appears so many times.", LetterFrequency),
+    ConstraintKind("keywords:letter_frequency", "A letter appears N times.", LetterFrequency),
     ConstraintKind(
         "language:response_language",
         "The whole response is in one language.",
         ResponseLanguage,
     ),
-    ConstraintKind("length_constraints:number_sentences", "So many sentences.", NumberSentences),
+    ConstraintKind("length_constraints:number_sentences", "N sentences.", NumberSentences),
     ConstraintKind(
         "length_constraints:number_paragraphs",
-        "Exactly so many paragraphs, separated by ***.",
+        "Exactly N paragraphs, separated by ***.",
         NumberParagraphs,
     ),
-    ConstraintKind("length_constraints:number_words", "So many words.", NumberWords),
+    ConstraintKind("length_constraints:number_words", "N words.", NumberWords),
     ConstraintKind(
         "length_constraints:nth_paragraph_first_word",
-        "Exactly so many paragraphs, separated by a blank line; one of them starts with a word.",
+        "Exactly N paragraphs, separated by a blank line; one of them starts with a word.",
         ParagraphFirstWord,
     ),
     ConstraintKind(
         "detectable_content:number_placeholders",
-        "At least so many placeholders in square brackets, like [address].",
+        "At least N placeholders in square brackets, like [address].",
         NumberPlaceholders,
     ),
     ConstraintKind(
@@ -190,7 +190,7 @@ KINDS = (
     ),
     ConstraintKind(
         "detectable_format:number_bullet_lists",
-        "Exactly so many bullet points, each a line that starts with * or -.",
+        "Exactly N bullet points, each a line that starts with * or -.",
         NumberBullets,
     ),
     ConstraintKind(
@@ -199,12 +199,12 @@ KINDS = (
     ),
     ConstraintKind(
         "detectable_format:number_highlighted_sections",
-        "At least so many highlighted parts, like *this*.",
+        "At least N highlighted parts, like *this*.",
         NumberHighlights,
     ),
     ConstraintKind(
         "detectable_format:multiple_sections",
-        "At least so many sections, each marked by a word and a number, like Section 1.",
+        "At least N sections, each marked by a word and a number, like Section 1.",
         MultipleSections,
     ),
     ConstraintKind("detectable_format:json_format", "The whole response is JSON."),
@@ -218,7 +218,7 @@ KINDS = (
     ConstraintKind("startend:end_checker", "The response ends with a phrase.", EndPhrase),
     ConstraintKind(
         "change_case:capital_word_frequency",
-        "So many words in all capitals.",
+        "N words in all capitals.",
         CapitalWordFrequency,
     ),
     ConstraintKind("change_case:english_capital", "English, in capital letters only."),

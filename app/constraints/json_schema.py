@@ -1,6 +1,6 @@
 """The constraint `json_schema`: the response is JSON that follows a JSON Schema (2020-12).
 
-Nothing here reaches the network: a reference has to lead to a place inside the schema.
+Nothing is fetched: a reference has to point inside the schema.
 """
 
 import json
@@ -17,14 +17,13 @@ from referencing import Resource
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012, EMPTY_REGISTRY, Schema
 
-from app.constraints.kinds import ConstraintKind, Kwargs, Verdict
-from app.constraints.wording import shorten
+from app.constraints.kinds import ConstraintKind, Kwargs, Verdict, shorten
 
 MAX_DEPTH = 64
 MAX_BYTES = 65_536
 _REPORTED_PROBLEMS = 3
 
-# Only the syntax is looked at here, and not with `re`, whose compiler can be made to take long.
+# Checks the syntax only, and not with `re`, whose compiler can be made to run for very long.
 _patterns = FormatChecker(())
 _patterns.checks("regex", raises=(regex.error, RecursionError))(
     lambda value: not isinstance(value, str) or bool(regex.compile(value))
@@ -43,7 +42,7 @@ def _sound(schema: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"at {error.json_path}: {shorten(error.message, 200)}") from error
     except Unresolvable as error:
         raise ValueError(
-            f'the reference "{shorten(error.ref)}" leads nowhere inside the schema;'
+            f'the reference "{shorten(error.ref)}" points to nothing inside the schema;'
             " schemas elsewhere are not fetched"
         ) from error
     return schema
@@ -91,8 +90,9 @@ KIND = ConstraintKind(
 def parse_json(response: str) -> Any:
     """The JSON value that the response is, with or without a fence around it.
 
-    Raises ValueError for anything else, NaN and Infinity too, and RecursionError for JSON that
-    is nested too deeply.
+    Raises:
+        ValueError: the response is anything else; JSON has no NaN and no Infinity.
+        RecursionError: the JSON is nested too deeply.
     """
     body = regex.sub(r"\A```(?:json)?\s|\s*```\Z", "", response.strip(), flags=regex.IGNORECASE)
     return json.loads(body, parse_constant=_refuse_constant)
@@ -105,7 +105,8 @@ def _refuse_constant(name: str) -> NoReturn:
 def check(kwargs: JsonSchema, response: str, seconds: float) -> Verdict:
     """Validate a response.
 
-    Raises TimeoutError when a `pattern` takes `seconds` of processor time.
+    Raises:
+        TimeoutError: a `pattern` takes `seconds` of processor time.
     """
     try:
         value = parse_json(response)

@@ -1,6 +1,5 @@
 """What a kind of constraint is: an id, a description, and typed arguments."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
 
@@ -14,12 +13,12 @@ Words = Annotated[list[Phrase], Field(min_length=1, max_length=1000)]
 
 
 class Kwargs(BaseModel):
-    """Arguments of one kind. Every one is required unless it has a default."""
+    """Arguments of one kind of constraint."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     def for_library(self) -> dict[str, Any]:
-        """The same arguments as the verifier library wants them."""
+        """The arguments in the form that the verifier library takes."""
         return self.model_dump()
 
 
@@ -46,8 +45,16 @@ class Verdict:
 
 EMPTY_RESPONSE = Verdict(False, "the response is empty")
 
-Describe = Callable[[Any, str, bool], str]
-"""Puts a finding into words, from the kwargs, the response and the verdict."""
+
+def shorten(text: str, length: int = 80) -> str:
+    """The text on one line, cut to `length` characters."""
+    line = " ".join(text[: 4 * length].split())
+    return line if len(line) <= length else line[: length - 1] + "…"
+
+
+def quoted(text: str) -> str:
+    """The text, shortened, in double quotation marks."""
+    return f'"{shorten(text)}"'
 
 
 Language = Literal[
@@ -68,5 +75,5 @@ _NAME_OF = dict(zip(LANGUAGES, _NAMES, strict=True))
 
 
 def language_name(code: str) -> str:
-    """The English name of a language code; a code without one is named by itself."""
+    """The English name of a language code, or a text that quotes an unknown code."""
     return _NAME_OF.get(code, f'the language "{code}"')

@@ -1,4 +1,4 @@
-"""The verifier library, made to work without network and with NLTK's tables from a package.
+"""The verifier library, made to work without a network and with NLTK's tables from a package.
 
 Only the processes that check import this module: it changes what it imports, for the whole
 process.
@@ -83,7 +83,8 @@ _CHECKERS: dict[str, Any] = {
 def follows(constraint_id: str, arguments: dict[str, Any], response: str) -> tuple[bool, str]:
     """The library's verdict, and its own description of what was asked.
 
-    Raises whatever a checker raises on text it did not expect.
+    Raises:
+        Exception: whatever a checker raises on unexpected text.
     """
     checker = _CHECKERS[constraint_id](constraint_id)
     description = checker.build_description(**arguments)

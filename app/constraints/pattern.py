@@ -1,12 +1,11 @@
-"""The constraint `regex`: the response matches a pattern. A hostile pattern runs out of time."""
+"""The constraint `regex`: the response matches a pattern. A slow pattern is a failed check."""
 
 from typing import Annotated, Literal
 
 import regex
 from pydantic import AfterValidator, Field, StringConstraints
 
-from app.constraints.kinds import ConstraintKind, Kwargs, Verdict
-from app.constraints.wording import quoted
+from app.constraints.kinds import ConstraintKind, Kwargs, Verdict, quoted
 
 MAX_LENGTH = 4096
 
@@ -37,7 +36,11 @@ KIND = ConstraintKind(
 
 
 def check(kwargs: Regex, response: str, seconds: float) -> Verdict:
-    """Match a response. Raises TimeoutError after `seconds` of processor time."""
+    """Match a response.
+
+    Raises:
+        TimeoutError: after `seconds` of processor time.
+    """
     flags = regex.RegexFlag(0)
     for letter in kwargs.flags:
         flags |= regex.RegexFlag[letter.upper()]

@@ -1,4 +1,4 @@
-"""Checks one constraint on one response, with the verifier library in this very process."""
+"""Checks one constraint on one response, with the verifier library, in the current process."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,8 +18,11 @@ def warm_up() -> None:
 def verify(constraint_id: str, kwargs: Mapping[str, Any], response: str, seconds: float) -> Verdict:
     """Check one response; a pattern may run for `seconds`.
 
-    Raises TimeoutError for a slow pattern, KeyError for an unknown id, pydantic's
-    ValidationError for wrong kwargs and whatever a checker of the library raises.
+    Raises:
+        TimeoutError: a pattern ran for `seconds`.
+        KeyError: the id is unknown.
+        pydantic.ValidationError: the kwargs are wrong.
+        Exception: whatever a checker of the library raises.
     """
     arguments = KINDS[constraint_id].kwargs.model_validate(kwargs)
     text = library.without_thinking(response)

@@ -12,7 +12,7 @@ class Role(StrEnum):
 
 
 class CheckpointKind(StrEnum):
-    """How a checkpoint's weights are kept: the base model itself, an adapter, or all weights."""
+    """What a checkpoint consists of: the base model itself, an adapter, or all weights."""
 
     BASE = "base"
     LORA = "lora"
@@ -20,7 +20,7 @@ class CheckpointKind(StrEnum):
 
 
 class CheckpointStatus(StrEnum):
-    """Where a checkpoint stands: in training, measured against the incumbent, and decided."""
+    """State of a checkpoint: in training, being evaluated, then rejected or promoted."""
 
     TRAINING = "training"
     CANDIDATE = "candidate"
@@ -29,7 +29,7 @@ class CheckpointStatus(StrEnum):
 
 
 class PromotionCause(StrEnum):
-    """Why what is served changed: an iteration's gate, a person's choice, or a way back."""
+    """Why the served versions changed: an iteration's gate, an administrator, or a rollback."""
 
     ITERATION = "iteration"
     PROMOTE = "promote"
@@ -48,7 +48,7 @@ class Versions:
         return self.actor if role is Role.ACTOR else self.refiner
 
     def with_version(self, role: Role, version: int) -> "Versions":
-        """The same, with another version of this role."""
+        """A copy with another version of this role."""
         if role is Role.ACTOR:
             return replace(self, actor=version)
         return replace(self, refiner=version)

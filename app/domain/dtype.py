@@ -26,7 +26,7 @@ class DtypeChoice:
     reason: str
 
     def __str__(self) -> str:
-        """As one line for people."""
+        """One line with both."""
         return f"{self.dtype} ({self.reason})"
 
     def for_training(self) -> "DtypeChoice":
@@ -46,8 +46,7 @@ def choose_dtype(wanted: Dtype, cpuinfo: str, *, gpu: bool) -> DtypeChoice:
     """The number type for a machine; anything but `auto` is taken as it is.
 
     A CPU without bfloat16 instructions emulates them, which takes 2 to 15 times as long as float32
-    (docs/performance.md). `cpuinfo` is the text of /proc/cpuinfo, which tells; `gpu` is whether a
-    GPU computes instead.
+    (docs/performance.md). `cpuinfo` is the text of /proc/cpuinfo; `gpu`: a GPU computes instead.
     """
     if wanted != "auto":
         return DtypeChoice(wanted, "set by SPAR_DTYPE")
@@ -67,7 +66,7 @@ def bfloat16_flag(cpuinfo: str) -> str | None:
 
 
 def read_cpuinfo(file: Path = Path("/proc/cpuinfo")) -> str:
-    """What Linux says of the processor; empty on other systems."""
+    """The text of /proc/cpuinfo; empty on systems without it."""
     try:
         return file.read_text(encoding="utf-8", errors="replace")
     except OSError:

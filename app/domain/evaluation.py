@@ -1,4 +1,4 @@
-"""What an evaluation run is, whatever it measures: its plan, and what became of each row."""
+"""The plan of an evaluation run, and the result of each row."""
 
 import json
 from collections.abc import Mapping
@@ -14,14 +14,16 @@ from app.domain.search import Mode
 class EvaluationPlan:
     """Everything that the outcome of a run depends on.
 
-    suite: the benchmark's name. digest: SHA-256 of the file with its rows. source: what that file
-        is called, for people; it changes nothing.
-    mode: how answers are looked for; None where given responses are compared.
-    options: what is asked of the server with every row: `search`, `budget` and `sampling`.
-    versions, model: the checkpoints asked for, and the base model they belong to.
-    seed: every row's own seed comes from it. limit: only the first so many rows; None is all.
-    with_constraints: the rows' checkable constraints are sent along, so that the search sees the
-        very checks that score its answer.
+    suite: the benchmark's name.
+    source: the name of the file with its rows; displayed only, not part of the identity.
+    digest: SHA-256 of that file.
+    mode: the search mode; None where given responses are compared.
+    options: the `search`, `budget` and `sampling` of every request.
+    versions, model: the checkpoints, and the base model they belong to.
+    seed: every row's own seed is derived from it.
+    limit: only the first so many rows; None is all.
+    with_constraints: the rows' checkable constraints are sent along, so that the search uses the
+        same checks that score its answer.
     """
 
     suite: str
@@ -37,7 +39,7 @@ class EvaluationPlan:
 
     @property
     def identity(self) -> str:
-        """The same for two plans exactly when they ask the same: 64 hexadecimal digits."""
+        """64 hexadecimal digits, equal for two plans exactly when all but `source` is equal."""
         values = asdict(self)
         del values["source"]
         return sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
@@ -45,12 +47,13 @@ class EvaluationPlan:
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedRow:
-    """What became of one row.
+    """The result of one row.
 
-    position: its place among the rows, from 0. group: the subset it belongs to.
-    outcome: what the server gave; None where it could not answer, and then `error` says why.
-    score: by metric the sum over the row's units and their number; of a failed row what the
-        worst outcome is worth.
+    position: its index among the rows, from 0.
+    group: the subset it belongs to.
+    outcome: the server's answer; None where it could not answer, and `error` says why.
+    score: by metric, the sum over the row's units and their number; a failed row has the score
+        of the worst outcome.
     """
 
     key: str

@@ -1,4 +1,4 @@
-"""A self-play iteration: its stages, where it stands, and what it was asked to do."""
+"""A self-play iteration: its stages, status and options, and the presets."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -27,10 +27,10 @@ class Stage(StrEnum):
 
 
 class IterationKind(StrEnum):
-    """What the training data of an iteration comes from.
+    """Where the training data of an iteration comes from.
 
-    Self-play makes it (SPaR's iterations); a bootstrap takes conversations that people provide
-    (SPaR's first supervised fine-tuning) and has no stages before `build`.
+    Self-play generates it (SPaR's iterations); a bootstrap takes imported conversations (SPaR's
+    first supervised fine-tuning) and skips the stages `respond`, `judge` and `refine`.
     """
 
     SELF_PLAY = "self_play"
@@ -38,7 +38,7 @@ class IterationKind(StrEnum):
 
 
 class Status(StrEnum):
-    """Where an iteration, or one of its stages, stands. `queued` also means not begun."""
+    """Status of an iteration or of one of its stages; a stage not yet started is `queued`."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -48,17 +48,17 @@ class Status(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether nothing more happens by itself; failed and cancelled ones can be resumed."""
+        """Whether it has ended; failed and cancelled ones can be resumed."""
         return self in {Status.SUCCEEDED, Status.FAILED, Status.CANCELLED}
 
     @property
     def resumable(self) -> bool:
-        """Whether the work can be taken up again where it was left."""
+        """Whether the work can be resumed."""
         return self in {Status.FAILED, Status.CANCELLED}
 
 
 class Policy(StrEnum):
-    """Whether what was trained is promoted: if it measures better, in any case, or never."""
+    """When a trained checkpoint is promoted: if the gate passes it, always, or never."""
 
     GATE = "gate"
     ALWAYS = "always"
@@ -76,8 +76,8 @@ class Source(StrEnum):
 class SampleKind(StrEnum):
     """What a training sample teaches.
 
-    A preference pair (actor), a repair dialogue or a judgment (refiner), or a conversation that
-    people provided (either).
+    A preference pair (actor), a repair dialogue or a judgment (refiner), or an imported
+    conversation (either).
     """
 
     PREFERENCE = "preference"
@@ -122,7 +122,7 @@ class DataOptions(_Options):
         "own_pairs": "on_policy_pairs",
     }
 
-    prompts: PositiveInt = Field(2000, description="Prompts to play on.")
+    prompts: PositiveInt = Field(2000, description="Prompts to generate training data from.")
     sources: tuple[Source, ...] = Field(
         tuple(Source), description="Where prompts come from, in this order; unused ones first."
     )
@@ -134,7 +134,7 @@ class DataOptions(_Options):
     top_p: float = Field(0.9, gt=0, le=1, description="Top-p of responses.")
     max_tokens: PositiveInt = Field(512, description="Length limit of one response, in tokens.")
     votes: PositiveInt = Field(5, description="Votes per judgment.")
-    ties: int = Field(3, ge=0, description="How often a tied judgment is made again.")
+    ties: int = Field(3, ge=0, description="How often a tied judgment is repeated.")
     refine: bool = Field(
         True,
         description="Repair rejected responses; without it only `on_policy_pairs` make pairs.",
@@ -157,7 +157,7 @@ class DataOptions(_Options):
         " rejected ones.",
     )
     in_flight: PositiveInt = Field(
-        8, description="Prompts worked on at the same time; people's requests still come first."
+        8, description="Prompts processed concurrently, at a lower priority than requests."
     )
 
     @property
@@ -220,7 +220,7 @@ class TrainOptions(_Options):
 
 
 class EvaluationOptions(_Options):
-    """What the candidate is measured on, and by which rule it is promoted."""
+    """What the candidate is evaluated on, and the promotion rule."""
 
     prompts: PositiveInt = Field(200, description="Held-out prompts.")
     judged: int = Field(
@@ -236,7 +236,7 @@ class EvaluationOptions(_Options):
 
 
 class IterationOptions(_Options):
-    """Everything an iteration can be told. Presets are in `app.domain.iteration`."""
+    """All options of an iteration; `PRESETS` has complete sets."""
 
     seed: int = Field(0, ge=0, description="Makes generated prompts and training reproducible.")
     roles: tuple[Role, ...] = Field(tuple(Role), min_length=1, description="Roles to train.")
@@ -251,7 +251,7 @@ class IterationOptions(_Options):
 
 
 def _short(learning_rate: float, *, steps: int, samples: int) -> TrainOptions:
-    """A training of few steps: none of them is spent on a warmup, whose first step has rate 0."""
+    """A training of few steps, without a warmup, whose first step would have rate 0."""
     return TrainOptions(
         learning_rate=learning_rate,
         warmup_ratio=0,
@@ -262,7 +262,7 @@ def _short(learning_rate: float, *, steps: int, samples: int) -> TrainOptions:
 
 
 PRESETS: Mapping[str, IterationOptions] = {
-    # The least of everything, to see that it works: what the tests run.
+    # The smallest of everything, to check that it works: what the tests run.
     "micro": IterationOptions(
         data=DataOptions(
             prompts=8, responses=3, max_tokens=40, votes=1, branch=2, beam=1, depth=1, in_flight=8

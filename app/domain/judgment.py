@@ -1,4 +1,4 @@
-"""What the refiner and the checkers say about a response."""
+"""Judgments of a response: the refiner's votes and the results of the constraint checkers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Vote:
 
 @dataclass(frozen=True, slots=True)
 class ConstraintResult:
-    """Whether one constraint is met; `message` says what was found and what was asked."""
+    """Whether one constraint is met; `message` has what was found and what was asked."""
 
     id: str
     kwargs: Mapping[str, Any]
@@ -32,7 +32,7 @@ class ConstraintResult:
 class QuickVerdict:
     """A quick verdict: P(yes) read before any critique (0..1), and what it decided.
 
-    `verdict` is None where it was not clear and votes were cast.
+    `verdict` is None where the probability was not clear and votes were cast.
     """
 
     probability: float
@@ -43,8 +43,9 @@ class QuickVerdict:
 class Judgment:
     """The votes and constraint results of one response, under one accept_threshold.
 
-    quick_verdict: None where none was taken. late_critique: written after a judgment without votes,
-    because a rewrite needed it; it decides nothing.
+    quick_verdict: None where none was taken.
+    late_critique: written after a judgment without votes, because a rewrite needed it; it does
+        not change the verdict.
     """
 
     votes: tuple[Vote, ...]
@@ -55,7 +56,7 @@ class Judgment:
 
     @property
     def value(self) -> float | None:
-        """Share of yes votes (0..1), without votes P(yes) at quick verdict.
+        """Share of yes votes (0..1); without votes, P(yes) of the quick verdict.
 
         None when the refiner was not asked.
         """
@@ -72,9 +73,9 @@ class Judgment:
 
     @property
     def accepted(self) -> bool:
-        """Every constraint is met, and the quick verdict or else the votes were for it.
+        """Every constraint is met, and the quick verdict or else the votes are for it.
 
-        The votes are for it when their value is above the gate; nobody asked is no objection.
+        The votes are for it when the value is above the threshold, and when there are none.
         """
         if self.satisfied < 1.0:
             return False
@@ -89,9 +90,9 @@ class Judgment:
 
     @property
     def explanation(self) -> str:
-        """The critique of a vote for the side the judgment came out on.
+        """The critique of a vote that agrees with the verdict, else of any vote.
 
-        So a rejected response is explained by a vote against it whenever there is one. Without
+        A rejected response is thus explained by a vote against it whenever there is one. Without
         votes it is the late critique, or empty.
         """
         deciding = [vote for vote in self.votes if vote.verdict == self.accepted]
@@ -100,7 +101,7 @@ class Judgment:
 
     @property
     def critique(self) -> str:
-        """What to repair, for people: the failed constraints, then the explanation."""
+        """What to repair: the failed constraints, then the explanation."""
         lines = [f"- {message}" for message in self.failures]
         explained = self.votes or self.late_critique
         return "\n".join([*lines, self.explanation] if explained else lines)

@@ -1,4 +1,4 @@
-"""Keys: who may ask a server for what, and how much of it."""
+"""API keys: scopes and limits."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Scope(StrEnum):
-    """What a key is for. `admin` may do everything."""
+    """What a key permits. `admin` includes all others."""
 
     GENERATE = "generate"
     JUDGE = "judge"
@@ -15,9 +15,9 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KeyLimits:
-    """What one key may use of one server process; None means no limit.
+    """Limits of one key in one server process; None means no limit.
 
-    searches: searches, judgments and chat completions at the same time.
+    searches: concurrent searches, judgments and chat completions.
     """
 
     requests_per_minute: int | None = None
@@ -27,7 +27,7 @@ class KeyLimits:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key as it is stored: `digest` is the hash of its secret, which nobody keeps."""
+    """A key as it is stored: `digest` is the hash of its secret, which is not stored."""
 
     id: str
     name: str
@@ -39,5 +39,5 @@ class Key:
     revoked_at: datetime | None = None
 
     def may(self, wanted: frozenset[Scope]) -> bool:
-        """Whether one of the wanted scopes is among the key's."""
+        """Whether the key has one of the wanted scopes."""
         return Scope.ADMIN in self.scopes or not wanted.isdisjoint(self.scopes)

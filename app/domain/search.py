@@ -1,4 +1,4 @@
-"""How tokens are drawn, and how independent seeds come from one."""
+"""What a search is asked for and how it ends: mode, options, budget, sampling, seeds, usage."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -53,13 +53,13 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class QuickVerdictRule:
-    """When P(yes), read before any critique is written, is clear enough to do without votes.
+    """When P(yes), read before any critique is written, decides without votes.
 
-    A probability below `low` is a clear no, one of `high` or more a clear yes (0..1); between them
-    the votes decide. Both depend on the model and on the accept threshold: `python -m benchmarks
-    decisions` measures them; 0.5 need not lie between them. `critiques` asks for a critique
-    before a response that only a program rejected is rewritten; without it, the program's
-    message is the critique.
+    low, high: a probability below `low` is a clear no, one of `high` or more a clear yes (0..1);
+        between them the votes decide. Both depend on the model and on the accept threshold, and
+        0.5 need not lie between them; `python -m benchmarks decisions` measures them.
+    critiques: write a critique before rewriting a response that only a program rejected; without
+        it, the program's message is the critique.
 
     Raises:
         ValueError: unless 0 <= low <= high <= 1.
@@ -74,7 +74,7 @@ class QuickVerdictRule:
             raise ValueError(f"0 <= {self.low} <= {self.high} <= 1 does not hold")
 
     def verdict(self, probability: float) -> bool | None:
-        """What this P(yes) decides; None leaves it to the votes."""
+        """The verdict for this P(yes); None: the votes decide."""
         if probability < self.low:
             return False
         return True if probability >= self.high else None
@@ -84,11 +84,16 @@ class QuickVerdictRule:
 class SearchOptions:
     """Shape of the tree and strictness of the judge.
 
-    Defaults of branch, beam, depth, votes, gate and ties are SPaR's (arXiv 2412.11605).
-    `depth` counts levels below the prompt, so depth 1 is responses only. `early_stop` ends
-    the search at the first accepted node and a judgment once its outcome is decided.
-    `quick_verdict` leaves votes out where a program or one token decides; best-of-N, which compares
-    values, does not use it. `ties` is how often votes that tie are cast anew.
+    The defaults are SPaR's (arXiv 2412.11605), but for `n`, `early_stop` and `quick_verdict`.
+
+    n: responses of best-of-N.
+    branch: children of an expanded node.
+    beam: nodes of a level that breadth-first search expands.
+    depth: levels below the prompt, so depth 1 is responses only.
+    votes, accept_threshold, ties: see `app.roles.judge.JudgeOptions`.
+    early_stop: end the search at the first accepted node, and a judgment once it is decided.
+    quick_verdict: skip votes where a program or one token decides; best-of-N, which compares
+        values, does not use it.
     """
 
     n: int = 5

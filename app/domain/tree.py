@@ -72,7 +72,7 @@ PROMPT = Node(id=ROOT_ID, parent=None, depth=0, kind=NodeKind.PROMPT, text="")
 
 
 def given_response(text: str, judgment: Judgment | None = None) -> Node:
-    """The root of a search that repairs this response, which the search judges if nobody has."""
+    """The root of a search that repairs this response; without a judgment it is judged first."""
     return replace(PROMPT, kind=NodeKind.RESPONSE, text=text, judgment=judgment)
 
 

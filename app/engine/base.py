@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 from app.domain.prompt import Message
-from app.domain.search import Sampling
+from app.domain.search import Sampling, Usage
 
 FinishReason = Literal["stop", "length"]
 
@@ -33,19 +33,22 @@ class PositionLogprobs:
     top: tuple[TokenLogprob, ...]
 
 
+WHOLE_CALL = 1_000_000
+"""As `chunk_tokens`: more than any call generates, so progress is reported once, at the end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One model call.
 
-    messages: the conversation; a last assistant message is a prefill, continued word for word.
-    model: the name the weights are served under (`checkpoints` decides it).
-    priority: lower is served first; people are 0.
+    messages: the conversation; a last assistant message is a prefill, which the model continues.
+    model: the name the weights are served under, such as `actor@3`.
+    priority: calls with a lower one are scheduled first; 0 for interactive requests.
     logprobs: how many alternatives to report per token; None for no log-probabilities.
-    logprob_token_ids: report these tokens' log-probabilities instead of the likeliest ones'.
     chunk_tokens: report progress about every so many tokens (1: every token).
-    shown: somebody reads the text while it is written. A remote server then streams it; a call
-    whose first words were read cannot be made again on another server.
-    forced: generate exactly `sampling.max_tokens`, whatever is generated (for benchmarks).
+    shown: the text is displayed while it is generated. A remote server then streams it; a call
+        whose first tokens were displayed cannot be retried on another server.
+    logprob_token_ids: report these tokens' log-probabilities instead of the likeliest ones'.
     """
 
     messages: tuple[Message, ...]
@@ -53,9 +56,8 @@ class Call:
     sampling: Sampling
     priority: int = 0
     logprobs: int | None = None
-    chunk_tokens: int = 1024
+    chunk_tokens: int = WHOLE_CALL
     shown: bool = False
-    forced: bool = False
     logprob_token_ids: tuple[int, ...] = ()
 
     @property
@@ -94,7 +96,43 @@ OnDelta = Callable[[Delta], None]
 
 
 def ignore_delta(_: Delta) -> None:
-    """For callers that only want the whole result."""
+    """Ignores the progress: for callers that only want the whole result."""
+
+
+def count_into(usage: Usage) -> OnDelta:
+    """A callback that adds the tokens of every delta to `usage`."""
+
+    def count(delta: Delta) -> None:
+        usage.prompt_tokens += delta.prompt_tokens
+        usage.completion_tokens += delta.completion_tokens
+
+    return count
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """What all calls to one model on behalf of one request have in common.
+
+    model, priority, chunk_tokens, shown: see `Call`.
+    on_delta: called with the progress of every call; cancelled calls report theirs too.
+    """
+
+    model: str
+    priority: int = 0
+    chunk_tokens: int = WHOLE_CALL
+    shown: bool = False
+    on_delta: OnDelta = ignore_delta
+
+    def call(self, messages: tuple[Message, ...], sampling: Sampling) -> Call:
+        """A call to the model in this context."""
+        return Call(
+            messages,
+            self.model,
+            sampling,
+            self.priority,
+            chunk_tokens=self.chunk_tokens,
+            shown=self.shown,
+        )
 
 
 class Engine(Protocol):

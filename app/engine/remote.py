@@ -42,7 +42,7 @@ class RemoteEngine:
 
     Only calls that are `shown` are streamed. The others report their progress once, when they have
     ended, and nothing when they are cancelled. Cancelling closes the connection, on which the
-    server aborts the call. `forced` calls are refused.
+    server aborts the call.
 
     url: the server's address, with or without `/v1`.
     connections: requests at the same time, tokenizing included; more wait for their turn here.
@@ -121,8 +121,6 @@ class RemoteEngine:
 
     async def complete(self, call: Call, on_delta: OnDelta = ignore_delta) -> Completion:
         """Generate one completion; see `Engine.complete`."""
-        if call.forced:
-            raise EngineError("a forced length cannot be asked of a remote server")
         body = chat_body(call, self._context_tokens)
         self._unfinished += 1
         try:

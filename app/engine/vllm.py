@@ -1,7 +1,7 @@
 """The in-process vLLM engine: real model calls."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +26,6 @@ from app.errors import EngineError, EngineUnavailable, InvalidRequest
 
 if TYPE_CHECKING:
     from vllm import SamplingParams
-    from vllm.lora.request import LoRARequest
     from vllm.outputs import CompletionOutput, RequestOutput
     from vllm.v1.engine.async_llm import AsyncLLM
 
@@ -142,10 +141,9 @@ class VllmEngine:
             top_p=sampling.top_p,
             max_tokens=max_tokens,
             seed=sampling.seed,
-            stop=None if call.forced else list(sampling.stop),
+            stop=list(sampling.stop),
             logprobs=None if call.logprob_token_ids else call.logprobs,
             logprob_token_ids=list(call.logprob_token_ids) or None,
-            ignore_eos=call.forced,
             output_kind=RequestOutputKind.DELTA,
             stream_interval=call.chunk_tokens,
             skip_clone=True,
@@ -198,14 +196,16 @@ class VllmEngine:
         self, prompt: list[int], params: "SamplingParams", call: Call, progress: "_Progress"
     ) -> "CompletionOutput":
         """Run one request to its end; when cancelled, abort it and take what it had generated."""
+        from vllm.inputs.engine import tokens_input
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
         llm = self._process.llm
         request_id = f"call-{next(self._numbers)}"
         adapter = self._adapters.request(call.model)
-        work = asyncio.create_task(
-            _consume(llm, prompt, params, request_id, call.priority, adapter, progress)
+        outputs = llm.generate(
+            tokens_input(prompt), params, request_id, lora_request=adapter, priority=call.priority
         )
+        work = asyncio.create_task(_consume(outputs, progress))
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -234,20 +234,9 @@ async def _abort(llm: "AsyncLLM", request_id: str, work: "asyncio.Task[Completio
 
 
 async def _consume(
-    llm: "AsyncLLM",
-    prompt: list[int],
-    params: "SamplingParams",
-    request_id: str,
-    priority: int,
-    adapter: "LoRARequest | None",
-    progress: "_Progress",
+    outputs: "AsyncIterator[RequestOutput]", progress: "_Progress"
 ) -> "CompletionOutput":
     """Feed every output of a request into `progress`; the last one is returned."""
-    from vllm.inputs.engine import tokens_input
-
-    outputs = llm.generate(
-        tokens_input(prompt), params, request_id, lora_request=adapter, priority=priority
-    )
     last: CompletionOutput | None = None
     async for output in outputs:
         progress.add(output)

@@ -2,7 +2,7 @@
 
 from app.domain.prompt import Prompt
 from app.domain.search import Sampling
-from app.engine.base import Call, Completion, Engine, OnDelta
+from app.engine.base import CallContext, Completion, Engine
 
 
 class Actor:
@@ -11,19 +11,12 @@ class Actor:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    async def respond(
-        self,
-        prompt: Prompt,
-        *,
-        model: str,
-        sampling: Sampling,
-        priority: int,
-        chunk_tokens: int,
-        shown: bool = False,
-        on_delta: OnDelta,
-    ) -> Completion:
-        """One response to the prompt. Raises the engine's errors."""
-        call = Call(
-            prompt.messages, model, sampling, priority, chunk_tokens=chunk_tokens, shown=shown
+    async def respond(self, prompt: Prompt, sampling: Sampling, context: CallContext) -> Completion:
+        """One response to the prompt.
+
+        Raises:
+            SparError: what `Engine.complete` raises.
+        """
+        return await self._engine.complete(
+            context.call(prompt.messages, sampling), context.on_delta
         )
-        return await self._engine.complete(call, on_delta)

@@ -1,4 +1,4 @@
-"""The judge: several votes of the refiner, and the checks by program."""
+"""The judge: votes sampled from the refiner, and the constraint checkers."""
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
@@ -8,38 +8,24 @@ from typing import Any, Protocol
 from app.domain.judgment import ConstraintResult, Judgment, QuickVerdict, Vote
 from app.domain.prompt import Message, Prompt
 from app.domain.search import QuickVerdictRule, Sampling, derive_seed
-from app.engine.base import Call, Engine, OnDelta, ignore_delta
+from app.engine.base import CallContext, Engine
 from app.errors import EngineError
-from app.roles.prompt_leak import NOT_THE_REQUEST, repeats_request
-from app.roles.templates import fill, transcript
+from app.roles.templates import NOT_THE_REQUEST, fill, repeats_request, transcript
 from app.roles.votes import (
     NO,
     YES,
     collect_until_decided,
     collect_votes,
-    is_tie,
     sample_verdict,
     yes_probability,
 )
-
-
-def lacks_critique(judgment: Judgment, quick_verdict: QuickVerdictRule) -> bool:
-    """Whether a critique has to be written before the rewrite.
-
-    Votes bring critiques, and what a program found is one, unless `critiques` of the rule asks
-    for more.
-    """
-    if judgment.votes or judgment.late_critique is not None:
-        return False
-    return not judgment.failures or quick_verdict.critiques
-
 
 VERDICT_LINE = "\n\nVerdict:"
 ONE_TOKEN = Sampling(temperature=0.0, top_p=1.0, max_tokens=1)
 
 
 class ConstraintChecker(Protocol):
-    """What the judge needs of `app.constraints`."""
+    """What the judge needs of `app.constraints.checker.Checker`."""
 
     async def check(self, prompt: Prompt, response: str) -> tuple[ConstraintResult, ...]:
         """The result of every constraint of the prompt."""
@@ -47,30 +33,40 @@ class ConstraintChecker(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class JudgeCall:
-    """How one judgment is to be made.
+class JudgeOptions:
+    """How one judgment is made.
 
-    votes: how many at most per round. accept_threshold: accepted means a share of yes above it.
-    early_stop: leave out votes that cannot change whether the response is accepted.
-    quick_verdict: leave out all votes where a program or a clear P(yes) decides; None: always vote.
-    ties: how often votes that tie are cast anew.
+    votes: the most votes of one round.
+    accept_threshold: accepted means a share of yes votes above this (0..1).
+    early_stop: skip votes that cannot change whether the response is accepted.
+    seed: makes critiques and verdicts reproducible; None for random ones.
+    quick_verdict: skip all votes where a program or a clear P(yes) decides; None: always vote.
+    ties: how often a tied round is voted on again.
     """
 
-    model: str
     votes: int
     accept_threshold: float
     early_stop: bool
     seed: int | None = None
-    priority: int = 0
-    chunk_tokens: int = 1024
     quick_verdict: QuickVerdictRule | None = None
     ties: int = 3
 
 
 def judge_messages(prompt: Prompt, response: str) -> tuple[Message, ...]:
-    """The question put to the judge; the refiner's dialogue starts with the same words."""
+    """The question put to the judge."""
     text = fill("judge", instruction=transcript(prompt), response=response)
     return (Message("user", text),)
+
+
+def lacks_critique(judgment: Judgment, quick_verdict: QuickVerdictRule) -> bool:
+    """Whether a critique has to be written before the response can be rewritten.
+
+    Votes bring critiques. The message of a failed constraint is one, unless the rule's `critiques`
+    asks for the judge's own as well.
+    """
+    if judgment.votes or judgment.late_critique is not None:
+        return False
+    return not judgment.failures or quick_verdict.critiques
 
 
 class Judge:
@@ -93,101 +89,91 @@ class Judge:
         self,
         prompt: Prompt,
         response: str,
-        how: JudgeCall,
+        options: JudgeOptions,
+        context: CallContext,
         *,
-        on_delta: OnDelta = ignore_delta,
         on_vote: Callable[[], None] = lambda: None,
     ) -> Judgment:
         """Check the constraints, take the quick verdict if one is asked for, collect the votes.
 
-        A response that repeats the request to rewrite is not accepted, whatever the votes say.
+        A response that repeats the request to rewrite it is never accepted. A response that fails
+        a constraint is rejected whatever the votes say: with early stop it gets a single vote, for
+        its critique, and with a quick verdict none. `on_vote` is called for every finished vote,
+        those of a tied round included.
 
-        A response that fails a constraint is decided already: with early stop it gets a single
-        vote, for its critique, and with a quick verdict none. `on_vote` is called for every vote
-        that finished, also one that a new round replaces. Raises the engine's errors.
+        Raises:
+            SparError: what the engine's `complete` and `score` raise.
         """
-        constraints = await self._check(prompt, response)
+        constraints = await self._checker.check(prompt, response)
+        if repeats_request(prompt.instruction, response):
+            constraints = (*constraints, NOT_THE_REQUEST)
         failed = not all(result.satisfied for result in constraints)
-        if failed and how.quick_verdict is not None:
-            return Judgment((), constraints, how.accept_threshold)
+        if failed and options.quick_verdict is not None:
+            return Judgment((), constraints, options.accept_threshold)
         question = judge_messages(prompt, response)
-        look: QuickVerdict | None = None
-        if how.quick_verdict is not None:
-            probability = await self._yes_probability(question, "", how, on_delta)
-            look = QuickVerdict(probability, how.quick_verdict.verdict(probability))
-            if look.verdict is not None:
-                return Judgment((), constraints, how.accept_threshold, look)
-        cast = partial(self._vote, question, how, on_delta, on_vote)
-        votes = await _untied_votes(cast, how, failed=failed)
-        return Judgment(votes, constraints, how.accept_threshold, look)
+        quick: QuickVerdict | None = None
+        if options.quick_verdict is not None:
+            probability = await self._yes_probability(question, "", context)
+            quick = QuickVerdict(probability, options.quick_verdict.verdict(probability))
+            if quick.verdict is not None:
+                return Judgment((), constraints, options.accept_threshold, quick)
+
+        async def cast(attempt: int, position: int) -> Vote:
+            """A sampled critique, then a verdict drawn from P(yes) after it."""
+            critique = await self._critique(question, options, context, attempt, position)
+            probability = await self._yes_probability(question, critique, context)
+            seed = derive_seed(options.seed, "verdict", attempt, position)
+            verdict = sample_verdict(probability, self._temperature, seed)
+            on_vote()
+            return Vote(verdict, probability, critique)
+
+        votes = await _untied_votes(cast, options, failed=failed)
+        return Judgment(votes, constraints, options.accept_threshold, quick)
 
     async def explain(
         self,
         prompt: Prompt,
         response: str,
         judgment: Judgment,
-        how: JudgeCall,
-        *,
-        on_delta: OnDelta = ignore_delta,
+        options: JudgeOptions,
+        context: CallContext,
     ) -> Judgment:
         """The judgment with a late critique where a rewrite needs one; the verdict stays.
 
-        Raises the engine's errors.
+        Raises:
+            SparError: what `Engine.complete` raises.
         """
-        if how.quick_verdict is None or not lacks_critique(judgment, how.quick_verdict):
+        if options.quick_verdict is None or not lacks_critique(judgment, options.quick_verdict):
             return judgment
-        question = judge_messages(prompt, response)
-        return replace(judgment, late_critique=await self._critique(question, how, 0, 0, on_delta))
-
-    async def _check(self, prompt: Prompt, response: str) -> tuple[ConstraintResult, ...]:
-        """What a program finds, our own check for a repeated request included."""
-        results = await self._checker.check(prompt, response)
-        if repeats_request(prompt.instruction, response):
-            return (*results, NOT_THE_REQUEST)
-        return results
-
-    async def _vote(
-        self,
-        question: tuple[Message, ...],
-        how: JudgeCall,
-        on_delta: OnDelta,
-        on_vote: Callable[[], None],
-        attempt: int,
-        position: int,
-    ) -> Vote:
-        """A sampled critique, then a verdict drawn from P(yes) after it."""
-        critique = await self._critique(question, how, attempt, position, on_delta)
-        probability = await self._yes_probability(question, critique, how, on_delta)
-        seed = derive_seed(how.seed, "verdict", attempt, position)
-        verdict = sample_verdict(probability, self._temperature, seed)
-        on_vote()
-        return Vote(verdict, probability, critique)
+        critique = await self._critique(judge_messages(prompt, response), options, context, 0, 0)
+        return replace(judgment, late_critique=critique)
 
     async def _critique(
         self,
         question: tuple[Message, ...],
-        how: JudgeCall,
+        options: JudgeOptions,
+        context: CallContext,
         attempt: int,
         position: int,
-        on_delta: OnDelta,
     ) -> str:
         sampling = Sampling(
             temperature=self._temperature,
             top_p=1.0,
             max_tokens=self._critique_tokens,
-            seed=derive_seed(how.seed, "critique", attempt, position),
+            seed=derive_seed(options.seed, "critique", attempt, position),
             stop=("Verdict:",),
         )
-        call = Call(question, how.model, sampling, how.priority, chunk_tokens=how.chunk_tokens)
-        return (await self._engine.complete(call, on_delta)).text.strip()
+        call = context.call(question, sampling)
+        return (await self._engine.complete(call, context.on_delta)).text.strip()
 
     async def _yes_probability(
-        self, question: tuple[Message, ...], critique: str, how: JudgeCall, on_delta: OnDelta
+        self, question: tuple[Message, ...], critique: str, context: CallContext
     ) -> float:
-        """P(yes) of the token after a verdict line we write for it, below the critique if any."""
-        opened = (*question, Message("assistant", (critique + VERDICT_LINE).lstrip()))
-        call = Call(opened, how.model, ONE_TOKEN, how.priority)
-        probability = yes_probability(await self._engine.score(call, (*YES, *NO), on_delta))
+        """P(yes) of the token after a prefilled verdict line, below the critique if any."""
+        prefilled = (*question, Message("assistant", (critique + VERDICT_LINE).lstrip()))
+        call = context.call(prefilled, ONE_TOKEN)
+        scores = await self._engine.score(call, (*YES, *NO), context.on_delta)
+        probability = yes_probability(scores)
         if probability is None:
             raise EngineError(
                 "the model's vocabulary has no single token for yes and for no, so it cannot judge"
@@ -197,22 +183,22 @@ class Judge:
 
 
 async def _untied_votes(
-    cast: Callable[[int, int], Coroutine[Any, Any, Vote]], how: JudgeCall, *, failed: bool
+    cast: Callable[[int, int], Coroutine[Any, Any, Vote]], options: JudgeOptions, *, failed: bool
 ) -> tuple[Vote, ...]:
-    """The votes; those that tie are cast anew up to `ties` times, and then stay tied.
+    """The votes of the first round without a tie, or of the last of `1 + ties` rounds.
 
-    `cast` gets the round and the vote's position. `failed`: the response fails a constraint.
+    cast: casts the vote of a round and a position.
+    failed: the response fails a constraint.
     """
     votes: tuple[Vote, ...] = ()
-    for attempt in range(1 + how.ties):
+    for attempt in range(1 + options.ties):
         of_round = partial(cast, attempt)
-        if not how.early_stop:
-            votes = await collect_votes(of_round, how.votes)
+        if not options.early_stop:
+            votes = await collect_votes(of_round, options.votes)
         elif failed:
             votes = await collect_votes(of_round, 1)
         else:
-            votes = await collect_until_decided(of_round, how.votes, how.accept_threshold)
-        yes = sum(vote.verdict for vote in votes)
-        if not is_tie(yes, len(votes) - yes):
+            votes = await collect_until_decided(of_round, options.votes, options.accept_threshold)
+        if 2 * sum(vote.verdict for vote in votes) != len(votes):
             break
     return votes

@@ -5,19 +5,20 @@ from dataclasses import replace
 from app.domain.judgment import Judgment
 from app.domain.prompt import Message, Prompt
 from app.domain.search import Sampling
-from app.engine.base import Call, Completion, Engine, OnDelta
+from app.engine.base import CallContext, Completion, Engine
 from app.roles.templates import fill, transcript
 
 OPENING = "Here is the new answer:\n\n"
-"""Written for the refiner, so that what it writes is the answer and not talk about it."""
+"""Prefilled, so that the refiner generates the answer itself and no introduction to it."""
 NO_REVIEW = "It does not meet every requirement yet."
 
 
 def refine_messages(prompt: Prompt, response: str, judgment: Judgment) -> tuple[Message, ...]:
     """The request to rewrite: instruction, response, review, and the instruction once more.
 
-    The instruction comes last because a small model continues what it read last: at the end of the
-    judge's dialogue it repeats our request instead of answering (docs/self-play.md has figures).
+    The instruction comes last because a small model continues what it read last: asked at the end
+    of the judge's dialogue, it repeats the request instead of answering it (docs/self-play.md has
+    measurements).
     """
     text = fill(
         "refine",
@@ -30,7 +31,7 @@ def refine_messages(prompt: Prompt, response: str, judgment: Judgment) -> tuple[
 
 
 def _review(judgment: Judgment) -> str:
-    """What a vote and the checkers found."""
+    """The explanation of a vote, and what the constraint checkers found."""
     failures = "\n".join(f"- {message}" for message in judgment.failures)
     findings = fill("findings", failures=failures) if failures else ""
     return "\n\n".join(filter(None, (judgment.explanation, findings))) or NO_REVIEW
@@ -47,15 +48,14 @@ class Refiner:
         prompt: Prompt,
         response: str,
         judgment: Judgment,
-        *,
-        model: str,
         sampling: Sampling,
-        priority: int,
-        chunk_tokens: int,
-        on_delta: OnDelta,
+        context: CallContext,
     ) -> Completion:
-        """The rewritten response, continued from `OPENING`. Raises the engine's errors."""
-        dialogue = (*refine_messages(prompt, response, judgment), Message("assistant", OPENING))
-        call = Call(dialogue, model, sampling, priority, chunk_tokens=chunk_tokens)
-        completion = await self._engine.complete(call, on_delta)
+        """The rewritten response, continued from `OPENING`.
+
+        Raises:
+            SparError: what `Engine.complete` raises.
+        """
+        messages = (*refine_messages(prompt, response, judgment), Message("assistant", OPENING))
+        completion = await self._engine.complete(context.call(messages, sampling), context.on_delta)
         return replace(completion, text=completion.text.strip())

@@ -33,11 +33,6 @@ def sample_verdict(probability: float, temperature: float, seed: int | None) -> 
     return random.Random(seed).random() < threshold
 
 
-def is_tie(yes: int, no: int) -> bool:
-    """As many yes as no."""
-    return yes == no
-
-
 def is_decided(yes: int, no: int, total: int, accept_threshold: float) -> bool:
     """Whether the votes still missing of `total` can change nothing any more.
 

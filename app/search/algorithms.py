@@ -1,102 +1,120 @@
-"""Which algorithm a mode names."""
+"""The search algorithms: pure, and ignorant of models, I/O and time.
 
+A new mode is a name in `app.domain.search.Mode` and a subclass of `Algorithm` with that `mode`.
+"""
+
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 from app.domain.search import Budget, Mode, SearchOptions
 from app.domain.tree import Node, Tree
-from app.search.base import Algorithm, within
 
 
-class Greedy:
+@dataclass(frozen=True)
+class Algorithm(ABC):
+    """A search algorithm; the tree holds all state.
+
+    refines: it rewrites responses, so the request to rewrite must fit the model's context.
+    compares_values: the highest value wins, so every vote counts and an accepted node does not end
+        the search. Otherwise the first accepted node wins.
+    always_judged: responses to prompts without constraints are judged too. Otherwise the first
+        response is the answer as it is, and can be streamed.
+    """
+
+    mode: ClassVar[Mode]
+    refines: ClassVar[bool] = True
+    compares_values: ClassVar[bool] = False
+    always_judged: ClassVar[bool] = True
+
+    options: SearchOptions
+
+    def __init_subclass__(cls) -> None:
+        ALGORITHMS[cls.mode] = cls
+
+    @abstractmethod
+    def select(self, tree: Tree, budget: Budget) -> list[Node]:
+        """The nodes to expand next, one entry per wanted child, the most promising first.
+
+        Called once per step, when every node of the previous step exists and is judged or has
+        failed. An empty list ends the search. The driver leaves out what exceeds
+        `budget.max_nodes`, so an algorithm needs the budget only to plan ahead.
+        """
+
+
+ALGORITHMS: dict[Mode, type[Algorithm]] = {}
+"""The algorithm of each mode. Defining a subclass of `Algorithm` adds it."""
+
+
+class Greedy(Algorithm):
     """The root once."""
 
-    first_accepted_wins = False
+    mode = Mode.GREEDY
+    refines = False
+    always_judged = False
 
     def select(self, tree: Tree, budget: Budget) -> list[Node]:
         """The root, unless it has been answered."""
-        return within(budget, tree, [] if tree.responses else [tree.root])
+        return [] if tree.responses else [tree.root]
 
 
-@dataclass(frozen=True, slots=True)
-class BestOfN:
+class BestOfN(Algorithm):
     """The root `n` times."""
 
-    n: int
-    first_accepted_wins = False
+    mode = Mode.BEST_OF_N
+    refines = False
+    compares_values = True
 
     def select(self, tree: Tree, budget: Budget) -> list[Node]:
         """The root, as often as responses are missing."""
-        return within(budget, tree, [tree.root] * (self.n - len(tree.responses)))
+        return [tree.root] * (self.options.n - len(tree.responses))
 
 
-@dataclass(frozen=True, slots=True)
-class Iterative:
+class Iterative(Algorithm):
     """The root, then always the newest leaf, down to `depth`."""
 
-    depth: int
-    first_accepted_wins = True
+    mode = Mode.ITERATIVE
 
     def select(self, tree: Tree, budget: Budget) -> list[Node]:
         """The newest node, unless it is at full depth."""
         newest = tree.newest
-        return within(budget, tree, [newest] if newest.depth < self.depth else [])
+        return [newest] if newest.depth < self.options.depth else []
 
 
-@dataclass(frozen=True, slots=True)
-class BreadthFirst:
+class BreadthFirst(Algorithm):
     """The best `beam` nodes of the deepest level, `branch` children each, down to `depth`."""
 
-    branch: int
-    beam: int
-    depth: int
-    first_accepted_wins = True
+    mode = Mode.BFS
 
     def select(self, tree: Tree, budget: Budget) -> list[Node]:
-        """The beam of the deepest level; better nodes come first when the budget is short."""
+        """The beam of the deepest level, the best node first."""
         deepest = max(node.depth for node in tree)
-        if deepest >= self.depth:
+        if deepest >= self.options.depth:
             return []
         level = [node for node in tree if node.depth == deepest and node.expandable]
-        beam = sorted(level, key=lambda node: node.rank, reverse=True)[: self.beam]
-        return within(budget, tree, [node for node in beam for _ in range(self.branch)])
+        beam = sorted(level, key=lambda node: node.rank, reverse=True)[: self.options.beam]
+        return [node for node in beam for _ in range(self.options.branch)]
 
 
-@dataclass(frozen=True, slots=True)
-class DepthFirst:
+class DepthFirst(Algorithm):
     """The best unexpanded child of the current node, else backtrack; `branch` children each."""
 
-    branch: int
-    depth: int
-    first_accepted_wins = True
+    mode = Mode.DFS
 
     def select(self, tree: Tree, budget: Budget) -> list[Node]:
         """The next node on the way down, found by climbing from the node expanded last."""
         if not tree.responses:
-            return within(budget, tree, [tree.root] * self.branch)
+            return [tree.root] * self.options.branch
         current = tree.newest.parent
         while current is not None:
-            open_children = [
+            unexpanded = [
                 child
                 for child in tree.children(tree[current])
-                if child.depth < self.depth and child.expandable and not tree.children(child)
+                if child.depth < self.options.depth
+                and child.expandable
+                and not tree.children(child)
             ]
-            if open_children:
-                best = max(open_children, key=lambda node: node.rank)
-                return within(budget, tree, [best] * self.branch)
+            if unexpanded:
+                return [max(unexpanded, key=lambda node: node.rank)] * self.options.branch
             current = tree[current].parent
         return []
-
-
-def algorithm_for(mode: Mode, options: SearchOptions) -> Algorithm:
-    """The algorithm of a mode, shaped by the options it uses."""
-    match mode:
-        case Mode.GREEDY:
-            return Greedy()
-        case Mode.BEST_OF_N:
-            return BestOfN(options.n)
-        case Mode.ITERATIVE:
-            return Iterative(options.depth)
-        case Mode.BFS:
-            return BreadthFirst(options.branch, options.beam, options.depth)
-        case Mode.DFS:
-            return DepthFirst(options.branch, options.depth)

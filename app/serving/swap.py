@@ -106,7 +106,7 @@ class Swapper:
     serves, the newest earlier promotion that can be served stands in, at last the base models.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - called once, where the server is wired
         self,
         database: Database,
         registry: Registry,

@@ -25,9 +25,9 @@ from app.domain.prompt import Message
 from app.domain.search import Sampling, derive_seed
 from app.engine.arguments import EngineConfig
 from app.engine.base import Call, Completion, Delta, OnDelta, ignore_delta
-from app.engine.vllm import VllmEngine
 from app.errors import ConfigurationError
 from app.roles.votes import NO
+from benchmarks.forcing import ForcedVllmEngine, forced
 from benchmarks.measure import Stopwatch
 
 SEED = 20241211
@@ -115,16 +115,14 @@ class Meter:
         if not self._forced:
             return call if sampling.seed is not None else _with(call, seed=seed)
         length = sampling.max_tokens if self._limit is None else self._limit
-        return replace(
+        return forced(
             _with(
                 call,
                 temperature=TEMPERATURE,
                 top_p=1.0,
                 max_tokens=min(length, sampling.max_tokens),
-                stop=(),
                 seed=seed,
-            ),
-            forced=True,
+            )
         )
 
     def _seed(self, call: Call) -> int | None:
@@ -217,7 +215,7 @@ WAITING = 1024
 SHUTDOWN_SECONDS = 5
 
 
-class MeteredVllm(VllmEngine):
+class MeteredVllm(ForcedVllmEngine):
     """vLLM in this process, behind a meter."""
 
     def __init__(self, config: EngineConfig) -> None:

@@ -8,14 +8,14 @@ from app.api import judge
 from app.api.requests import search_request
 from app.api.schemas import GenerateIn, SearchIn
 from app.domain.search import QuickVerdictRule
-from tests.helpers.scripts import looking
+from tests.helpers.scripts import reading_yes
 from tests.helpers.serving import endpoint
 
 
 @pytest.fixture
 def app() -> FastAPI:
     """The judging endpoint over an engine whose quick verdict says 0.05."""
-    opened = endpoint(looking(0.05))
+    opened = endpoint(reading_yes(0.05))
     opened.include_router(judge.router)
     return opened
 

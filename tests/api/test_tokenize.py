@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from app.engine.base import Call
-from app.engine.scripted import ScriptedEngine
+from tests.helpers.scripted_engine import ScriptedEngine
 from tests.helpers.serving import endpoint
 
 USER = {"role": "user", "content": "name a river"}

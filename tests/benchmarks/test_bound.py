@@ -5,6 +5,7 @@ from collections import Counter
 from app.domain.search import Mode, SearchOptions
 from app.search.run import run_search
 from benchmarks.bound import ForcingEngine, Recorded
+from benchmarks.forcing import ForcedCall
 from tests.helpers.scripts import Play, always
 from tests.helpers.searching import request_for, roles
 from tests.helpers.speaking import SpeakingEngine
@@ -44,5 +45,5 @@ async def test_calls_run_to_their_full_length() -> None:
 
     for step in engine.steps:
         for recorded in step:
-            assert recorded.call.forced
+            assert isinstance(recorded.call, ForcedCall)
             assert recorded.call.sampling.stop == ()

@@ -10,7 +10,6 @@ from app.config.settings import Settings
 from app.domain.prompt import Prompt
 from app.domain.search import QuickVerdictRule
 from app.engine.base import Call
-from app.engine.scripted import ScriptedEngine
 from benchmarks.decisions import (
     Judged,
     Judging,
@@ -25,6 +24,7 @@ from benchmarks.decisions import (
 from benchmarks.measure import Context
 from tests.helpers.judgments import result
 from tests.helpers.properties import calm
+from tests.helpers.scripted_engine import ScriptedEngine
 from tests.helpers.scripts import Play, judged_text, verdict_of_critique
 from tests.helpers.searching import Checks, roles
 

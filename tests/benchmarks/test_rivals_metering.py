@@ -10,6 +10,7 @@ from app.domain.prompt import Message
 from app.domain.search import Sampling
 from app.engine.base import Call, Completion, Delta, OnDelta, ignore_delta
 from app.roles.votes import NO, YES
+from benchmarks.forcing import ForcedCall
 from benchmarks.rivals.server import Meter, Tally
 
 CALL = Call(
@@ -47,7 +48,7 @@ async def test_forced_calls_differ_only_in_length_and_seed() -> None:
     await meter.complete(engine.complete, other, ignore_delta)
 
     first, second = engine.calls
-    assert first.forced
+    assert isinstance(first, ForcedCall)
     assert first.sampling.stop == ()
     assert (first.sampling.max_tokens, second.sampling.max_tokens) == (12, 6)
     assert first.sampling.seed != second.sampling.seed

@@ -16,11 +16,11 @@ from app.cli import cli
 from app.db.checkpoints import CheckpointRepository
 from app.db.recorder import Recorder
 from app.db.session import Database
-from app.engine.scripted import Script, ScriptedEngine
 from tests.cli.endpoints import Endpoint
 from tests.cli.replay import Run, Server, application
 from tests.helpers.endpoint import admin_door
 from tests.helpers.evaluating import evaluated_server
+from tests.helpers.scripted_engine import Script, ScriptedEngine
 from tests.helpers.scripts import verdict_of_critique
 
 

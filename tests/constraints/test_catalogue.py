@@ -52,4 +52,4 @@ def test_the_server_side_loads_neither_the_library_nor_an_engine() -> None:
         text=True,
     ).stdout.split()
     assert {"if_verifiable", "nltk", "langdetect", "torch", "vllm"}.isdisjoint(loaded)
-    assert "app.constraints.worker" in loaded
+    assert "app.constraints.checker" in loaded

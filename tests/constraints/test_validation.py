@@ -88,7 +88,7 @@ for _ in range(100):
             "json_schema",
             {"schema": {"items": {"$ref": "#/$defs/missing"}}},
             "kwargs.schema",
-            "leads nowhere",
+            "points to nothing",
         ),
     ],
 )

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.constraints import worker
-from app.constraints.workers import Workers
+from app.constraints.checker import Workers, start_process
 
 
 @pytest.fixture
@@ -20,7 +19,7 @@ async def workers() -> AsyncIterator[Workers]:
 
 @pytest.fixture
 def pipe(tmp_path: Path) -> Path:
-    """A call that reads it hangs until somebody writes; opening it waits for such a call."""
+    """A call that reads it hangs until the test writes; opening it waits for such a call."""
     path = tmp_path / "pipe"
     os.mkfifo(path)
     return path
@@ -91,7 +90,7 @@ async def test_nothing_runs_after_closing(workers: Workers) -> None:
 
 
 async def test_a_checking_process_can_be_ended_inside_a_c_function() -> None:
-    workers = Workers(processes=1, seconds=100.0, initializer=worker.start)
+    workers = Workers(processes=1, seconds=100.0, initializer=start_process)
     try:
         assert await workers.run(signal.getsignal, signal.SIGTERM) == signal.SIG_DFL
     finally:

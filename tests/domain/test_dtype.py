@@ -1,4 +1,4 @@
-"""The number type follows the processor, unless somebody says which."""
+"""The dtype follows the processor, unless it is set."""
 
 from pathlib import Path
 

@@ -84,7 +84,7 @@ def test_values_are_shares(judgment: Judgment) -> None:
 
 
 @pytest.mark.parametrize("verdict", [True, False])
-def test_a_quick_verdict_that_decided_counts_whatever_the_gate(verdict: bool) -> None:
+def test_a_quick_verdict_that_decided_counts_whatever_the_threshold(verdict: bool) -> None:
     judgment = Judgment((), (result(True),), 0.5, QuickVerdict(0.5, verdict))
     assert judgment.accepted is verdict
     assert judgment.value == 0.5

@@ -8,28 +8,28 @@ from app.domain.search import QuickVerdictRule
 from tests.helpers.properties import calm
 
 shares = st.floats(0, 1) | st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])
-looks = st.tuples(shares, shares).map(lambda pair: QuickVerdictRule(min(pair), max(pair)))
+rules = st.tuples(shares, shares).map(lambda pair: QuickVerdictRule(min(pair), max(pair)))
 
 
 @calm
-@given(looks, shares)
+@given(rules, shares)
 def test_only_what_lies_between_the_thresholds_is_left_to_the_votes(
-    look: QuickVerdictRule, probability: float
+    rule: QuickVerdictRule, probability: float
 ) -> None:
-    expected = probability >= look.high if not look.low <= probability < look.high else None
-    assert look.verdict(probability) is expected
+    expected = probability >= rule.high if not rule.low <= probability < rule.high else None
+    assert rule.verdict(probability) is expected
 
 
 @calm
-@given(looks, shares, shares)
+@given(rules, shares, shares)
 def test_a_higher_probability_never_turns_a_yes_into_a_no(
-    look: QuickVerdictRule, one: float, other: float
+    rule: QuickVerdictRule, one: float, other: float
 ) -> None:
     lower, higher = sorted([one, other])
-    if look.verdict(higher) is False:
-        assert look.verdict(lower) is False
-    if look.verdict(lower):
-        assert look.verdict(higher)
+    if rule.verdict(higher) is False:
+        assert rule.verdict(lower) is False
+    if rule.verdict(lower):
+        assert rule.verdict(higher)
 
 
 @calm

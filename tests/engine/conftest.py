@@ -7,6 +7,7 @@ import pytest_asyncio
 from app.engine.arguments import EngineConfig, can_sleep
 from app.engine.vllm import VllmEngine
 from app.model_files.resolve import resolve_model
+from benchmarks.forcing import ForcedVllmEngine
 
 
 @pytest_asyncio.fixture(loop_scope="package", scope="package")
@@ -16,7 +17,7 @@ async def engine() -> AsyncIterator[VllmEngine]:
     A test leaves it as it was: awake, with the weights it was started with. Names of adapters are
     each module's own.
     """
-    engine = VllmEngine(
+    engine = ForcedVllmEngine(
         EngineConfig(
             model=resolve_model(None),
             dtype="float32",

@@ -10,8 +10,8 @@ from app.domain.search import Sampling
 from app.engine.arguments import EngineConfig
 from app.engine.base import Call
 from app.engine.by_role import EnginesByRole, shared_out
-from app.engine.scripted import ScriptedEngine
 from app.errors import ConfigurationError, EngineError
+from tests.helpers.scripted_engine import ScriptedEngine
 
 CONFIG = EngineConfig(
     model="m",

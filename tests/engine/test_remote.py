@@ -17,8 +17,8 @@ from app.domain.search import Sampling
 from app.engine.base import Call, Delta
 from app.engine.remote import CONTEXT_TOKENS, RemoteEngine
 from app.engine.remote_protocol import CallRefused, ServerBusy
-from app.engine.scripted import ScriptedEngine
 from app.errors import ConfigurationError, EngineError, EngineUnavailable, PromptTooLong
+from tests.helpers.scripted_engine import ScriptedEngine
 from tests.helpers.serving import endpoint, served
 
 USER = Message("user", "Name three rivers.")
@@ -452,14 +452,6 @@ async def test_a_silent_server_is_unavailable() -> None:
         with pytest.raises(EngineUnavailable, match=r"silent for 0\.3 seconds"):
             await engine.complete(CALL)
         await engine.close()
-
-
-async def test_a_forced_length_cannot_be_had() -> None:
-    scripted = ScriptedEngine(rivers, by_table)
-    async with over(scripted) as engine:
-        with pytest.raises(EngineError, match="forced"):
-            await engine.complete(Call((USER,), "actor", CALL.sampling, forced=True))
-    assert scripted.started == []
 
 
 @pytest.mark.parametrize("url", ["", "localhost:8000", "ftp://here", "http://"])

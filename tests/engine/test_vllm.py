@@ -2,10 +2,11 @@
 
 import asyncio
 import math
+from dataclasses import replace
 
 import pytest
 
-from app.domain.prompt import Message
+from app.domain.prompt import Message, Prompt
 from app.domain.search import Mode, Sampling, SearchOptions, StopReason
 from app.domain.tree import Tree
 from app.engine.base import Call, Delta
@@ -13,6 +14,7 @@ from app.engine.vllm import VllmEngine
 from app.errors import PromptTooLong
 from app.roles.votes import NO, YES
 from app.search.run import run_search
+from benchmarks.forcing import forced
 from tests.helpers.searching import request_for, roles
 
 pytestmark = [pytest.mark.engine, pytest.mark.asyncio(loop_scope="package")]
@@ -55,7 +57,7 @@ async def test_a_cancelled_call_is_aborted_and_still_counted(engine: VllmEngine)
         if len(deltas) == 2:  # the prompt, then the first token
             enough.set()
 
-    running = asyncio.create_task(engine.complete(call(max_tokens=900, forced=True), on_delta))
+    running = asyncio.create_task(engine.complete(forced(call(max_tokens=900)), on_delta))
     await enough.wait()
     assert engine.unfinished == 1
     await asyncio.sleep(0.5)
@@ -69,7 +71,7 @@ async def test_a_cancelled_call_is_aborted_and_still_counted(engine: VllmEngine)
 
 
 async def test_a_call_cancelled_on_its_way_in_is_aborted_too(engine: VllmEngine) -> None:
-    running = asyncio.create_task(engine.complete(call(max_tokens=900, forced=True)))
+    running = asyncio.create_task(engine.complete(forced(call(max_tokens=900))))
     await asyncio.sleep(0)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -91,7 +93,7 @@ async def test_a_prompt_beyond_the_context_is_refused_with_the_numbers(engine: V
 
 async def test_an_answer_ends_where_the_context_ends(engine: VllmEngine) -> None:
     prompt = (Message("user", "river " * 990),)
-    completion = await engine.complete(call(prompt, max_tokens=500, forced=True))
+    completion = await engine.complete(forced(call(prompt, max_tokens=500)))
     assert completion.finish_reason == "length"
     assert completion.prompt_tokens + completion.completion_tokens == engine.context_tokens
 
@@ -108,12 +110,10 @@ async def test_same_seed_same_tree_also_under_load(engine: VllmEngine, mode: Mod
 
 
 async def search(engine: VllmEngine, mode: Mode) -> Tree:
-    request = request_for(
-        mode,
-        SearchOptions(n=3, branch=2, beam=1, depth=2, votes=2, early_stop=False),
-        prompt="Describe a river in one sentence.",
-        seed=11,
-        max_tokens=16,
+    options = SearchOptions(n=3, branch=2, beam=1, depth=2, votes=2, early_stop=False)
+    request = replace(
+        request_for(mode, options, seed=11, max_tokens=16),
+        prompt=Prompt.from_text("Describe a river in one sentence."),
     )
     result = await run_search(request, roles(engine))
     assert result.stop_reason in (StopReason.EXHAUSTED, StopReason.ACCEPTED)

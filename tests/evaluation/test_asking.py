@@ -13,11 +13,11 @@ from app.domain.evaluation import EvaluationPlan
 from app.domain.prompt import Constraint, Message, Prompt
 from app.domain.search import Mode
 from app.engine.base import Call
-from app.engine.scripted import ScriptedEngine
 from app.evaluation.asking import Asker
 from app.evaluation.base import Item, RowOutcome, Task
 from app.evaluation.http import Patience, RowRefused, RunRefused, Server
 from tests.helpers.evaluating import evaluated_server, plan_of
+from tests.helpers.scripted_engine import ScriptedEngine
 from tests.helpers.scripts import FINE, SHORT, judged_text, playing, verdict_of_critique
 from tests.helpers.serving import served
 

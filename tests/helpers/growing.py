@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from app.domain.judgment import Judgment
 from app.domain.search import Budget
 from app.domain.tree import Node, Tree
-from app.search.base import Algorithm
+from app.search.algorithms import Algorithm
 from tests.helpers.judgments import judgments
 
 Fate = Judgment | Literal["lost", "unjudged"]
@@ -38,11 +38,11 @@ class Growth:
         ]
 
 
-def grow(algorithm: Algorithm, budget: Budget, fate: Callable[[], Fate]) -> Growth:
+def grow(algorithm: Algorithm, fate: Callable[[], Fate]) -> Growth:
     """Expand what the algorithm selects until it stops, or a step comes to nothing."""
     growth = Growth()
     for _ in range(ENOUGH_STEPS):
-        selected = algorithm.select(growth.tree, budget)
+        selected = algorithm.select(growth.tree, Budget())
         if not selected:
             return growth
         growth.selections.append(selected)

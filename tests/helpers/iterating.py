@@ -30,8 +30,8 @@ from app.domain.iteration import (
 from app.domain.judgment import ConstraintResult
 from app.domain.prompt import Prompt
 from app.engine.base import Call, Engine
-from app.engine.scripted import ScriptedEngine
 from tests.helpers.checkpoint_files import make_adapter
+from tests.helpers.scripted_engine import ScriptedEngine
 from tests.helpers.scripts import FINE, SHORT, Part, judged_text, part_of, verdict_of_critique
 from tests.helpers.searching import Checks, roles
 from training.config import TrainingConfig, TrainingStep

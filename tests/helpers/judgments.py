@@ -6,7 +6,7 @@ from app.domain.judgment import ConstraintResult, Judgment, Vote
 
 
 def vote(verdict: bool, critique: str = "") -> Vote:
-    """A sure vote."""
+    """A vote whose probability is 0 or 1."""
     return Vote(verdict, 1.0 if verdict else 0.0, critique)
 
 
@@ -18,7 +18,7 @@ def result(satisfied: bool, message: str = "") -> ConstraintResult:
 def judged(
     yes: int, no: int = 0, *, met: int = 0, failed: int = 0, accept_threshold: float = 0.5
 ) -> Judgment:
-    """A judgment of so many votes and constraint results."""
+    """A judgment with these numbers of votes and constraint results."""
     return Judgment(
         votes=(vote(True),) * yes + (vote(False),) * no,
         constraints=(result(True),) * met + (result(False),) * failed,

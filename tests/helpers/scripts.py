@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from enum import StrEnum
 
 from app.engine.base import Call
-from app.engine.scripted import ScriptedEngine
+from tests.helpers.scripted_engine import ScriptedEngine
 
 FINE, SHORT = "all is met", "it falls short"
 
@@ -115,7 +115,7 @@ def playing(
     )
 
 
-def looking(
+def reading_yes(
     probability: float,
     decide: Decide = never,
     *,

@@ -45,7 +45,6 @@ def request_for(
     options: SearchOptions | None = None,
     budget: Budget | None = None,
     *,
-    prompt: str = "a question",
     constraints: tuple[Constraint, ...] = (),
     seed: int | None = None,
     max_tokens: int = 100,
@@ -55,7 +54,7 @@ def request_for(
     return SearchRequest(
         id="search",
         mode=mode,
-        prompt=Prompt.from_text(prompt, constraints),
+        prompt=Prompt.from_text("a question", constraints),
         options=options or SearchOptions(votes=1),
         budget=budget or Budget(),
         sampling=Sampling(temperature=0.9, top_p=0.9, max_tokens=max_tokens, seed=seed),

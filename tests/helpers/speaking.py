@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from app.engine.base import Call, Completion, Delta, OnDelta, ignore_delta
-from app.engine.scripted import Script, ScriptedEngine
+from tests.helpers.scripted_engine import Script, ScriptedEngine
 from tests.helpers.scripts import verdict_of_critique
 
 Pace = Callable[[Call, int], Awaitable[None]]

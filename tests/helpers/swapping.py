@@ -23,11 +23,11 @@ from app.domain.checkpoint import (
     served_name,
 )
 from app.engine.base import Call
-from app.engine.scripted import Script, ScriptedEngine
 from app.errors import SparError
 from app.serving.drain import DrainBarrier
 from app.serving.swap import OnSwap, Swapper, SwapTimes, ignore_swap
 from tests.helpers.checkpoint_files import make_base, make_checkpoint, make_full
+from tests.helpers.scripted_engine import Script, ScriptedEngine
 from tests.helpers.scripts import verdict_of_critique
 
 SECONDS_UNTIL_STUCK = 20

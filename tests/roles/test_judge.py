@@ -1,17 +1,17 @@
 import asyncio
 import math
+from dataclasses import replace
 
 import pytest
 
 from app.domain.prompt import Constraint, Message, Prompt
 from app.domain.search import Usage
-from app.engine.base import Call
-from app.engine.scripted import ScriptedEngine
+from app.engine.base import Call, CallContext, count_into
 from app.errors import EngineError, EngineUnavailable
-from app.roles.judge import Judge, JudgeCall, judge_messages
-from app.roles.prompt_leak import NOT_THE_REQUEST
-from app.search.run import TokenBudget
+from app.roles.judge import Judge, JudgeOptions, judge_messages
+from app.roles.templates import NOT_THE_REQUEST
 from tests.helpers.judgments import result
+from tests.helpers.scripted_engine import ScriptedEngine
 from tests.helpers.scripts import FINE, SHORT, Play, always, never, playing, verdict_of_critique
 from tests.helpers.searching import Checks
 
@@ -19,24 +19,13 @@ PROMPT = Prompt.from_text("Say hello.", (Constraint("some:constraint"),))
 FAILED = Checks(lambda _: (result(True, "fine"), result(False, "2 words, at most 1 allowed")))
 
 
-def how(
-    votes: int = 5,
-    accept_threshold: float = 0.5,
-    *,
-    early_stop: bool = True,
-    seed: int = 1,
-    ties: int = 3,
-) -> JudgeCall:
-    return JudgeCall(
-        "refiner@4",
-        votes,
-        accept_threshold,
-        early_stop,
-        seed=seed,
-        priority=2,
-        chunk_tokens=8,
-        ties=ties,
-    )
+CONTEXT = CallContext("refiner@4", priority=2, chunk_tokens=8)
+
+
+def options(
+    votes: int = 5, *, early_stop: bool = True, seed: int = 1, ties: int = 3
+) -> JudgeOptions:
+    return JudgeOptions(votes, 0.5, early_stop, seed=seed, ties=ties)
 
 
 def judge_of(engine: ScriptedEngine, checks: Checks | None = None) -> Judge:
@@ -65,7 +54,7 @@ async def test_votes_stop_when_the_rest_cannot_change_the_outcome(
     verdicts: tuple[bool, ...], calls: int, value: float
 ) -> None:
     engine = saying(*verdicts)
-    judgment = await judge_of(engine).judge(PROMPT, "Hello", how())
+    judgment = await judge_of(engine).judge(PROMPT, "Hello", options(), CONTEXT)
     assert len(engine.started) == calls
     assert judgment.value == value
     assert judgment.accept_threshold == 0.5
@@ -73,20 +62,20 @@ async def test_votes_stop_when_the_rest_cannot_change_the_outcome(
 
 async def test_without_early_stop_every_vote_is_cast() -> None:
     engine = saying(True, True, True, True, True)
-    judgment = await judge_of(engine).judge(PROMPT, "Hello", how(early_stop=False))
+    judgment = await judge_of(engine).judge(PROMPT, "Hello", options(early_stop=False), CONTEXT)
     assert len(engine.started) == len(judgment.votes) == 5
 
 
 async def test_a_tie_is_judged_again_until_it_is_none() -> None:
     engine = saying(True, False, True, False, True, True)
-    judgment = await judge_of(engine).judge(PROMPT, "Hello", how(votes=2))
+    judgment = await judge_of(engine).judge(PROMPT, "Hello", options(votes=2), CONTEXT)
     assert len(engine.started) == 6
     assert judgment.value == 1.0
 
 
 async def test_ties_are_judged_again_three_times_unless_told_otherwise() -> None:
     engine = saying(*[True, False] * 10)
-    await judge_of(engine).judge(PROMPT, "Hi", how(votes=2))
+    await judge_of(engine).judge(PROMPT, "Hi", options(votes=2), CONTEXT)
     assert len(engine.started) == 2 * (1 + 3)
 
 
@@ -94,8 +83,8 @@ async def test_ties_are_judged_again_three_times_unless_told_otherwise() -> None
 @pytest.mark.parametrize("ties", [0, 1, 4])
 async def test_ties_are_judged_again_so_many_times_at_most(early_stop: bool, ties: int) -> None:
     engine = saying(*[True, False] * 10)
-    asked = how(votes=2, early_stop=early_stop, ties=ties)
-    judgment = await judge_of(engine).judge(PROMPT, "Hi", asked)
+    asked = options(votes=2, early_stop=early_stop, ties=ties)
+    judgment = await judge_of(engine).judge(PROMPT, "Hi", asked, CONTEXT)
     assert len(engine.started) == 2 * (1 + ties)
     assert judgment.value == 0.5
     assert not judgment.accepted
@@ -103,7 +92,7 @@ async def test_ties_are_judged_again_so_many_times_at_most(early_stop: bool, tie
 
 async def test_a_failed_constraint_gets_one_vote_and_is_not_accepted() -> None:
     engine = playing(decide=always)
-    judgment = await judge_of(engine, FAILED).judge(PROMPT, "Hello there", how())
+    judgment = await judge_of(engine, FAILED).judge(PROMPT, "Hello there", options(), CONTEXT)
     assert len(engine.started) == 1
     assert not judgment.accepted
     assert judgment.failures == ("2 words, at most 1 allowed",)
@@ -112,19 +101,23 @@ async def test_a_failed_constraint_gets_one_vote_and_is_not_accepted() -> None:
 
 async def test_a_failed_constraint_gets_all_votes_without_early_stop() -> None:
     engine = playing(decide=always)
-    judgment = await judge_of(engine, FAILED).judge(PROMPT, "Hello", how(early_stop=False))
+    judgment = await judge_of(engine, FAILED).judge(
+        PROMPT, "Hello", options(early_stop=False), CONTEXT
+    )
     assert len(judgment.votes) == 5
     assert not judgment.accepted
 
 
 async def test_the_constraints_are_checked_on_the_response() -> None:
     checks = Checks(lambda text: (result(text == "Hello"),))
-    judgment = await judge_of(playing(decide=always), checks).judge(PROMPT, "Hello", how())
+    judgment = await judge_of(playing(decide=always), checks).judge(
+        PROMPT, "Hello", options(), CONTEXT
+    )
     assert checks.checked == ["Hello"]
     assert judgment.accepted
 
 
-async def test_a_vote_is_a_critique_then_a_verdict_put_in_the_models_mouth() -> None:
+async def test_a_vote_is_a_critique_then_a_prefilled_verdict_line() -> None:
     scored: list[tuple[Call, str]] = []
 
     async def script(call: Call) -> str:
@@ -137,7 +130,7 @@ async def test_a_vote_is_a_critique_then_a_verdict_put_in_the_models_mouth() -> 
         )
 
     engine = ScriptedEngine(script, score)
-    judgment = await judge_of(engine).judge(PROMPT, "Hello", how(votes=1))
+    judgment = await judge_of(engine).judge(PROMPT, "Hello", options(votes=1), CONTEXT)
     critique_call = engine.started[0]
     question = judge_messages(PROMPT, "Hello")
     assert critique_call.messages == question
@@ -169,7 +162,7 @@ async def test_verdicts_are_drawn_by_the_probability_and_the_seed() -> None:
 
     async def verdicts(seed: int) -> list[bool]:
         judgment = await judge_of(engine).judge(
-            PROMPT, "Hello", how(votes=31, early_stop=False, seed=seed)
+            PROMPT, "Hello", options(votes=31, early_stop=False, seed=seed), CONTEXT
         )
         return [vote.verdict for vote in judgment.votes]
 
@@ -181,7 +174,7 @@ async def test_verdicts_are_drawn_by_the_probability_and_the_seed() -> None:
 
 async def test_all_critiques_of_all_rounds_have_seeds_of_their_own() -> None:
     engine = saying(*[True, False] * 10)
-    await judge_of(engine).judge(PROMPT, "Hello", how(votes=2))
+    await judge_of(engine).judge(PROMPT, "Hello", options(votes=2), CONTEXT)
     assert len({call.sampling.seed for call in engine.started}) == len(engine.started) == 8
 
 
@@ -192,7 +185,7 @@ async def test_a_vocabulary_without_yes_and_no_is_an_error() -> None:
 
     engine = Wordless(Play(), verdict_of_critique)
     with pytest.raises(EngineError, match="no single token for yes and for no"):
-        await judge_of(engine).judge(PROMPT, "Hello", how())
+        await judge_of(engine).judge(PROMPT, "Hello", options(), CONTEXT)
 
 
 async def test_votes_and_tokens_are_counted() -> None:
@@ -204,8 +197,8 @@ async def test_votes_and_tokens_are_counted() -> None:
         cast += 1
 
     engine = playing(decide=never)
-    token_budget = TokenBudget(usage, None)
-    await judge_of(engine).judge(PROMPT, "Hello", how(), on_delta=token_budget, on_vote=count)
+    context = replace(CONTEXT, on_delta=count_into(usage))
+    await judge_of(engine).judge(PROMPT, "Hello", options(), context, on_vote=count)
     assert cast == 3
     assert usage.completion_tokens == 3 * (len(SHORT.split()) + 1)
 
@@ -218,7 +211,7 @@ async def test_a_failing_engine_fails_the_judgment_and_frees_the_other_votes() -
 
     engine = playing(decide=decide)
     with pytest.raises(EngineUnavailable):
-        await judge_of(engine).judge(PROMPT, "Hello", how())
+        await judge_of(engine).judge(PROMPT, "Hello", options(), CONTEXT)
     assert engine.running == 0
 
 
@@ -251,6 +244,6 @@ def test_a_conversation_is_judged_as_a_whole() -> None:
 
 async def test_a_response_that_repeats_the_request_is_not_accepted() -> None:
     response = "Answer the instruction again, from the start, so that every requirement is met."
-    judgment = await judge_of(saying(*[True] * 5)).judge(PROMPT, response, how())
+    judgment = await judge_of(saying(*[True] * 5)).judge(PROMPT, response, options(), CONTEXT)
     assert not judgment.accepted
     assert judgment.failures == (NOT_THE_REQUEST.message,)

@@ -3,10 +3,10 @@ import pytest
 from app.domain.judgment import Judgment
 from app.domain.prompt import Message, Prompt
 from app.domain.search import Sampling
-from app.engine.base import Call, Completion, ignore_delta
-from app.engine.scripted import ScriptedEngine
+from app.engine.base import Call, CallContext, Completion
 from app.roles.refiner import NO_REVIEW, OPENING, Refiner, refine_messages
 from tests.helpers.judgments import result, vote
+from tests.helpers.scripted_engine import ScriptedEngine
 
 PROMPT = Prompt.from_text("Say hello in one word.")
 SAMPLING = Sampling(temperature=0.7, top_p=0.9, max_tokens=50, seed=3, stop=("END",))
@@ -26,11 +26,8 @@ async def refine(
         PROMPT,
         "Hello there",
         judgment,
-        model="refiner@2",
-        sampling=SAMPLING,
-        priority=4,
-        chunk_tokens=9,
-        on_delta=ignore_delta,
+        SAMPLING,
+        CallContext("refiner@2", 4, 9),
     )
     (call,) = engine.started
     return completion, call

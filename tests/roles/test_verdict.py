@@ -10,36 +10,33 @@ from app.roles.votes import (
     YES,
     fewest_to_decide,
     is_decided,
-    is_tie,
     sample_verdict,
     yes_probability,
 )
 from tests.helpers.properties import calm
 
 totals = st.integers(1, 7)
-gates = st.floats(0, 1) | st.sampled_from([0.0, 0.2, 0.25, 0.5, 0.6, 0.75, 0.8, 1.0])
+thresholds = st.floats(0, 1) | st.sampled_from([0.0, 0.2, 0.25, 0.5, 0.6, 0.75, 0.8, 1.0])
 logprobs = st.dictionaries(st.sampled_from([*YES, *NO, " maybe"]), st.floats(-40, 0))
 probabilities = st.floats(0, 1)
 temperatures = st.floats(0, 2)
 
 
 @calm
-@given(totals, st.data(), gates)
+@given(totals, st.data(), thresholds)
 def test_decided_means_that_all_completions_of_the_votes_agree(
     total: int, data: st.DataObject, accept_threshold: float
 ) -> None:
     votes = data.draw(st.lists(st.booleans(), max_size=total))
     missing = total - len(votes)
     counts = [sum(votes) + sum(rest) for rest in product([False, True], repeat=missing)]
-    outcomes = {
-        "tie" if is_tie(yes, total - yes) else yes / total > accept_threshold for yes in counts
-    }
+    outcomes = {"tie" if yes == total - yes else yes / total > accept_threshold for yes in counts}
     same = len(outcomes) == 1 and (missing == 0 or "tie" not in outcomes)
     assert is_decided(sum(votes), len(votes) - sum(votes), total, accept_threshold) is same
 
 
 @calm
-@given(totals, gates)
+@given(totals, thresholds)
 def test_the_fewest_votes_to_decide_decide_and_one_less_never_does(
     total: int, accept_threshold: float
 ) -> None:
@@ -60,11 +57,6 @@ def test_the_fewest_votes_of_some_judgments(
     total: int, accept_threshold: float, fewest: int
 ) -> None:
     assert fewest_to_decide(total, accept_threshold) == fewest
-
-
-@pytest.mark.parametrize(("yes", "no", "tie"), [(0, 1, False), (2, 2, True), (3, 2, False)])
-def test_a_tie_is_as_many_yes_as_no(yes: int, no: int, tie: bool) -> None:
-    assert is_tie(yes, no) is tie
 
 
 @calm

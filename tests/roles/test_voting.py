@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app.domain.judgment import Judgment, Vote
 from app.errors import EngineError
-from app.roles.votes import collect_until_decided, collect_votes, fewest_to_decide, is_tie
+from app.roles.votes import collect_until_decided, collect_votes, fewest_to_decide
 from tests.helpers.judgments import vote
 from tests.helpers.properties import calm
 
@@ -17,7 +17,7 @@ NEVER = math.inf
 
 
 class Voters:
-    """Casts given verdicts; each vote ends after so many turns of the loop, or never."""
+    """Casts given verdicts; each ends after its number of event loop turns, or never."""
 
     def __init__(self, verdicts: tuple[bool, ...], turns: list[float] | None = None) -> None:
         self._verdicts = verdicts
@@ -75,7 +75,7 @@ async def test_stopping_early_never_changes_the_outcome(
     everything = Judgment(await collect_votes(cast, len(verdicts)), (), accept_threshold)
     assert some.accepted == everything.accepted
     assert len(some.votes) >= fewest_to_decide(len(verdicts), accept_threshold)
-    if is_tie(sum(verdicts), len(verdicts) - sum(verdicts)):
+    if 2 * sum(verdicts) == len(verdicts):
         assert some.votes == everything.votes
 
 

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.search import Budget
+from app.domain.search import SearchOptions
 from app.search.algorithms import BestOfN
 from tests.helpers.growing import Fate, grow
 from tests.helpers.judgments import judged
@@ -9,11 +9,10 @@ from tests.helpers.properties import calm
 
 
 @calm
-@given(st.integers(1, 8), st.none() | st.integers(1, 8))
-def test_the_prompt_is_expanded_n_times_at_once(n: int, max_nodes: int | None) -> None:
-    growth = grow(BestOfN(n), Budget(max_nodes=max_nodes), judged_no)
-    allowed = n if max_nodes is None else min(n, max_nodes)
-    assert growth.selections == [[growth.tree.root] * allowed]
+@given(st.integers(1, 8))
+def test_the_prompt_is_expanded_n_times_at_once(n: int) -> None:
+    growth = grow(BestOfN(SearchOptions(n=n)), judged_no)
+    assert growth.selections == [[growth.tree.root] * n]
 
 
 @calm
@@ -23,7 +22,7 @@ def test_lost_responses_are_filled_up_to_n(n: int, data: st.DataObject) -> None:
     first: list[Fate] = [judged_no() for _ in range(n)]
     first[:lost] = ["lost" for _ in range(lost)]
     fates = data.draw(st.permutations(first))
-    growth = grow(BestOfN(n), Budget(), lambda: fates.pop() if fates else judged_no())
+    growth = grow(BestOfN(SearchOptions(n=n)), lambda: fates.pop() if fates else judged_no())
     assert len(growth.tree.responses) == n
     assert [len(selected) for selected in growth.selections] == [n, lost][: 1 + (lost > 0)]
 

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.search import Budget
+from app.domain.search import Budget, SearchOptions
 from app.domain.tree import Node, Tree
 from app.search.algorithms import DepthFirst
 from tests.helpers.growing import grow
@@ -13,27 +13,18 @@ from tests.helpers.properties import calm
 sizes = st.integers(1, 3)
 
 
+def depth_first(branch: int, depth: int) -> DepthFirst:
+    return DepthFirst(SearchOptions(branch=branch, depth=depth))
+
+
 @calm
 @given(sizes, sizes, st.data())
 def test_expands_in_the_order_of_a_recursive_search(
     branch: int, depth: int, data: st.DataObject
 ) -> None:
-    growth = grow(DepthFirst(branch, depth), Budget(), lambda: data.draw(judgments))
+    growth = grow(depth_first(branch, depth), lambda: data.draw(judgments))
     assert growth.expanded == list(_recursive(growth.tree, growth.tree.root, depth))
     assert len(growth.tree.responses) == sum(branch**level for level in range(1, depth + 1))
-
-
-@calm
-@given(sizes, sizes, st.integers(1, 12), st.data())
-def test_a_budget_only_ends_the_same_search_earlier(
-    branch: int, depth: int, max_nodes: int, data: st.DataObject
-) -> None:
-    drawn = [data.draw(judgments) for _ in range(sum(branch**level for level in range(1, 4)))]
-    whole, short = (
-        grow(DepthFirst(branch, depth), budget, iter(drawn).__next__)
-        for budget in (Budget(), Budget(max_nodes=max_nodes))
-    )
-    assert short.tree.responses == whole.tree.responses[:max_nodes]
 
 
 def test_backtracks_past_a_node_without_judgment() -> None:
@@ -43,7 +34,7 @@ def test_backtracks_past_a_node_without_judgment() -> None:
     tree.judge(first.id, judged(2, 1))
     tree.judge(second.id, judged(1, 2))
     tree.add(tree.reserve(), tree[first.id], "its judgment failed")
-    assert DepthFirst(branch=1, depth=3).select(tree, Budget()) == [tree[second.id]]
+    assert depth_first(1, 3).select(tree, Budget()) == [tree[second.id]]
 
 
 def _recursive(tree: Tree, node: Node, depth: int) -> Iterator[int]:

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.search import Budget
+from app.domain.search import SearchOptions
 from app.search.algorithms import Iterative
 from tests.helpers.growing import grow
 from tests.helpers.judgments import judgments
@@ -11,7 +11,7 @@ from tests.helpers.properties import calm
 @calm
 @given(st.integers(1, 6), st.data())
 def test_rewrites_the_newest_node_whatever_its_judgment(depth: int, data: st.DataObject) -> None:
-    growth = grow(Iterative(depth), Budget(), lambda: data.draw(judgments))
+    growth = grow(Iterative(SearchOptions(depth=depth)), lambda: data.draw(judgments))
     assert [[node.id for node in selected] for selected in growth.selections] == [
         [newest] for newest in range(depth)
     ]

@@ -12,7 +12,6 @@ from app.domain.checkpoint import Versions
 from app.domain.search import Mode, SearchOptions, StopReason
 from app.domain.tree import Node
 from app.engine.base import Call
-from app.engine.scripted import ScriptedEngine
 from app.search.base import (
     NodeAccepted,
     NodeCreated,
@@ -22,6 +21,7 @@ from app.search.base import (
     TextDelta,
 )
 from tests.helpers.properties import calm
+from tests.helpers.scripted_engine import ScriptedEngine
 from tests.helpers.scripts import Decide, Part, Play, always, only, part_of, playing
 from tests.helpers.searching import request_for, search
 from tests.helpers.speaking import SpeakingEngine

@@ -10,7 +10,7 @@ from tests.helpers.searching import request_for, search
 
 
 def yes_votes(**counts: int) -> Decide:
-    """A judge that says yes to `response_1` so many times, and so on, then no."""
+    """A judge whose first votes for each response are yes, as many as given, and then no."""
 
     async def decide(text: str, number: int) -> bool:
         return number <= counts[text.replace(" ", "_")]
@@ -155,6 +155,34 @@ async def test_a_shared_judgment_goes_on_when_one_of_its_nodes_is_cancelled() ->
     assert found.tree[1].judgment is not None
     assert engine.aborted == []
     assert found.usage.judgments == 2
+
+
+async def test_a_shared_judgment_ends_with_the_last_node_that_waits_for_it() -> None:
+    """Nodes 3 and 4 share it when node 2 is perfect and so cancels both; node 1 comes last."""
+    asked, ended = asyncio.Event(), asyncio.Event()
+
+    async def respond(number: int) -> str:
+        if number == 1:
+            await ended.wait()
+            return "the last"
+        if number == 2:
+            await asked.wait()
+            return "perfect"
+        return "the same"
+
+    async def decide(text: str, number: int) -> bool:
+        if text != "the same":
+            return True
+        asked.set()
+        try:
+            return await asyncio.Future()
+        finally:
+            ended.set()
+
+    engine = playing(respond=respond, decide=decide)
+    found = await search(engine, request_for(Mode.BEST_OF_N, SearchOptions(n=4, votes=1)))
+    assert found.best == found.tree[1]
+    assert parts(engine.aborted) == {Part.CRITIQUE: 1}
 
 
 @pytest.mark.parametrize("winner", range(1, 5))

@@ -65,6 +65,25 @@ async def test_a_failed_judgment_only_costs_that_node(mode: Mode) -> None:
     assert found.best == found.tree[2]
 
 
+async def test_a_judgment_that_failed_is_made_again_for_the_next_node_with_the_text() -> None:
+    async def respond(number: int) -> str:
+        return "the same" if number < 3 else "another"
+
+    async def rewrite(number: int) -> str:
+        return "the same"
+
+    async def decide(text: str, number: int) -> bool:
+        if text == "the same" and number == 1:
+            raise BROKEN
+        return False
+
+    engine = playing(respond=respond, rewrite=rewrite, decide=decide)
+    options = SearchOptions(branch=3, beam=1, depth=2, votes=1)
+    found = await search(engine, request_for(Mode.BFS, options))
+    assert [node.id for node in found.tree.responses if node.judgment] == [3, 4, 5, 6]
+    assert parts(engine.started)[Part.CRITIQUE] == 3, "one failed, for another, one again"
+
+
 @pytest.mark.parametrize("mode", Mode)
 async def test_a_search_of_which_every_response_fails_fails(mode: Mode) -> None:
     engine = playing(respond=failing(*range(100)))

@@ -7,9 +7,9 @@ import pytest
 from app.domain.search import Budget, Mode, SearchOptions, StopReason
 from app.domain.tree import NodeKind, given_response
 from app.engine.base import Call
-from app.engine.scripted import ScriptedEngine
 from app.errors import EngineError
 from app.search.base import SearchRequest
+from tests.helpers.scripted_engine import ScriptedEngine
 from tests.helpers.scripts import Part, only, parts, playing, verdict_of_critique
 from tests.helpers.searching import request_for, search
 

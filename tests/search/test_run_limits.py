@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.search import Budget, Mode, SearchOptions, StopReason
+from app.domain.tree import Node, Tree
 from app.engine.base import Call
+from app.search.algorithms import BreadthFirst
 from app.search.base import NodeCreated, SearchEvent
 from tests.helpers.properties import calm
 from tests.helpers.scripts import Part, Play, part_of, parts, playing
@@ -181,6 +183,32 @@ async def test_the_whole_tree_is_exhausted_and_one_node_less_is_max_nodes(
     assert whole.stop_reason is StopReason.EXHAUSTED
     assert len(less.tree.responses) == all_nodes - 1
     assert less.stop_reason is StopReason.MAX_NODES
+
+
+@calm
+@given(st.sampled_from(Mode), st.integers(0, 20))
+async def test_a_node_budget_only_ends_the_same_search_earlier(mode: Mode, max_nodes: int) -> None:
+    options = SearchOptions(branch=2, votes=1)
+    whole = await search(playing(), request_for(mode, options))
+    short = await search(playing(), request_for(mode, options, Budget(max_nodes=max_nodes)))
+    nodes = [(node.id, node.parent, node.text) for node in whole.tree.responses]
+    assert [(n.id, n.parent, n.text) for n in short.tree.responses] == nodes[:max_nodes]
+    ended_early = max_nodes < len(nodes)
+    assert short.stop_reason is (StopReason.MAX_NODES if ended_early else StopReason.EXHAUSTED)
+
+
+async def test_the_algorithm_is_asked_once_per_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    select = BreadthFirst.select
+
+    def counted(self: BreadthFirst, tree: Tree, budget: Budget) -> list[Node]:
+        asked.append(len(tree.responses))
+        return select(self, tree, budget)
+
+    monkeypatch.setattr(BreadthFirst, "select", counted)
+    options = SearchOptions(branch=2, beam=1, depth=3, votes=1)
+    await search(playing(), request_for(Mode.BFS, options, Budget(max_nodes=100)))
+    assert asked == [0, 2, 4, 6]
 
 
 async def test_the_length_of_a_call_is_limited_by_what_is_left() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from app.domain.search import Mode, QuickVerdictRule, SearchOptions, StopReason
 from tests.helpers.judgments import result
-from tests.helpers.scripts import Part, always, looking, part_of, parts
+from tests.helpers.scripts import Part, always, part_of, parts, reading_yes
 from tests.helpers.searching import Checks, request_for, search
 
 SHAPE = SearchOptions(branch=3, beam=2, depth=2, votes=5, quick_verdict=QuickVerdictRule(0.2, 0.8))
@@ -13,7 +13,7 @@ REFINING = (Mode.ITERATIVE, Mode.BFS, Mode.DFS)
 
 @pytest.mark.parametrize("mode", REFINING)
 async def test_only_what_is_rewritten_gets_a_critique_and_only_one(mode: Mode) -> None:
-    engine = looking(0.1)
+    engine = reading_yes(0.1)
     found = await search(engine, request_for(mode, SHAPE))
     expanded = {node.parent for node in found.tree.responses if node.parent}
     explained = {
@@ -29,7 +29,7 @@ async def test_only_what_is_rewritten_gets_a_critique_and_only_one(mode: Mode) -
 
 
 async def test_the_rewrite_is_told_the_late_critique() -> None:
-    engine = looking(0.1)
+    engine = reading_yes(0.1)
     await search(engine, request_for(Mode.ITERATIVE, SHAPE))
     [rewrite] = [call for call in engine.started if part_of(call) is Part.REWRITE]
     assert "it falls short" in rewrite.messages[0].content
@@ -37,7 +37,7 @@ async def test_the_rewrite_is_told_the_late_critique() -> None:
 
 async def test_what_a_program_found_is_rewritten_without_asking_the_judge_at_all() -> None:
     checks = Checks(lambda text: (result(text.startswith("rewrite"), "begin with rewrite"),))
-    engine = looking(0.9)
+    engine = reading_yes(0.9)
     found = await search(engine, request_for(Mode.BFS, SHAPE), checks)
     assert found.stop_reason is StopReason.ACCEPTED
     assert parts(engine.started)[Part.CRITIQUE] == 0
@@ -47,7 +47,7 @@ async def test_what_a_program_found_is_rewritten_without_asking_the_judge_at_all
 
 @pytest.mark.parametrize("mode", REFINING)
 async def test_a_clear_yes_ends_the_search_without_a_vote(mode: Mode) -> None:
-    engine = looking(0.9)
+    engine = reading_yes(0.9)
     found = await search(engine, request_for(mode, SHAPE))
     assert found.stop_reason is StopReason.ACCEPTED
     assert set(parts(engine.started)) == {Part.RESPONSE}
@@ -55,7 +55,7 @@ async def test_a_clear_yes_ends_the_search_without_a_vote(mode: Mode) -> None:
 
 
 async def test_best_of_n_compares_votes_and_takes_no_quick_verdict() -> None:
-    engine = looking(0.1, always)
+    engine = reading_yes(0.1, always)
     found = await search(engine, request_for(Mode.BEST_OF_N, SHAPE))
     assert [node.judgment.quick_verdict for node in found.tree.responses if node.judgment] == [
         None
@@ -64,7 +64,7 @@ async def test_best_of_n_compares_votes_and_takes_no_quick_verdict() -> None:
 
 
 async def test_without_a_quick_verdict_no_critique_is_added() -> None:
-    engine = looking(0.1)
+    engine = reading_yes(0.1)
     found = await search(engine, request_for(Mode.BFS, SearchOptions(votes=1, depth=2)))
     judgments = [node.judgment for node in found.tree.responses]
     assert all(judgment and judgment.late_critique is None for judgment in judgments)

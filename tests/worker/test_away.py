@@ -14,9 +14,9 @@ from app.db.session import Database
 from app.domain.checkpoint import Role, Versions
 from app.domain.iteration import Status
 from app.engine.base import Call
-from app.engine.scripted import ScriptedEngine
 from tests.helpers.iterating import OPTIONS, World, by_content
 from tests.helpers.postgres import PostgresServer
+from tests.helpers.scripted_engine import ScriptedEngine
 from tests.helpers.scripts import verdict_of_critique
 from worker import loop
 from worker.loop import Loop

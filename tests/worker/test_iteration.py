@@ -21,9 +21,9 @@ from app.domain.checkpoint import CheckpointStatus, Role, Versions
 from app.domain.iteration import IterationKind, Policy, SampleKind, Stage, Status
 from app.domain.prompt import Message
 from app.engine.base import Call
-from app.engine.scripted import ScriptedEngine
 from app.errors import EngineUnavailable, LeaseLost
 from tests.helpers.iterating import OPTIONS, PROMPTS, World, by_content
+from tests.helpers.scripted_engine import ScriptedEngine
 from tests.helpers.scripts import verdict_of_critique
 from tests.worker.conftest import MakeWorld
 from training.config import Method

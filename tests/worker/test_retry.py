@@ -8,8 +8,8 @@ import pytest
 from app.domain.prompt import Message
 from app.domain.search import Sampling
 from app.engine.base import Call
-from app.engine.scripted import ScriptedEngine
 from app.errors import EngineError, EngineUnavailable
+from tests.helpers.scripted_engine import ScriptedEngine
 from tests.helpers.scripts import verdict_of_critique
 from worker import retry as patience
 from worker.retry import RetryingEngine

@@ -6,8 +6,8 @@ import pytest
 
 from app.domain.iteration import DataOptions, Stage
 from app.engine.base import Call
-from app.engine.scripted import ScriptedEngine
 from tests.helpers.iterating import OPTIONS, PROMPTS, World
+from tests.helpers.scripted_engine import ScriptedEngine
 from tests.helpers.scripts import FINE, SHORT, Part, part_of, verdict_of_critique
 from tests.helpers.searching import Checks
 from worker.stages.judge import judge

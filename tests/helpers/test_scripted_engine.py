@@ -8,8 +8,8 @@ import pytest
 from app.domain.prompt import Message
 from app.domain.search import Sampling
 from app.engine.base import Call, Delta
-from app.engine.scripted import ScriptedEngine
 from app.errors import EngineError
+from tests.helpers.scripted_engine import ScriptedEngine
 
 CALL = Call(
     (Message("system", "be brief"), Message("user", "say it")),
