@@ -4,14 +4,16 @@ import asyncio
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
-from typing import ParamSpec, TypeVar
+from typing import NoReturn, ParamSpec, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
+
+from app.concurrency import race
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_LOOK_SECONDS = 1.0
+_POLL_SECONDS = 1.0
 
 
 class Workers:
@@ -50,14 +52,7 @@ class Workers:
     async def _run_once(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         pool = self._working_pool()
         future = asyncio.wrap_future(pool.schedule(function, args, kwargs, timeout=self._seconds))
-        try:
-            # A pool that breaks just when it is given a call forgets that call.
-            while not (await asyncio.wait({future}, timeout=_LOOK_SECONDS))[0]:
-                if not pool.active:
-                    raise BrokenProcessPool("The checking processes ended.")
-            return future.result()
-        finally:
-            future.cancel()
+        return await race(future, _raise_when_broken(pool))
 
     def _working_pool(self) -> ProcessPool:
         if self._closed:
@@ -72,6 +67,14 @@ class Workers:
     def _new_pool(self) -> ProcessPool:
         spawn = multiprocessing.get_context("spawn")
         return ProcessPool(self._processes, initializer=self._initializer, context=spawn)
+
+
+async def _raise_when_broken(pool: ProcessPool) -> NoReturn:
+    """A pool that breaks just when it is given a call forgets that call."""
+    while True:
+        await asyncio.sleep(_POLL_SECONDS)
+        if not pool.active:
+            raise BrokenProcessPool("The checking processes ended.")
 
 
 def _stop(pool: ProcessPool) -> None:

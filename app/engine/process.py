@@ -9,8 +9,9 @@ import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+from app.concurrency import backoff, race, retry
 from app.engine.arguments import EngineConfig, checked_arguments, our_arguments, prepare_environment
 from app.engine.metrics import EngineFigures, stat_logger
 from app.errors import ConfigurationError, EngineUnavailable
@@ -18,7 +19,13 @@ from app.errors import ConfigurationError, EngineUnavailable
 if TYPE_CHECKING:
     from vllm.v1.engine.async_llm import AsyncLLM
 
-LOOK_SECONDS = 0.2
+log = logging.getLogger(__name__)
+
+WATCH_SECONDS = 0.2
+"""Pause between two looks at whether the engine is alive."""
+LONGEST_PAUSE_SECONDS = 30.0
+
+_starting = threading.Lock()
 
 Result = TypeVar("Result")
 
@@ -31,16 +38,16 @@ async def wait_or_engine_dead(llm: "AsyncLLM", work: Coroutine[Any, Any, Result]
     """
     from vllm.v1.engine.exceptions import EngineDeadError
 
-    task = asyncio.create_task(work)
-    try:
-        while not (await asyncio.wait({task}, timeout=LOOK_SECONDS))[0]:
+    async def raise_when_dead() -> NoReturn:
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
             if llm.errored:
                 raise engine_died()
-        return task.result()
+
+    try:
+        return await race(work, raise_when_dead())
     except EngineDeadError as error:
         raise engine_died() from error
-    finally:
-        task.cancel()
 
 
 def engine_died() -> EngineUnavailable:
@@ -53,14 +60,6 @@ def engine_asleep() -> EngineUnavailable:
     return EngineUnavailable(
         "the engine sleeps while a training has the GPU; try again later", retry_after=30
     )
-
-
-log = logging.getLogger(__name__)
-
-WATCH_SECONDS = 0.2
-LONGEST_PAUSE_SECONDS = 30.0
-
-_starting = threading.Lock()
 
 
 class EngineProcess:
@@ -146,14 +145,12 @@ class EngineProcess:
                 await self._relaunch()
 
     async def _relaunch(self) -> None:
-        pause = 1.0
-        while self._llm is None:
-            try:
-                await self._launch()
-            except ConfigurationError as error:
-                log.error("%s; next try in %.0f s", error.message, pause)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        def report(error: ConfigurationError, pause: float) -> float:
+            log.error("%s; next try in %.0f s", error.message, pause)
+            return pause
+
+        pauses = backoff(1.0, LONGEST_PAUSE_SECONDS)
+        await retry(self._launch, ConfigurationError, pauses, on_failure=report)
         log.warning("the engine is back")
 
 

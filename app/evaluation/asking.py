@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from app.concurrency import gather_or_cancel
 from app.domain.checkpoint import Role
 from app.domain.evaluation import EvaluationPlan
 from app.domain.prompt import Message, Prompt
@@ -106,10 +107,10 @@ class Asker:
     async def _prefer(self, item: Item) -> RowOutcome:
         assert item.pair is not None, "an item to compare has two responses"
         first, second = item.pair
-        async with asyncio.TaskGroup() as group:
-            judging = [group.create_task(self._judge(item, text)) for text in item.pair]
-            straight = group.create_task(self._compare(item, first, second))
-            turned = group.create_task(self._compare(item, second, first))
+        judging = [asyncio.create_task(self._judge(item, text)) for text in item.pair]
+        straight = asyncio.create_task(self._compare(item, first, second))
+        turned = asyncio.create_task(self._compare(item, second, first))
+        await gather_or_cancel(*judging, straight, turned)
         judgments = [task.result() for task in judging]
         usages = [judgment.usage for judgment in judgments]
         usages += [straight.result()[1], turned.result()[1]]

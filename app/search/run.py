@@ -8,11 +8,13 @@ budget, the deadline, a client that went away) cancels every call still running 
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
+from app.concurrency import cancel_and_wait, race
 from app.domain.checkpoint import Role, served_name
 from app.domain.judgment import Judgment
 from app.domain.search import Budget, Mode, Sampling, StopReason, Usage, derive_seed
@@ -346,20 +348,22 @@ class _Search:
 
     async def run_within_limits(self) -> StopReason:
         """The whole search, cut off by its deadline or its token budget."""
-        seconds = None
+        seconds = math.inf
         if self._budget.deadline_ms is not None:
             seconds = (self._budget.deadline_ms - self._expander.elapsed_ms) / 1000
             if seconds <= 0:
                 return StopReason.DEADLINE
-        search = asyncio.create_task(self._expand_all())
-        spent = asyncio.create_task(self._expander.token_budget.spent.wait())
-        try:
-            await asyncio.wait({search, spent}, timeout=seconds, return_when="FIRST_COMPLETED")
-            if search.done():
-                return search.result()
-            return StopReason.MAX_TOKENS if spent.done() else StopReason.DEADLINE
-        finally:
-            await _cancel(search, spent)
+        return await race(
+            self._expand_all(), self._max_tokens_spent(), self._deadline_passed(seconds)
+        )
+
+    async def _max_tokens_spent(self) -> StopReason:
+        await self._expander.token_budget.spent.wait()
+        return StopReason.MAX_TOKENS
+
+    async def _deadline_passed(self, seconds: float) -> StopReason:
+        await asyncio.sleep(seconds)
+        return StopReason.DEADLINE
 
     async def _expand_all(self) -> StopReason:
         """Expand selection after selection until a node ends the search or none is left."""
@@ -385,7 +389,7 @@ class _Search:
         try:
             return await self._watch(children)
         finally:
-            await _cancel(*children)
+            await cancel_and_wait(*children)
 
     async def _watch(self, children: dict[asyncio.Task[Node], int]) -> StopReason | None:
         """Wait for the children of a step, as long as one of them can still matter.
@@ -410,7 +414,7 @@ class _Search:
                 if self._early_stop and _is_unbeatable(node):
                     later = {task for task in pending if children[task] > node.id}
                     pending -= later
-                    await _cancel(*later)
+                    await cancel_and_wait(*later)
         if len(errors) == len(children):
             return self._end_failed_step(errors[0])
         won = self._early_stop and any(map(_is_unbeatable, self._tree))
@@ -426,10 +430,3 @@ class _Search:
 def _is_unbeatable(node: Node) -> bool:
     """No later node can rank higher: accepted by every vote (ties go to the earlier)."""
     return node.accepted and node.judgment is not None and node.judgment.value == 1.0
-
-
-async def _cancel(*tasks: asyncio.Task[object]) -> None:
-    """Cancel what still runs, and wait until it has let go of the engine."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -8,6 +8,7 @@ import time
 from asyncio.subprocess import Process
 from collections.abc import Callable, Sequence
 
+from app.concurrency import backoff
 from app.config.settings import Settings
 from app.engine.orphans import SERVER_PID
 
@@ -31,7 +32,7 @@ async def keep_worker(
 
     The pauses before it is started again grow twofold, until it has run for a while.
     """
-    pause = FIRST_PAUSE_SECONDS
+    pauses = backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
     while True:
         started = clock()
         process = await _start(settings, command)
@@ -40,10 +41,10 @@ async def keep_worker(
         finally:
             await _end(process)
         if clock() - started >= HEALTHY_SECONDS:
-            pause = FIRST_PAUSE_SECONDS
+            pauses = backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
+        pause = next(pauses)
         log.error("the worker ended (exit code %d); starting it again in %.0f s", code, pause)
         await asyncio.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
 
 async def _start(settings: Settings, command: Sequence[str]) -> Process:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from app.concurrency import gather_or_cancel
 from app.constraints.checker import Checker
 from app.domain.evaluation import EvaluatedRow
 from app.domain.prompt import Prompt
@@ -140,9 +141,7 @@ async def test_one_of_several_questions_about_a_row_is_enough_to_fail_it() -> No
         raise RowRefused("too long")
 
     async def ask(item: Item, task: Task) -> RowOutcome:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(refuse())
-            group.create_task(refuse())
+        await gather_or_cancel(refuse(), refuse())
         raise AssertionError
 
     kept = Kept()
