@@ -17,13 +17,11 @@ from app.api.admin.schemas import IterationIn, IterationOut, StageOut, StepOut
 from app.api.schemas import NodeOut
 from app.cli.admin import Admin
 from app.cli.client import (
-    ConnectionLost,
     Event,
     Final,
     JsonObject,
     NodeAccepted,
     NodeSeen,
-    ServerUnreachable,
     TextDelta,
 )
 from app.cli.console import clean, count, err, out, print_error, print_json, say
@@ -32,6 +30,7 @@ from app.cli.draw_admin import draw_outcome, duration, seconds_between, stage_co
 from app.cli.options import checked, given
 from app.domain.iteration import Stage, Status
 from app.errors import SparError
+from app.http_client import ConnectionLost, ServerUnreachable
 
 _STYLES = {
     Status.QUEUED: "dim",

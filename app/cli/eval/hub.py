@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 
 from app.errors import ConfigurationError
 
@@ -41,7 +41,7 @@ def _load(name: str, config: str | None, split: str | None) -> Iterable[Mapping[
         found = datasets.load_dataset(name, config)
     # A hub's own errors are OSErrors, bad names ValueErrors, a proxy's may be the client's, and a
     # data set that is a program is a RuntimeError.
-    except (DatasetsError, OSError, ValueError, RuntimeError, httpx.HTTPError) as error:
+    except (DatasetsError, OSError, ValueError, RuntimeError, httpx2.HTTPError) as error:
         raise ConfigurationError(
             f"the data set {name} cannot be had: {_first_line(error)}; where the hub is out of"
             " reach, download the file and give it with --data"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import NoReturn, TypeVar
 
 from app.concurrency import race
-from app.engine.pool.admin_client import RETRY_SECONDS
+from app.engine.remote_protocol import RETRY_SECONDS
 from app.errors import EngineUnavailable, SparError
 
 FAILURES = 3
