@@ -40,7 +40,7 @@ from app.db.recorder import Recorder
 from app.db.session import Database
 from app.engine.arguments import EngineConfig, usable_cores
 from app.engine.base import SleepyEngine
-from app.engine.by_role import EnginesByRole, OwnEngine, shared_out
+from app.engine.by_role import EnginesByRole, OwnEngine, configs_by_role
 from app.engine.pool.pool import EnginePool, EnginePoolConfig
 from app.engine.vllm import VllmEngine
 from app.errors import ConfigurationError, DatabaseError
@@ -177,8 +177,8 @@ async def _sleep(
 ) -> None:
     """Have the engine sleep while a training runs, if it is to."""
     if settings.sleep_while_training and isinstance(engine, SleepyEngine):
-        look, drain = settings.swap_seconds, settings.drain_seconds
-        await SleepController(database, engine, drain_barrier, look=look, drain=drain).watch()
+        poll, drain = settings.swap_seconds, settings.drain_seconds
+        await SleepController(database, engine, drain_barrier, poll=poll, drain=drain).watch()
 
 
 def _swapper(
@@ -215,7 +215,7 @@ def _engine(settings: Settings, model: str) -> OwnEngine:
     config = _engine_config(settings, model)
     if not settings.separate_engines:
         return VllmEngine(config)
-    shares = shared_out(config, usable_cores())
+    shares = configs_by_role(config, usable_cores())
     return EnginesByRole({role: VllmEngine(share) for role, share in shares.items()})
 
 

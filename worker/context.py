@@ -1,16 +1,16 @@
 """What the stages of an iteration work with: stored progress, the roles, and the data folder."""
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence, Sized
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.concurrency import bounded_map
 from app.db.iterations import IterationRepository, SampleRepository, StoredIteration
 from app.db.leases import Lease
 from app.db.session import Database
@@ -30,36 +30,10 @@ log = logging.getLogger(__name__)
 BACKGROUND_PRIORITY = 100
 """vLLM's priority of the worker's calls: lower values run first, and requests of users have 0."""
 
-Result = TypeVar("Result")
 Record = dict[str, Any]
 Also = Callable[[AsyncSession], Awaitable[None]] | None
 ItemResult = tuple[Any, Also]
 """The result of one item, and what else to store with it in the same transaction."""
-
-
-async def gather_or_cancel(*works: Awaitable[Result]) -> list[Result]:
-    """The results of all, run concurrently, in order; the first error cancels the others."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def watched(work: Awaitable[Result], watch: Awaitable[Result]) -> Result:
-    """The result of the first of the two to end, or what it raised; the other is cancelled."""
-    working, watching = asyncio.ensure_future(work), asyncio.ensure_future(watch)
-    both = {working, watching}
-    try:
-        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        first = working if working.done() else watching
-    finally:
-        for task in both:
-            task.cancel()
-        await asyncio.gather(*both, return_exceptions=True)
-    return first.result()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,18 +150,15 @@ class StageRun:
         """
         wanted = set(keys)
         results = {key: value for key, value in (await self.items()).items() if key in wanted}
-        missing = iter([key for key in keys if key not in results])
+        missing = [key for key in keys if key not in results]
         await self.progress(len(results), len(keys))
 
-        async def take() -> None:
-            for key in missing:
-                result, also = await do(key)
-                results[key] = result
-                await self.context.lease.write(
-                    partial(self._store, key, result, also, results, keys)
-                )
+        async def do_and_store(key: str) -> None:
+            result, also = await do(key)
+            results[key] = result
+            await self.context.lease.write(partial(self._store, key, result, also, results, keys))
 
-        await gather_or_cancel(*(take() for _ in range(self.context.options.data.in_flight)))
+        await bounded_map(missing, do_and_store, self.context.options.data.in_flight)
         return {key: results[key] for key in keys}
 
     async def _store(

@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
+from app.concurrency import race
 from app.db.leases import TRAINING, Lease, acquire
 from app.db.session import Database
 from app.errors import DatabaseError, EngineUnavailable, SparError
 from training.config import TrainingConfig
-from worker.context import watched
 from worker.trainer import OnProgress, Train, TrainingFailed, run_training
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class GpuLease:
 
         lease = await self._acquire()
         try:
-            await watched(train(), self._hold(lease))
+            await race(train(), self._hold(lease))
         finally:
             with suppress(SparError):  # it expires by itself
                 await lease.release()

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from cronsim import CronSim
 
+from app.concurrency import race
 from app.db.checkpoints import CheckpointRepository
 from app.db.iterations import IterationRepository, NewIteration, StoredIteration
 from app.db.leases import Lease, acquire
@@ -15,7 +16,6 @@ from app.db.session import Database
 from app.domain.checkpoint import Versions
 from app.domain.iteration import PRESETS, Status
 from app.errors import DatabaseError, LeaseLost, SparError
-from worker.context import watched
 
 
 def _now() -> datetime:
@@ -140,7 +140,7 @@ class Loop:
         self, iteration: StoredIteration, incumbents: Versions, lease: Lease
     ) -> None:
         """Run an iteration while renewing the lease and polling for a cancel request."""
-        await watched(self._run(iteration, incumbents, lease), self._watch(iteration.id, lease))
+        await race(self._run(iteration, incumbents, lease), self._watch(iteration.id, lease))
 
     async def _watch(self, iteration_id: str, lease: Lease) -> None:
         while True:

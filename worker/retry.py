@@ -1,11 +1,10 @@
 """An engine that retries while its server is away, so that a restart does not fail an iteration."""
 
-import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
+from app.concurrency import backoff, retry
 from app.domain.prompt import Message
 from app.engine.base import Call, Completion, Engine, EngineWrapper, OnDelta, ignore_delta
 from app.errors import EngineUnavailable
@@ -51,14 +50,11 @@ class RetryingEngine(EngineWrapper):
         )
 
     async def _retry(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
-        end = time.monotonic() + self._seconds
-        pause = PAUSE_SECONDS
-        while True:
-            try:
-                return await attempt()
-            except EngineUnavailable as error:
-                if time.monotonic() + pause > end:
-                    raise
-                log.info("waiting for the server: %s", error.message)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        def report(error: EngineUnavailable, pause: float) -> float:
+            log.info("waiting %.0f s for the server: %s", pause, error.message)
+            return pause
+
+        pauses = backoff(PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
+        return await retry(
+            attempt, EngineUnavailable, pauses, within=self._seconds, on_failure=report
+        )

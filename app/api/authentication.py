@@ -19,9 +19,10 @@ from app.db.keys import Action, AuditRepository
 from app.db.session import Database
 from app.domain.key import Key, Scope
 from app.errors import DatabaseError, Forbidden, SparError, Unauthenticated
+from app.http_client import is_loopback
 from app.keys.cache import KeyCache
 from app.keys.limits import Limiter, usage_sink
-from app.keys.policy import is_loopback, keys_needed
+from app.keys.policy import keys_needed
 
 Headers = dict[str, str]
 

@@ -7,7 +7,7 @@ from app import __version__
 from app.api.deps import Services, ServicesDep
 from app.db.iterations import IterationCounts
 from app.engine.base import is_asleep
-from app.engine.metrics import Measured
+from app.engine.metrics import MeasuredEngine
 from app.observe.snapshot import Snapshot
 
 router = APIRouter(tags=["health"])
@@ -35,7 +35,7 @@ def snapshot(services: Services, iterations: IterationCounts | None) -> Snapshot
         engine_asleep=is_asleep(engine),
         engine_restarts=engine.restarts,
         engine_calls=engine.unfinished,
-        engines=engine.figures if isinstance(engine, Measured) else {},
+        engines=engine.metrics if isinstance(engine, MeasuredEngine) else {},
         requests_running=admission.running,
         requests_waiting=admission.waiting,
         background_calls=services.background.running,

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel
@@ -13,6 +13,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from app.api.deps import Services
 from app.api.problems import problem
 from app.api.render import checkpoint_out, generate_out, node_out
+from app.concurrency import race
 from app.errors import ClientGone, SparError
 from app.search.base import (
     NodeAccepted,
@@ -57,22 +58,13 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, Result]) -
 
     Raises `ClientGone` then. The request's body must have been read before.
     """
-    task = asyncio.create_task(work)
-    gone = asyncio.create_task(_disconnected(request))
-    try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise ClientGone("the client closed the connection")
-    finally:
-        task.cancel()
-        gone.cancel()
-        await asyncio.gather(task, gone, return_exceptions=True)
+    return await race(work, _raise_when_disconnected(request))
 
 
-async def _disconnected(request: Request) -> None:
+async def _raise_when_disconnected(request: Request) -> NoReturn:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+    raise ClientGone("the client closed the connection")
 
 
 LiveSearch = Live[SearchEvent, SearchResult]

@@ -5,10 +5,11 @@ from contextlib import contextmanager
 from typing import Any, Literal
 from urllib.parse import quote
 
+from httpx2 import ServerSentEvent
 from pydantic import BaseModel
 
 from app.api.admin.schemas import AddedOut, IterationOut, StepOut
-from app.cli.client import Client, JsonObject, ServerEvent
+from app.cli.client import Client, JsonObject
 from app.domain.checkpoint import Role
 
 Uploaded = Literal["prompts", "conversations"]
@@ -79,9 +80,9 @@ class Admin(Client):
         """Rate an answer."""
         return self._call("POST", "/feedback", content=request.model_dump_json())
 
-    def _update(self, event: ServerEvent) -> IterationOut | StepOut | None:
+    def _update(self, event: ServerSentEvent) -> IterationOut | StepOut | None:
         """The update in an event; None for other events."""
-        match event.name:
+        match event.event:
             case "iteration":
                 return self.read(IterationOut, self._object(event.data))
             case "step":

@@ -1,91 +1,39 @@
 """Talking to a running server: plain JSON calls, and the event stream of a search."""
 
 import os
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self, TypeVar
-from urllib.parse import quote, urlsplit
+from typing import Any, Self
+from urllib.parse import quote
 
-import httpx
+import httpx2
+from httpx2 import ServerSentEvent
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from app.api.schemas import GenerateIn, JudgeIn, NodeOut, Problem
 from app.errors import SparError
+from app.http_client import (
+    CONNECT_SECONDS,
+    InvalidReply,
+    Reply,
+    RequestRejected,
+    ServerUnreachable,
+    client_options,
+    rejection,
+    transport_errors,
+)
 
-_LINE_END = re.compile(rb"\r\n|\n|\r")
-
-
-@dataclass(frozen=True, slots=True)
-class ServerEvent:
-    """One event: its name (`message` where the server gave none) and its data."""
-
-    name: str
-    data: str
-
-
-def read_events(chunks: Iterable[bytes]) -> Iterator[ServerEvent]:
-    """The events in a byte stream, however it is cut into chunks.
-
-    Comments and the fields `id` and `retry` are skipped, and so is an event that the end of
-    the stream cut off.
-    """
-    name, data = "", list[str]()
-    for line in _read_lines(chunks):
-        if not line:
-            if data:
-                yield ServerEvent(name or "message", "\n".join(data))
-            name, data = "", []
-            continue
-        field, _, value = line.partition(":")
-        if field == "event":
-            name = value.removeprefix(" ")
-        elif field == "data":
-            data.append(value.removeprefix(" "))
-
-
-def _read_lines(chunks: Iterable[bytes]) -> Iterator[str]:
-    """Lines ended by LF, CRLF or CR, and by nothing else (`str.splitlines` knows more ends)."""
-    rest, after_cr, first = b"", False, True
-    for chunk in filter(None, chunks):
-        # The CR of a CRLF has already ended its line when the LF comes in the next chunk.
-        fresh = chunk.removeprefix(b"\n") if after_cr else chunk
-        after_cr = fresh.endswith(b"\r")
-        *whole, rest = _LINE_END.split(rest + fresh)
-        for line in whole:
-            text = line.decode(errors="replace")
-            yield text.removeprefix("\ufeff") if first else text
-            first = False
-
-
-_CONNECT_SECONDS = 10.0
 _SILENCE_SECONDS = 120.0
 """An event stream has a heartbeat every few seconds; this much silence means it is dead."""
 
 JsonObject = dict[str, Any]
 _JSON_OBJECT = TypeAdapter(JsonObject)
-_Schema = TypeVar("_Schema", bound=BaseModel)
-
-
-class ServerUnreachable(SparError):
-    """Nothing accepts connections at the address."""
-
-
-class ConnectionLost(SparError):
-    """The server stopped talking before the answer was complete."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"the connection broke before the answer was complete: {reason}")
-
-
-class NotOurServer(SparError):
-    """Something answers at the address, and not as this program's server does."""
 
 
 class Refused(SparError):
-    """The server said no; the message and the field are its own."""
+    """The server rejected the request; the message and the field are its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,21 +71,15 @@ class Client:
     """Calls to one server; a context manager that closes its connections.
 
     The key in the environment variable `SPAR_API_KEY` is sent along; an option would show in the
-    list of processes. Every method raises `ServerUnreachable`, `ConnectionLost`, `NotOurServer` or
-    `Refused`.
+    list of processes. Every method raises `ServerUnreachable`, `ConnectionLost`, `InvalidReply` or
+    `Refused`, and the class itself `ConfigurationError` for what is not an address.
     """
 
     def __init__(self, url: str) -> None:
-        self._url = url.rstrip("/")
-        # A proxy configured for the outside world cannot reach this machine's own address.
-        local = urlsplit(url).hostname in {"localhost", "127.0.0.1", "::1"}
-        with self._errors():
-            self._http = httpx.Client(
-                base_url=self._url,
-                timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS),
-                headers={"content-type": "application/json", **_key()},
-                trust_env=not local,
-            )
+        options = client_options(url, api_key=os.environ.get("SPAR_API_KEY"), read_seconds=None)
+        self._url = str(options["base_url"]).rstrip("/")
+        options["headers"]["Content-Type"] = "application/json"
+        self._http = httpx2.Client(**options)
 
     def __enter__(self) -> Self:
         return self
@@ -172,44 +114,52 @@ class Client:
         """One stored search with its whole tree."""
         return self._call("GET", f"/searches/{quote(search_id, safe='')}")
 
-    def read(self, schema: type[_Schema], answer: JsonObject) -> _Schema:
+    def read(self, schema: type[Reply], answer: JsonObject) -> Reply:
         """An answer in its typed form."""
         try:
             return schema.model_validate(answer)
         except ValidationError as error:
-            raise self._stranger() from error
+            raise self._invalid_reply() from error
 
     def _call(self, method: str, path: str, **arguments: Any) -> JsonObject:
         with self._errors():
             response = self._http.request(method, path, **arguments)
         if response.is_error:
-            raise self._refusal(response)
+            raise _refused(rejection(response))
         return self._object(response.content)
 
     @contextmanager
-    def _follow(self, method: str, path: str, **arguments: Any) -> Iterator[Iterator[ServerEvent]]:
+    def _follow(
+        self, method: str, path: str, **arguments: Any
+    ) -> Iterator[Iterator[ServerSentEvent]]:
         """The events of a stream; an `error` among them is raised."""
-        timeout = httpx.Timeout(_SILENCE_SECONDS, connect=_CONNECT_SECONDS)
+        timeout = httpx2.Timeout(_SILENCE_SECONDS, connect=CONNECT_SECONDS)
         with (
             self._errors(),
-            self._http.stream(method, path, timeout=timeout, **arguments) as response,
+            self._http.sse(
+                path, method=method, timeout=timeout, max_event_size=None, **arguments
+            ) as source,
         ):
-            if response.is_error:
-                response.read()
-                raise self._refusal(response)
-            if not response.headers.get("content-type", "").startswith("text/event-stream"):
-                raise self._stranger()
-            yield self._events(response)
+            if source.response.is_error:
+                source.response.read()
+                raise _refused(rejection(source.response))
+            yield self._events(source)
 
-    def _events(self, response: httpx.Response) -> Iterator[ServerEvent]:
-        for event in read_events(response.iter_bytes()):
-            if event.name == "error":
-                raise _refused(self.read(Problem, self._object(event.data)))
-            yield event
+    def _events(self, source: httpx2.EventSource) -> Iterator[ServerSentEvent]:
+        try:
+            for event in source:
+                if event.event == "error":
+                    problem = self.read(Problem, self._object(event.data))
+                    raise _refused(
+                        RequestRejected(problem.message, problem.status, field=problem.field)
+                    )
+                yield event
+        except httpx2.SSEError as error:
+            raise self._invalid_reply() from error
 
-    def _event(self, event: ServerEvent) -> Event | None:
+    def _event(self, event: ServerSentEvent) -> Event | None:
         """None for an event that this client has no use for."""
-        match event.name:
+        match event.event:
             case "node" | "judged":
                 return NodeSeen(self.read(NodeOut, self._object(event.data)))
             case "accepted":
@@ -225,43 +175,25 @@ class Client:
         try:
             return _JSON_OBJECT.validate_json(text)
         except ValidationError as error:
-            raise self._stranger() from error
+            raise self._invalid_reply() from error
 
-    def _refusal(self, response: httpx.Response) -> SparError:
-        try:
-            problem = Problem.model_validate_json(response.content)
-        except ValidationError:
-            return NotOurServer(
-                f"{self._url} answered {response.status_code} {response.reason_phrase} without "
-                "saying why; check that a spar server runs there"
-            )
-        return _refused(problem, response.headers.get("retry-after"))
-
-    def _stranger(self) -> NotOurServer:
-        return NotOurServer(
+    def _invalid_reply(self) -> InvalidReply:
+        return InvalidReply(
             f"what {self._url} answered cannot be understood; check that a spar server of this "
             "version runs there"
         )
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """Turn the HTTP library's errors into ours."""
+        """The HTTP library's errors as ours, in the words of the command line."""
         try:
-            yield
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise ServerUnreachable(
-                f"{self._url} is not an address; write it like http://127.0.0.1:8000"
-            ) from error
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            with transport_errors(self._url):
+                yield
+        except ServerUnreachable as error:
             raise ServerUnreachable(
                 f"no server answers at {self._url}; start one with `make serve` or `spar serve`,"
                 " or name another one with --url or SPAR_URL"
             ) from error
-        except httpx.ReadTimeout as error:
-            reason = f"the server was silent for {_SILENCE_SECONDS:.0f} seconds"
-            raise ConnectionLost(reason) from error
-        except httpx.HTTPError as error:
-            raise ConnectionLost(str(error)) from error
 
 
 class _NodeId(BaseModel):
@@ -272,18 +204,13 @@ class _Text(BaseModel):
     text: str
 
 
-def _key() -> dict[str, str]:
-    key = os.environ.get("SPAR_API_KEY")
-    return {"authorization": f"Bearer {key}"} if key else {}
-
-
 def _body(request: BaseModel) -> str:
     """Only what was asked for, so that the server's own defaults hold for the rest."""
     return request.model_dump_json(exclude_unset=True)
 
 
-def _refused(problem: Problem, retry_after: str | None = None) -> Refused:
-    named = not problem.field or f"`{problem.field}`" in problem.message
-    where = "" if named else f" (field `{problem.field}`)"
-    later = f"; try again in {retry_after} s" if retry_after else ""
-    return Refused(problem.message + where + later, field=problem.field)
+def _refused(error: RequestRejected) -> Refused:
+    named = not error.field or f"`{error.field}`" in error.message
+    where = "" if named else f" (field `{error.field}`)"
+    later = f"; try again in {error.retry_after} s" if error.retry_after else ""
+    return Refused(error.message + where + later, field=error.field)

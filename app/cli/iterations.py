@@ -215,7 +215,7 @@ def follow_to_end(admin: "Admin", iteration_id: str, *, as_json: bool) -> None:
 def _follow(admin: "Admin", iteration_id: str, display: "StageDisplay") -> None:
     """Show every update until the iteration has ended; reconnects while a server restarts."""
     from app.api.admin.schemas import StepOut
-    from app.cli.client import ConnectionLost, ServerUnreachable
+    from app.http_client import ConnectionLost, ServerUnreachable
 
     lost = 0
     while True:

@@ -13,7 +13,6 @@ from rich.text import Text
 from app.api.admin.schemas import IterationOut, StageOut, StepOut
 from app.api.schemas import NodeOut
 from app.cli.client import (
-    ConnectionLost,
     Event,
     Final,
     JsonObject,
@@ -31,6 +30,7 @@ from app.cli.draw_admin import (
     stage_notes,
 )
 from app.domain.iteration import Stage, Status
+from app.http_client import ConnectionLost
 
 _UNITS = {"loss": ".3f", "margin": ".3f", "accuracy": ".2f"}
 

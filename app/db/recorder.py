@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from app.concurrency import race, retry
 from app.db.prompts import PromptRepository
 from app.db.redact import Store, redacted
 from app.db.searches import SearchRepository, began_at
@@ -94,7 +95,7 @@ class Recorder:
         """
         for entry in tuple(self._queue):
             if entry.id == search_id:
-                await _either(entry.done, self._stalled)
+                await race(entry.done.wait(), self._stalled.wait())
                 if not entry.done.is_set() and self._failure is not None:
                     raise DatabaseError(
                         self._failure.message, retry_after=self._failure.retry_after
@@ -127,21 +128,18 @@ class Recorder:
             self._queue.popleft()
 
     async def _write(self, entry: _Entry) -> None:
-        for delay in self._retry_delays:
-            try:
-                return await self._write_once(entry)
-            except DatabaseError as error:
-                if error.retry_after is None:
-                    raise
-                self._stall(entry, error)
-                await asyncio.sleep(delay)
-        return await self._write_once(entry)
+        def stall(error: DatabaseError, pause: float) -> float:
+            if error.retry_after is None:
+                raise error
+            if self._failure is None or self._failure.message != error.message:
+                logger.warning("search %s will be written later: %s", entry.id, error.message)
+            self._failure = error
+            self._stalled.set()
+            return pause
 
-    def _stall(self, entry: _Entry, error: DatabaseError) -> None:
-        if self._failure is None or self._failure.message != error.message:
-            logger.warning("search %s will be written later: %s", entry.id, error.message)
-        self._failure = error
-        self._stalled.set()
+        await retry(
+            lambda: self._write_once(entry), DatabaseError, self._retry_delays, on_failure=stall
+        )
 
     async def _write_once(self, entry: _Entry) -> None:
         async with self._database.session() as session:
@@ -157,13 +155,3 @@ class Recorder:
         self.lost += 1
         entry.done.set()
         logger.error("search %s was answered but not stored: %s", entry.id, why)
-
-
-async def _either(*events: asyncio.Event) -> None:
-    """Wait until one of the events has happened."""
-    waits = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()

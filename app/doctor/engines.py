@@ -5,19 +5,18 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 
 from app.doctor.finding import Finding, fail, ok, warn
 from app.domain.checkpoint import Role
 from app.errors import ConfigurationError
-from app.keys.policy import is_loopback
+from app.http_client import client_options
 from app.model_files.resolve import default_model_folder, resolve_model
 
 PATIENCE_SECONDS = 1.5
-_NO_SUCH_ENDPOINT = (httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED)
-_ASKS_FOR_A_KEY = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
+_NO_SUCH_ENDPOINT = (httpx2.codes.NOT_FOUND, httpx2.codes.METHOD_NOT_ALLOWED)
+_ASKS_FOR_A_KEY = (httpx2.codes.UNAUTHORIZED, httpx2.codes.FORBIDDEN)
 _AT_ONCE = 16
 
 
@@ -38,26 +37,22 @@ def engines(
 
 def engine(url: str, model: str | None, key: str | None) -> Finding:
     """Whether the server at this address is well, serves the model, and takes adapters."""
-    base = url.rstrip("/").removesuffix("/v1")
-    parts = urlsplit(base)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        return fail("engine", f"{url} is not an address", "write it like http://127.0.0.1:8001")
-    headers = {"Authorization": f"Bearer {key}"} if key else None
-    # As the server asks: a proxy for the outside world cannot reach this machine's own address.
-    proxies = not is_loopback(parts.hostname)
     try:
-        with httpx.Client(
-            base_url=base, headers=headers, timeout=PATIENCE_SECONDS, trust_env=proxies
-        ) as client:
+        options = client_options(url, api_key=key, read_seconds=PATIENCE_SECONDS)
+    except ConfigurationError:
+        return fail("engine", f"{url} is not an address", "write it like http://127.0.0.1:8001")
+    base = str(options["base_url"]).rstrip("/")
+    try:
+        with httpx2.Client(**options) as client:
             return _examined(client, base, model)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except httpx2.HTTPError as error:
         words = f"{base} does not answer ({type(error).__name__})"
         return fail("engine", words, "start it, or correct SPAR_ENGINES")
 
 
-def _examined(client: httpx.Client, base: str, model: str | None) -> Finding:
+def _examined(client: httpx2.Client, base: str, model: str | None) -> Finding:
     health = client.get("/health").status_code
-    if not httpx.codes.is_success(health) and health not in _NO_SUCH_ENDPOINT:
+    if not httpx2.codes.is_success(health) and health not in _NO_SUCH_ENDPOINT:
         return fail("engine", f"{base}/health answers {health}", "read its log; start it again")
     listed = client.get("/v1/models")
     if listed.status_code in _ASKS_FOR_A_KEY:
@@ -79,7 +74,7 @@ def _examined(client: httpx.Client, base: str, model: str | None) -> Finding:
     return ok("engine", f"{base} serves {shown}")
 
 
-def _own_model(listed: httpx.Response) -> Mapping[str, Any] | None:
+def _own_model(listed: httpx2.Response) -> Mapping[str, Any] | None:
     """The first model that is listed, which is the server's own."""
     try:
         content = listed.json()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 
 from app import __version__
 from app.checkpoints.formats import read_model_tensors
@@ -17,7 +17,8 @@ from app.config.settings import Settings
 from app.doctor.finding import Finding, fail, ok, tried, warn
 from app.domain.dtype import BYTES, Dtype
 from app.errors import ConfigurationError
-from app.keys.policy import check_keys, is_loopback, keys_needed
+from app.http_client import is_loopback
+from app.keys.policy import check_keys, keys_needed
 from app.model_files.resolve import check_model_folder, default_model_folder, resolve_model
 
 PATIENCE_SECONDS = 0.7
@@ -138,9 +139,9 @@ def ask_health(url: str) -> Mapping[str, Any] | None:
     """What `/healthz` of a server of ours says; None where none answers."""
     try:
         # Not by a proxy: it is this machine's view of the address that matters.
-        with httpx.Client(timeout=PATIENCE_SECONDS, trust_env=False) as client:
+        with httpx2.Client(timeout=PATIENCE_SECONDS, trust_env=False) as client:
             health = client.get(f"{url}/healthz").json()
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError):
         return None
     return health if isinstance(health, dict) and "engine_ready" in health else None
 

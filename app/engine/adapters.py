@@ -1,9 +1,8 @@
-"""The names an engine serves: of its own weights, and of adapters with their folders.
+"""The names that an engine serves: its own weights, and adapters with their folders.
 
-vLLM keys its prefix cache by an adapter's name and path, and reads an adapter it has dropped
-again from its path at the next step. So a name stands for one folder as long as the engine's own
-weights stay the same, and is not forgotten until then: a call under the name works also after
-`unload`.
+vLLM keys its prefix cache by an adapter's name and path, and loads an adapter it has evicted from
+its path again when it is called. So a name stands for one folder as long as the engine's own
+weights stay the same, and is kept until then: calls under the name work also after `unload`.
 """
 
 from collections.abc import Iterator
@@ -22,39 +21,37 @@ if TYPE_CHECKING:
 
 
 class Adapters:
-    """Names of adapters, and what vLLM calls them.
-
-    The engine's own weights have no adapter: version 0 of a role at first.
-    """
+    """vLLM's LoRA requests by served name; the engine's own weights need none."""
 
     def __init__(self) -> None:
         self._requests: dict[str, LoRARequest] = {}
         self._numbers = count(1)
         self._replaced_by: str | None = None
-        self._closed = False
+        self._replacing = False
 
     @contextmanager
-    def closed(self) -> Iterator[None]:
-        """While the block runs the engine's own weights are being replaced: nothing is served."""
-        self._closed = True
+    def replacing_base(self) -> Iterator[None]:
+        """Reject calls during the block, which replaces the engine's own weights."""
+        self._replacing = True
         try:
             yield
         finally:
-            self._closed = False
+            self._replacing = False
 
     def replace_base(self, name: str) -> None:
-        """The engine's own weights are served as `name` from now on, and adapters are gone."""
+        """Serve the engine's own weights as `name` from now on, without adapters."""
         served = parse_served_name(name)
         self._replaced_by = None if served is not None and served[1] == 0 else name
         self._requests.clear()
 
     def request(self, name: str) -> "LoRARequest | None":
-        """What to hand to vLLM with a call; None for the engine's own weights.
+        """vLLM's LoRA request for a served name; None for the engine's own weights.
 
-        Raises `EngineError` for a name that was never loaded, or was replaced, and
-        `EngineUnavailable` while weights are being replaced.
+        Raises:
+            EngineError: the name was never loaded, or its weights were replaced.
+            EngineUnavailable: weights are being replaced.
         """
-        if self._closed:
+        if self._replacing:
             raise EngineUnavailable("the model is being replaced; try again", retry_after=1)
         if name in self._requests:
             return self._requests[name]
@@ -76,7 +73,7 @@ class Adapters:
             await wait_or_engine_dead(llm, llm.add_lora(request))
         except EngineUnavailable:
             raise
-        except Exception as error:  # what fails in the engine's process arrives as bare Exception
+        except Exception as error:  # errors of the engine's process arrive as bare Exception
             raise CheckpointRefused(f"the engine cannot load {name}: {error}") from error
         self._requests[name] = request
 

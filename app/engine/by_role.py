@@ -1,4 +1,4 @@
-"""An engine for each role, so that the weights of one can be replaced without the other's."""
+"""One engine per role, so that full weights of one can be replaced without the other's."""
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ from app.engine.base import (
     ignore_delta,
     is_asleep,
 )
-from app.engine.metrics import EngineFigures, Measured
+from app.engine.metrics import EngineMetrics, MeasuredEngine
 from app.errors import EngineError
 
 
@@ -35,7 +35,7 @@ class OwnEngine(AdapterEngine, Protocol):
 
 
 class EnginesByRole:
-    """Serves each name by the engine of its role; both hold the same model at first."""
+    """Routes calls by role; both engines have the same model at first."""
 
     separate_roles = True
 
@@ -72,13 +72,13 @@ class EnginesByRole:
         return self._any.context_tokens
 
     @property
-    def figures(self) -> Mapping[str, EngineFigures]:
-        """Each role's figures, where its engine keeps them; see `Measured`."""
+    def metrics(self) -> Mapping[str, EngineMetrics]:
+        """Each role's metrics, where its engine keeps them; see `MeasuredEngine`."""
         return {
-            str(role): figures
+            str(role): metrics
             for role, engine in self._engines.items()
-            if isinstance(engine, Measured)
-            for figures in engine.figures.values()
+            if isinstance(engine, MeasuredEngine)
+            for metrics in engine.metrics.values()
         }
 
     @property
@@ -151,8 +151,8 @@ class EnginesByRole:
         return self._engines[served[0]]
 
 
-def shared_out(config: EngineConfig, cores: Sequence[int]) -> dict[Role, EngineConfig]:
-    """Each role's share of the machine: its own cores, and as much of the GPU's memory.
+def configs_by_role(config: EngineConfig, cores: Sequence[int]) -> dict[Role, EngineConfig]:
+    """The engine configuration of each role: its own cores and an equal part of the GPU memory.
 
     Two engines bound to the same cores starve each other, so only a single core is shared.
     """

@@ -1,4 +1,4 @@
-"""Replaces the weights of a running vLLM engine."""
+"""Replaces the full weights of a running vLLM engine."""
 
 import asyncio
 import logging
@@ -16,58 +16,58 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CACHE_TRIES = 50
+CACHE_ATTEMPTS = 50
 CACHE_PAUSE_SECONDS = 0.1
 IDLE_PAUSE_SECONDS = 0.02
 
 
-class Weights:
-    """The weights of one engine, which a restarted engine comes back with."""
+class FullWeights:
+    """The weights of one engine; a restarted engine loads the same ones."""
 
     def __init__(self, process: EngineProcess, adapters: Adapters) -> None:
         self._process = process
         self._adapters = adapters
 
     async def load(self, name: str, folder: Path) -> None:
-        """Replace the weights by those in `folder`, or leave everything as it was.
+        """Replace the weights by those in `folder`; on failure the old ones are restored.
 
         See `AdapterEngine.load_weights`.
         """
         llm = self._process.llm
-        with self._adapters.closed():
+        with self._adapters.replacing_base():
             await _until_idle(llm)
             async with _paused(llm):
                 await self._exchange(llm, name, folder)
 
     async def _exchange(self, llm: "AsyncLLM", name: str, folder: Path) -> None:
         try:
-            await _read(llm, str(folder))
+            await _load(llm, str(folder))
         except EngineUnavailable:
             raise
         except asyncio.CancelledError:
-            self._process.spoil()  # nobody knows how far it got
+            self._process.request_restart()  # the weights may be replaced in part
             raise
-        except Exception as error:  # what fails in the engine's process arrives as bare Exception
-            await self._go_back(llm)
+        except Exception as error:  # errors of the engine's process arrive as bare Exception
+            await self._restore(llm)
             raise CheckpointRefused(f"the engine cannot load {name}: {error}") from error
         if not self._process.ready or self._process.llm is not llm:
             raise engine_died()  # the next one may have been started with the old weights
         self._process.weights = str(folder)
         self._adapters.replace_base(name)
 
-    async def _go_back(self, llm: "AsyncLLM") -> None:
-        """Read the old weights again: a reading that failed may have replaced some of them."""
+    async def _restore(self, llm: "AsyncLLM") -> None:
+        """Load the old weights again: a failed load may have replaced some of them."""
         try:
-            await _read(llm, self._process.weights)
+            await _load(llm, self._process.weights)
         except EngineUnavailable:
             raise
         except Exception as error:  # as above
-            log.error("the engine cannot go back to its weights, and is restarted: %s", error)
-            self._process.spoil()
+            log.error("the engine cannot restore its weights and is restarted: %s", error)
+            self._process.request_restart()
 
 
 async def _until_idle(llm: "AsyncLLM") -> None:
-    """Wait until no call is left: a pause would keep those that are not scheduled yet for after."""
+    """Wait until no call is left: a pause would keep unscheduled ones until after the swap."""
     while llm.get_num_unfinished_requests():
         if llm.errored:
             raise engine_died()
@@ -81,17 +81,17 @@ async def _paused(llm: "AsyncLLM") -> AsyncIterator[None]:
         await wait_or_engine_dead(llm, llm.pause_generation(mode="wait", clear_cache=False))
         yield
     finally:
-        with suppress(EngineUnavailable):  # it comes back running
+        with suppress(EngineUnavailable):  # a restarted engine is not paused
             await wait_or_engine_dead(llm, llm.resume_generation())
 
 
-async def _read(llm: "AsyncLLM", source: str) -> None:
-    """Read weights from a folder or hub name, and forget what was computed with the old ones."""
-    # Adapters are dropped by the engine here, and read again from their folders when called.
+async def _load(llm: "AsyncLLM", source: str) -> None:
+    """Load weights from a folder or hub name, and clear the prefix cache."""
+    # The engine drops its adapters here, and loads them from their folders again when called.
     reading = llm.collective_rpc("reload_weights", kwargs={"weights_path": source})
     await wait_or_engine_dead(llm, reading)
-    for _ in range(CACHE_TRIES):
+    for _ in range(CACHE_ATTEMPTS):
         if await wait_or_engine_dead(llm, llm.reset_prefix_cache()):
             return
         await asyncio.sleep(CACHE_PAUSE_SECONDS)
-    raise RuntimeError("its cache of prompts cannot be cleared")
+    raise RuntimeError("its prefix cache cannot be cleared")

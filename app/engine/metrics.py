@@ -1,4 +1,4 @@
-"""vLLM's own figures, kept where the server can read them at any moment."""
+"""vLLM's own metrics, kept in memory for the server to read."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from typing import Any, Protocol, runtime_checkable
 
 
 @dataclass(slots=True)
-class EngineFigures:
-    """One engine's figures: three of the moment, and totals since the server started.
+class EngineMetrics:
+    """One engine's metrics: three gauges, and counters since the server started.
 
-    The totals go on growing when the engine's process is started again.
+    A restart of the engine's process resets the gauges only.
     """
 
     running_requests: int = 0
@@ -22,7 +22,7 @@ class EngineFigures:
     preemptions: int = 0
 
     def add_step(self, scheduler: Any, iteration: Any) -> None:
-        """One step of the engine: vLLM's `SchedulerStats` and `IterationStats`, or None."""
+        """Add one engine step: vLLM's `SchedulerStats` and `IterationStats`, or None for either."""
         if scheduler is not None:
             self.running_requests = scheduler.num_running_reqs
             self.waiting_requests = scheduler.num_waiting_reqs + scheduler.num_skipped_waiting_reqs
@@ -34,31 +34,31 @@ class EngineFigures:
             self.generated_tokens += iteration.num_generation_tokens
             self.preemptions += iteration.num_preempted_reqs
 
-    def forget_now(self) -> None:
-        """The engine's process has ended: nothing runs or waits in it."""
+    def reset_gauges(self) -> None:
+        """The engine's process has ended: no request runs or waits in it."""
         self.running_requests = self.waiting_requests = 0
         self.kv_cache_usage_ratio = 0.0
 
 
 @runtime_checkable
-class Measured(Protocol):
-    """An engine that knows vLLM's figures."""
+class MeasuredEngine(Protocol):
+    """An engine that reports vLLM's metrics."""
 
     @property
-    def figures(self) -> Mapping[str, EngineFigures]:
-        """The figures of each engine in it, by its name."""
+    def metrics(self) -> Mapping[str, EngineMetrics]:
+        """Each engine's metrics by name: a role, or `all`."""
         ...
 
 
-def stat_logger(figures: EngineFigures) -> Callable[..., Any]:
-    """What vLLM is given so that it reports every step into `figures`."""
+def stat_logger(metrics: EngineMetrics) -> Callable[..., Any]:
+    """A stat logger class for vLLM that adds every step to `metrics`."""
     from vllm.v1.metrics.loggers import PrometheusStatLogger
 
-    class Keeper(PrometheusStatLogger):
-        """Of this kind only so that vLLM adds no Prometheus logger of its own.
+    class StatLogger(PrometheusStatLogger):
+        """Derived from vLLM's Prometheus logger so that vLLM does not add that one itself.
 
-        That one writes into a registry of the whole process, where a second or restarted engine
-        takes the first one's figures away, and it costs more.
+        It writes into the process-wide registry, where a second or restarted engine replaces the
+        first one's metrics, and it costs more time per step.
         """
 
         def __init__(self, vllm_config: Any, engine_indexes: Any) -> None:
@@ -71,7 +71,7 @@ def stat_logger(figures: EngineFigures) -> Callable[..., Any]:
             *_: Any,
             **__: Any,
         ) -> None:
-            figures.add_step(scheduler_stats, iteration_stats)
+            metrics.add_step(scheduler_stats, iteration_stats)
 
         def record_sleep_state(self, sleep: int = 0, level: int = 0) -> None:
             pass
@@ -82,4 +82,4 @@ def stat_logger(figures: EngineFigures) -> Callable[..., Any]:
         def log_engine_initialized(self) -> None:
             pass
 
-    return Keeper
+    return StatLogger

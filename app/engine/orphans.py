@@ -1,8 +1,8 @@
-"""A vLLM plugin: the engine's processes end when their server is gone.
+"""A vLLM plugin that ends the engine's processes when their server has ended.
 
-vLLM's engine core does not notice that the process which started it was killed, and would keep
-its memory for ever. vLLM loads this plugin (`pyproject.toml`, `vllm.general_plugins`) in each of
-its processes; it does nothing where no server of ours has left its process id.
+vLLM's engine core does not notice that its parent was killed, and would keep its memory. vLLM loads
+this plugin (`pyproject.toml`, `vllm.general_plugins`) in each of its processes; it does nothing
+unless `SERVER_PID` is set, as a spar server does.
 """
 
 import os

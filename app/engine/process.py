@@ -1,4 +1,4 @@
-"""The engine's process: started, watched, and started again when it dies."""
+"""The engine's process: start, supervision, restart, sleep mode."""
 
 import asyncio
 import gc
@@ -9,66 +9,69 @@ import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+from app.concurrency import backoff, race, retry
 from app.engine.arguments import EngineConfig, checked_arguments, our_arguments, prepare_environment
-from app.engine.metrics import EngineFigures, stat_logger
+from app.engine.metrics import EngineMetrics, stat_logger
 from app.errors import ConfigurationError, EngineUnavailable
 
 if TYPE_CHECKING:
     from vllm.v1.engine.async_llm import AsyncLLM
 
-LOOK_SECONDS = 0.2
+log = logging.getLogger(__name__)
+
+WATCH_SECONDS = 0.2
+"""How often the engine is polled for being alive."""
+LONGEST_PAUSE_SECONDS = 30.0
+
+_starting = threading.Lock()
 
 Result = TypeVar("Result")
 
 
 async def wait_or_engine_dead(llm: "AsyncLLM", work: Coroutine[Any, Any, Result]) -> Result:
-    """The result of what the engine was asked to do beside its calls, such as loading an adapter.
+    """Await an engine command other than a call, such as loading an adapter.
 
-    vLLM itself waits for ever for the answer of an engine that has died. Raises
-    `EngineUnavailable` then, and what `work` raises.
+    vLLM itself waits forever for the reply of an engine that has died.
+
+    Raises:
+        EngineUnavailable: the engine died.
+        Exception: what `work` raises.
     """
     from vllm.v1.engine.exceptions import EngineDeadError
 
-    task = asyncio.create_task(work)
-    try:
-        while not (await asyncio.wait({task}, timeout=LOOK_SECONDS))[0]:
+    async def raise_when_dead() -> NoReturn:
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
             if llm.errored:
                 raise engine_died()
-        return task.result()
+
+    try:
+        return await race(work, raise_when_dead())
     except EngineDeadError as error:
         raise engine_died() from error
-    finally:
-        task.cancel()
 
 
 def engine_died() -> EngineUnavailable:
-    """The error for whoever needs an engine that has died."""
+    """The error of calls to an engine that has died."""
     return EngineUnavailable("the engine died; it is being restarted", retry_after=30)
 
 
 def engine_asleep() -> EngineUnavailable:
-    """The error for whoever needs an engine that sleeps."""
+    """The error of calls to an engine that sleeps."""
     return EngineUnavailable(
         "the engine sleeps while a training has the GPU; try again later", retry_after=30
     )
 
 
-log = logging.getLogger(__name__)
-
-WATCH_SECONDS = 0.2
-LONGEST_PAUSE_SECONDS = 30.0
-
-_starting = threading.Lock()
-
-
 class EngineProcess:
-    """Keeps one vLLM engine running.
+    """Keeps one vLLM engine running: one that dies is restarted.
 
-    `on_start` is called with every new engine, the first one and each restarted one. `weights`
-    is the folder (or hub name) of the weights that the next one starts with. `asleep` is kept by
-    `app.engine.process`; an engine that is started is awake.
+    on_start: called with every new engine, the first one and each restarted one.
+    weights: folder or hub name of the weights that the next engine starts with.
+    asleep: set by `SleepMode`; a new engine is awake.
+    restarts: how often the engine was restarted.
     """
 
     def __init__(self, config: EngineConfig, on_start: Callable[["AsyncLLM"], None]) -> None:
@@ -76,11 +79,11 @@ class EngineProcess:
         self._on_start = on_start
         self._llm: AsyncLLM | None = None
         self._watcher: asyncio.Task[None] | None = None
-        self._spoilt = False
+        self._restart_requested = False
         self.asleep = False
         self.restarts = 0
         self.weights = config.model
-        self.figures = EngineFigures()
+        self.metrics = EngineMetrics()
 
     @property
     def ready(self) -> bool:
@@ -89,11 +92,11 @@ class EngineProcess:
 
     @property
     def _works(self) -> bool:
-        return self._llm is not None and not self._llm.errored and not self._spoilt
+        return self._llm is not None and not self._llm.errored and not self._restart_requested
 
     @property
     def llm(self) -> "AsyncLLM":
-        """The running engine. Raises `EngineUnavailable` while there is none, or it sleeps."""
+        """The running engine. Raises `EngineUnavailable` while it starts, restarts or sleeps."""
         if self._llm is None or not self._works:
             state = "restarting" if self.restarts else "starting"
             raise EngineUnavailable(f"the engine is {state}; try again soon", retry_after=10)
@@ -102,16 +105,16 @@ class EngineProcess:
         return self._llm
 
     async def start(self) -> None:
-        """Start the engine and watch over it. Raises `ConfigurationError` when it cannot start."""
+        """Start the engine and its supervision. Raises `ConfigurationError`."""
         await self._launch()
         self._watcher = asyncio.create_task(self._restart_when_dead())
 
-    def spoil(self) -> None:
-        """Have the running engine ended and a new one started: its weights are not to be used."""
-        self._spoilt = True
+    def request_restart(self) -> None:
+        """Have the running engine replaced by a new one: its weights may be inconsistent."""
+        self._restart_requested = True
 
     async def close(self) -> None:
-        """Stop watching, then stop the engine's processes."""
+        """End the supervision, then the engine's processes."""
         if self._watcher is not None:
             self._watcher.cancel()
             with suppress(asyncio.CancelledError):
@@ -121,13 +124,13 @@ class EngineProcess:
         else:
             self._llm.shutdown()
             self._llm = None
-            # vLLM's objects refer to each other in circles; collected at the interpreter's end
-            # their finalizers fail, with a traceback that looks like trouble.
+            # vLLM's objects form reference cycles; collected while the interpreter exits, their
+            # finalizers fail with a traceback.
             gc.collect()
 
     async def _launch(self) -> None:
         try:
-            self._llm = await _build_in_thread(self._config, self.weights, self.figures)
+            self._llm = await _build_in_thread(self._config, self.weights, self.metrics)
         except (RuntimeError, ValueError, OSError) as error:
             raise ConfigurationError(
                 f"the engine cannot start with model {self.weights}: {error}"
@@ -141,35 +144,33 @@ class EngineProcess:
                 self.restarts += 1
                 log.error("the engine died; restarting it (restart %d)", self.restarts)
                 self._llm.shutdown()
-                self._llm, self._spoilt, self.asleep = None, False, False
-                self.figures.forget_now()
+                self._llm, self._restart_requested, self.asleep = None, False, False
+                self.metrics.reset_gauges()
                 await self._relaunch()
 
     async def _relaunch(self) -> None:
-        pause = 1.0
-        while self._llm is None:
-            try:
-                await self._launch()
-            except ConfigurationError as error:
-                log.error("%s; next try in %.0f s", error.message, pause)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-        log.warning("the engine is back")
+        def report(error: ConfigurationError, pause: float) -> float:
+            log.error("%s; next try in %.0f s", error.message, pause)
+            return pause
+
+        pauses = backoff(1.0, LONGEST_PAUSE_SECONDS)
+        await retry(self._launch, ConfigurationError, pauses, on_failure=report)
+        log.warning("the engine has been restarted")
 
 
 def _kill_half_started() -> None:
-    """Kill an engine core that still loads its model: it does not heed a request to end then."""
+    """Kill an engine core that still loads its model: it ignores a request to stop until then."""
     for child in multiprocessing.active_children():
         if child.name.startswith("EngineCore"):
             child.kill()
 
 
 async def _build_in_thread(
-    config: EngineConfig, weights: str, figures: EngineFigures
+    config: EngineConfig, weights: str, metrics: EngineMetrics
 ) -> "AsyncLLM":
     """Start the engine's process, which blocks until the model is loaded.
 
-    The thread is a daemon: a server that is told to stop meanwhile does not wait for it.
+    The thread is a daemon, so that a server that is stopped meanwhile does not wait for it.
     """
     loop = asyncio.get_running_loop()
     finished = asyncio.Event()
@@ -178,10 +179,10 @@ async def _build_in_thread(
 
     def build() -> None:
         try:
-            built.append(_build(config, weights, figures))
-        except Exception as error:  # raised again below, where somebody waits
+            built.append(_build(config, weights, metrics))
+        except Exception as error:  # raised again below, in the waiting task
             failed.append(error)
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with suppress(RuntimeError):  # the loop is closed: the server has stopped
             loop.call_soon_threadsafe(finished.set)
 
     threading.Thread(target=build, name="engine-start", daemon=True).start()
@@ -191,14 +192,14 @@ async def _build_in_thread(
     return built.pop()
 
 
-def _build(config: EngineConfig, weights: str, figures: EngineFigures) -> "AsyncLLM":
-    # The environment, which says on which cores, is the process's: one engine after the other.
+def _build(config: EngineConfig, weights: str, metrics: EngineMetrics) -> "AsyncLLM":
+    # The environment variables, which choose the cores, are process-wide: one engine at a time.
     with _starting:
         prepare_environment(config)
-        return _start(config, weights, figures)
+        return _start(config, weights, metrics)
 
 
-def _start(config: EngineConfig, weights: str, figures: EngineFigures) -> "AsyncLLM":
+def _start(config: EngineConfig, weights: str, metrics: EngineMetrics) -> "AsyncLLM":
     # A Ctrl-C in the terminal reaches every process of its group. The engine must outlive it
     # until running requests are done, and a child inherits the signals its starter blocks.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -209,23 +210,23 @@ def _start(config: EngineConfig, weights: str, figures: EngineFigures) -> "Async
     names = {argument.name for argument in fields(AsyncEngineArgs)}
     arguments |= checked_arguments(config.more, names, arguments)
     return AsyncLLM.from_engine_args(
-        AsyncEngineArgs(**arguments), stat_loggers=[stat_logger(figures)]
+        AsyncEngineArgs(**arguments), stat_loggers=[stat_logger(metrics)]
     )
 
 
 LEVEL = 1
-"""Weights and adapters move to the machine's memory and come back; the KV cache is dropped."""
+"""vLLM's sleep level 1: weights and adapters move to CPU memory, the KV cache is dropped."""
 
 
 class SleepMode:
-    """The sleep of one engine. While it lasts, `EngineProcess` takes no calls."""
+    """vLLM's sleep mode of one engine; while it sleeps, `EngineProcess` takes no calls."""
 
     def __init__(self, process: EngineProcess) -> None:
         self._process = process
         self._llm: AsyncLLM | None = None
 
     async def begin(self) -> None:
-        """See `SleepyEngine.sleep`. vLLM forgets the prompts in its prefix cache meanwhile."""
+        """See `SleepyEngine.sleep`. The prefix cache is lost."""
         self._llm = self._process.llm
         self._process.asleep = True
         await self._do(self._llm, self._llm.sleep(LEVEL, mode="wait"), "fall asleep")
@@ -233,7 +234,7 @@ class SleepMode:
     async def end(self) -> None:
         """See `SleepyEngine.wake_up`."""
         if self._llm is None or not self._process.asleep:
-            return  # it died meanwhile, and another one was started, which is awake
+            return  # it died meanwhile, and its replacement is awake
         await self._do(self._llm, self._llm.wake_up(), "wake up")
         self._llm, self._process.asleep = None, False
 
@@ -242,7 +243,7 @@ class SleepMode:
             await wait_or_engine_dead(llm, work)
         except EngineUnavailable:
             raise
-        except Exception as error:  # what fails in the engine's process arrives as bare Exception
+        except Exception as error:  # errors of the engine's process arrive as bare Exception
             log.error("the engine cannot %s, and is restarted: %s", words, error)
-            self._process.spoil()
+            self._process.request_restart()
             raise engine_died() from error

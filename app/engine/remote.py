@@ -1,40 +1,28 @@
 """Model calls over HTTP: an OpenAI-compatible server's `/v1`, ours or `vllm serve`."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import replace
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
-
-import httpx
-from pydantic import BaseModel, ValidationError
+from typing import Any
 
 from app.domain.prompt import Message
 from app.domain.search import Sampling
 from app.engine.base import Call, Completion, Delta, OnDelta, ignore_delta
 from app.engine.remote_protocol import (
-    RETRY_SECONDS,
-    ChatReply,
-    HealthReply,
-    ModelsReply,
     Streamed,
-    TokenizeReply,
     chat_body,
     chat_fields,
-    error_of,
+    completion_of,
+    engine_error,
 )
-from app.errors import ConfigurationError, EngineError, EngineUnavailable
+from app.errors import EngineError
+from app.http_client import HttpClient, HttpError, InvalidReply, Reply, RequestRejected, parse
+from app.replies import ChatReply, ChunkReply, HealthReply, ModelsReply, TokenizeReply
 
 CONTEXT_TOKENS = 4096
-"""What a server that does not tell its models' context is taken to have."""
+"""Context length assumed for a server that does not report it."""
 _CHAT = "/v1/chat/completions"
 _DONE = "[DONE]"
-_CONNECT_SECONDS = 10.0
-_IDLE_SECONDS = 2.0
-"""Less than the 5 s after which uvicorn closes an idle connection: a request must not meet that."""
-_LOCAL = {"localhost", "127.0.0.1", "::1"}
-
-_Reply = TypeVar("_Reply", bound=BaseModel)
 
 
 class RemoteEngine:
@@ -44,36 +32,22 @@ class RemoteEngine:
     ended, and nothing when they are cancelled. Cancelling closes the connection, on which the
     server aborts the call.
 
-    url: the server's address, with or without `/v1`.
-    connections: requests at the same time, tokenizing included; more wait for their turn here.
-    timeout_s: seconds that one whole call may take.
-    api_key: sent as a bearer token with every request.
+    Args:
+        url: The server's address, with or without `/v1`.
+        connections: Requests at the same time, tokenizing included; more wait here.
+        timeout_s: Seconds that one whole call may take.
+        api_key: Sent as a bearer token with every request.
 
-    Raises `ConfigurationError` for what is no address.
+    Raises:
+        ConfigurationError: `url` is not an address.
     """
 
     def __init__(
         self, url: str, *, connections: int, timeout_s: float, api_key: str | None = None
     ) -> None:
-        self._url = url.rstrip("/").removesuffix("/v1")
-        parts = urlsplit(self._url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigurationError(
-                f"{url} is not an address; write it like http://127.0.0.1:8000"
-            )
-        self._http = httpx.AsyncClient(
-            base_url=self._url,
-            headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
-            limits=httpx.Limits(
-                max_connections=connections,
-                max_keepalive_connections=connections,
-                keepalive_expiry=_IDLE_SECONDS,
-            ),
-            timeout=httpx.Timeout(timeout_s, connect=_CONNECT_SECONDS, pool=None),
-            # A proxy configured for the outside world cannot reach this machine's own address.
-            trust_env=parts.hostname not in _LOCAL,
+        self._http = HttpClient(
+            url, api_key=api_key, read_seconds=timeout_s, connections=connections
         )
-        self._timeout_s = timeout_s
         self._context_tokens = CONTEXT_TOKENS
         self._model: str | None = None
         self._single_tokens: dict[tuple[str, str], int | None] = {}
@@ -81,9 +55,11 @@ class RemoteEngine:
         self._ready = False
 
     async def start(self) -> None:
-        """Learn the server's models and context. May be called again, to see whether it is back.
+        """Read the server's models and context length. May be called again, as a health check.
 
-        Raises `EngineUnavailable` and `EngineError`.
+        Raises:
+            EngineUnavailable: the server does not answer or is busy.
+            EngineError: it rejects the request, or its reply cannot be understood.
         """
         models = (await self._request(ModelsReply, "GET", "/v1/models")).data
         lengths = [model.max_model_len for model in models if model.max_model_len is not None]
@@ -95,9 +71,9 @@ class RemoteEngine:
         return (await self._request(HealthReply, "GET", "/healthz")).engine_asleep
 
     async def close(self) -> None:
-        """Close the connections; calls under way fail."""
+        """Close the connections; calls in progress fail."""
         self._ready = False
-        await self._http.aclose()
+        await self._http.close()
 
     @property
     def ready(self) -> bool:
@@ -129,7 +105,7 @@ class RemoteEngine:
             reply = await self._request(ChatReply, "POST", _CHAT, body)
         finally:
             self._unfinished -= 1
-        completion = reply.completion(call)
+        completion = completion_of(reply, call)
         on_delta(Delta(prompt_tokens=completion.prompt_tokens))
         on_delta(Delta(completion.text, completion.completion_tokens, logprobs=completion.logprobs))
         return completion
@@ -150,7 +126,7 @@ class RemoteEngine:
         )
         completion = await self.complete(one_token, on_delta)
         if not completion.logprobs:
-            raise EngineError(f"{self._url} answered without the log-probabilities asked for")
+            raise EngineError(f"{self._http.url} answered without the log-probabilities asked for")
         scores = {token.id: token.logprob for token in completion.logprobs[0].top}
         return {option: scores[token] for option, token in tokens.items() if token in scores}
 
@@ -183,58 +159,38 @@ class RemoteEngine:
 
     async def _request(
         self,
-        shape: type[_Reply],
+        schema: type[Reply],
         method: str,
         path: str,
         body: Mapping[str, Any] | None = None,
-    ) -> _Reply:
-        """One request. Raises `PromptTooLong`, `EngineUnavailable` and `EngineError`."""
-        with self._failures(path):
-            response = await self._http.request(method, path, json=body)
-            self._accept(response)
-            return shape.model_validate_json(response.content)
+    ) -> Reply:
+        with self._errors():
+            return await self._http.request(schema, method, path, body)
 
     async def _streamed(self, call: Call, body: Mapping[str, Any], on_delta: OnDelta) -> Completion:
-        """A call whose text is reported as it comes. Raises as `_request`."""
+        """A call whose text is reported as it comes."""
         result = Streamed(call)
-        with self._failures(_CHAT):
-            async with self._http.stream("POST", _CHAT, json=body) as response:
-                if not response.is_success:
-                    await response.aread()
-                self._accept(response)
-                async for line in response.aiter_lines():
-                    event = line.removeprefix("data:").strip()
-                    if line.startswith("data:") and event != _DONE:
-                        on_delta(result.read(event))
+        with self._errors():
+            async with aclosing(self._http.events(_CHAT, body)) as events:
+                async for data in events:
+                    if data != _DONE:
+                        on_delta(result.read(parse(ChunkReply, data, self._http.url + _CHAT)))
         completion, rest = result.finish()
         on_delta(rest)
         return completion
 
-    def _accept(self, response: httpx.Response) -> None:
-        """Note whether the server takes calls. Raises what its refusal means."""
-        if not response.is_success:
-            self._ready = response.status_code != httpx.codes.SERVICE_UNAVAILABLE
-            raise error_of(response)
-        self._ready = True
-
     @contextmanager
-    def _failures(self, path: str) -> Iterator[None]:
-        """What goes wrong on the way, as errors of an engine."""
+    def _errors(self) -> Iterator[None]:
+        """Turn failed requests into the engine's errors, and note whether the server takes calls.
+
+        Raises:
+            PromptTooLong, EngineUnavailable, EngineError: as `engine_error` tells them apart.
+        """
         try:
             yield
-        except httpx.ReadTimeout as error:
-            self._ready = False
-            raise EngineUnavailable(
-                f"{self._url} was silent for {self._timeout_s:g} seconds",
-                retry_after=RETRY_SECONDS,
-            ) from error
-        except httpx.RequestError as error:
-            self._ready = False
-            raise EngineUnavailable(
-                f"{self._url} does not answer: {error or type(error).__name__}",
-                retry_after=RETRY_SECONDS,
-            ) from error
-        except ValidationError as error:
-            raise EngineError(
-                f"what {self._url}{path} answered cannot be understood: {error.errors()[0]['msg']}"
-            ) from error
+        except HttpError as error:
+            self._ready = isinstance(error, InvalidReply) or (
+                isinstance(error, RequestRejected) and error.status_code != 503
+            )
+            raise engine_error(error) from error
+        self._ready = True

@@ -1,21 +1,21 @@
-"""What goes to an OpenAI-compatible server and what comes back, in vLLM's dialect."""
+"""Requests to an OpenAI-compatible server and the meaning of its replies, in vLLM's dialect."""
 
 from collections.abc import Sequence
 from typing import Any
 
-import httpx
-from pydantic import BaseModel, Field
-
 from app.domain.prompt import Message
 from app.engine.base import Call, Completion, Delta, FinishReason, PositionLogprobs, TokenLogprob
-from app.errors import EngineError, EngineUnavailable, PromptTooLong, SparError
+from app.errors import EngineError, EngineUnavailable, PromptTooLong
+from app.http_client import HttpError, InvalidReply, RequestRejected
+from app.replies import ChatReply, ChunkReply, LogprobReply, LogprobsReply, UsageReply
 
 RETRY_SECONDS = 5
-"""When to come back to a server that does not say it itself."""
-_LONGEST_MESSAGE = 500
+"""When to try a server again that does not say when itself."""
 
 _TOO_LONG = "maximum context length"
-"""In every message with which vLLM refuses a prompt that does not fit."""
+"""In every message with which vLLM rejects a prompt that does not fit."""
+_ID_PREFIX = "token_id:"
+"""How vLLM names a token when asked for `return_tokens_as_token_ids`."""
 
 
 class ServerBusy(EngineUnavailable):
@@ -23,177 +23,78 @@ class ServerBusy(EngineUnavailable):
 
 
 class CallRefused(EngineError):
-    """The server will not make this call, and nor would another of its kind."""
+    """The server rejects this call, and so would another of its kind."""
 
 
-def error_of(response: httpx.Response) -> SparError:
-    """The error for a response that is not a success, with the server's own message."""
-    refusal = _refusal(response)
-    message = _message(refusal) or f"the server answered {response.status_code} without saying why"
-    status = response.status_code
-    if status in (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE):
-        return ServerBusy(message, retry_after=_retry_after(response))
-    if status == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
-        return PromptTooLong(message)
-    if status == httpx.codes.BAD_REQUEST and _is_too_long(refusal, message):
-        return PromptTooLong(message)
-    kind = CallRefused if response.is_client_error else EngineError
-    return kind(f"the server refused the call ({status}): {message}")
-
-
-def _refusal(response: httpx.Response) -> dict[str, Any]:
-    """The part of the body that says what is wrong: ours, or vLLM's `error`."""
-    try:
-        body = response.json()
-    except ValueError:
-        return {"message": response.text}
-    if not isinstance(body, dict):
-        return {}
-    error = body.get("error")
-    return error if isinstance(error, dict) else body
-
-
-def _message(refusal: dict[str, Any]) -> str:
-    message = refusal.get("message") or refusal.get("detail") or ""
-    return str(message).strip()[:_LONGEST_MESSAGE]
-
-
-def _is_too_long(refusal: dict[str, Any], message: str) -> bool:
+def engine_error(error: HttpError) -> EngineError | PromptTooLong:
+    """The engine's error for a request that failed."""
+    if isinstance(error, InvalidReply):
+        return EngineError(error.message)
+    if not isinstance(error, RequestRejected):
+        return EngineUnavailable(error.message, retry_after=RETRY_SECONDS)
+    if error.status_code in (429, 503):
+        return ServerBusy(error.message, retry_after=error.retry_after or RETRY_SECONDS)
     # A prompt that fills the context to the last token leaves vLLM's clipped max_tokens at 0;
     # no call of ours asks for less than 1.
-    return _TOO_LONG in message or refusal.get("param") == "max_tokens"
+    does_not_fit = _TOO_LONG in error.message or error.param == "max_tokens"
+    if error.status_code == 413 or (error.status_code == 400 and does_not_fit):
+        return PromptTooLong(error.message)
+    kind = CallRefused if 400 <= error.status_code < 500 else EngineError
+    return kind(f"the server refused the call ({error.status_code}): {error.message}")
 
 
-def _retry_after(response: httpx.Response) -> int:
-    """Seconds; the header's other form, a date, is not worth reading."""
-    given = response.headers.get("retry-after", "")
-    return int(given) if given.isascii() and given.isdigit() else RETRY_SECONDS
+def completion_of(reply: ChatReply, call: Call) -> Completion:
+    """The result of a call that was not streamed.
+
+    Raises:
+        EngineError: the server ended the call early.
+    """
+    choice = reply.choices[0]
+    logprobs = position_logprobs(choice.logprobs, call)
+    return _completion(reply.text, choice.finish_reason, reply.usage, logprobs)
 
 
-_ID_PREFIX = "token_id:"
-"""How vLLM names a token when asked for `return_tokens_as_token_ids`."""
+def _completion(
+    text: str, reason: str | None, usage: UsageReply, logprobs: tuple[PositionLogprobs, ...]
+) -> Completion:
+    if reason not in ("stop", "length"):
+        raise EngineError(f"the server ended the call early ({reason})")
+    finish_reason: FinishReason = "length" if reason == "length" else "stop"
+    return Completion(
+        text=text,
+        finish_reason=finish_reason,
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        cached_tokens=usage.cached_tokens,
+        logprobs=logprobs,
+    )
 
 
-class _Model(BaseModel):
-    id: str
-    max_model_len: int | None = None
-
-
-class ModelsReply(BaseModel):
-    """`GET /v1/models`."""
-
-    data: list[_Model]
-
-
-class HealthReply(BaseModel):
-    """`GET /healthz` of a server of ours."""
-
-    engine_asleep: bool = False
-
-
-class TokenizeReply(BaseModel):
-    """`POST /tokenize`."""
-
-    count: int
-    tokens: list[int]
-
-
-class _Logprob(BaseModel):
-    token: str
-    logprob: float
-
-    def value(self) -> TokenLogprob:
-        """The token; its id too where the server was asked to name it by its id."""
-        number = self.token.removeprefix(_ID_PREFIX)
-        named = number != self.token and number.isdigit()
-        return TokenLogprob(self.token, self.logprob, int(number) if named else None)
-
-
-class _Position(_Logprob):
-    top_logprobs: list[_Logprob] = Field(default_factory=list)
-
-
-class _Logprobs(BaseModel):
-    content: list[_Position] | None = None
-
-    def values(self, call: Call) -> tuple[PositionLogprobs, ...]:
-        """The positions, each with as many tokens as the call asked for."""
-        return tuple(
-            PositionLogprobs(
-                position.value(),
-                tuple(token.value() for token in position.top_logprobs[: call.alternatives]),
-            )
-            for position in self.content or ()
+def position_logprobs(reply: LogprobsReply | None, call: Call) -> tuple[PositionLogprobs, ...]:
+    """The positions, each with as many tokens as the call asked for."""
+    if reply is None:
+        return ()
+    return tuple(
+        PositionLogprobs(
+            _token_logprob(position),
+            tuple(map(_token_logprob, position.top_logprobs[: call.alternatives])),
         )
+        for position in reply.content or ()
+    )
 
 
-class _Text(BaseModel):
-    content: str | None = None
-
-
-class _Choice(BaseModel):
-    message: _Text
-    finish_reason: str | None
-    logprobs: _Logprobs | None = None
-
-
-class _PromptDetails(BaseModel):
-    cached_tokens: int | None = None
-
-
-class _Usage(BaseModel):
-    prompt_tokens: int
-    completion_tokens: int
-    prompt_tokens_details: _PromptDetails | None = None
-
-    @property
-    def cached_tokens(self) -> int:
-        """Tokens of the prompt found in the server's prefix cache, where it tells."""
-        details = self.prompt_tokens_details
-        return (details.cached_tokens or 0) if details else 0
-
-
-class ChatReply(BaseModel):
-    """`POST /v1/chat/completions`, without streaming."""
-
-    choices: list[_Choice] = Field(min_length=1)
-    usage: _Usage
-
-    def completion(self, call: Call) -> Completion:
-        """The result of the call. Raises `EngineError` when the server broke it off."""
-        choice, usage = self.choices[0], self.usage
-        logprobs = choice.logprobs
-        return Completion(
-            text=choice.message.content or "",
-            finish_reason=_finish_reason(choice.finish_reason),
-            prompt_tokens=usage.prompt_tokens,
-            completion_tokens=usage.completion_tokens,
-            cached_tokens=usage.cached_tokens,
-            logprobs=logprobs.values(call) if logprobs else (),
-        )
-
-
-class _ChunkChoice(BaseModel):
-    delta: _Text = Field(default_factory=_Text)
-    finish_reason: str | None = None
-    logprobs: _Logprobs | None = None
-
-
-class _Broken(BaseModel):
-    message: str = "it does not say why"
-
-
-class _Chunk(BaseModel):
-    choices: list[_ChunkChoice] = Field(default_factory=list)
-    usage: _Usage | None = None
-    error: _Broken | None = None
+def _token_logprob(reply: LogprobReply) -> TokenLogprob:
+    """The token; with its id where the server was asked to name it by its id."""
+    number = reply.token.removeprefix(_ID_PREFIX)
+    named = number != reply.token and number.isdigit()
+    return TokenLogprob(reply.token, reply.logprob, int(number) if named else None)
 
 
 class Streamed:
     """A streamed `POST /v1/chat/completions`, put together from its events.
 
-    A server tells the tokens only at the end. Until then every piece of text counts as one, which
-    it is on an idle server; the last progress has the rest.
+    A server reports token counts only at the end. Until then every piece of text counts as one
+    token, which it is on an idle server; the last delta has the rest.
     """
 
     def __init__(self, call: Call) -> None:
@@ -202,14 +103,14 @@ class Streamed:
         self._counted = 0
         self._logprobs: list[PositionLogprobs] = []
         self._reason: str | None = None
-        self._usage: _Usage | None = None
+        self._usage: UsageReply | None = None
 
-    def read(self, event: str) -> Delta:
-        """The progress that an event's data tells; it may be none.
+    def read(self, chunk: ChunkReply) -> Delta:
+        """The progress in an event, possibly none.
 
-        Raises `EngineError` where the server broke the call off, and pydantic's `ValidationError`.
+        Raises:
+            EngineError: the server ended the call early.
         """
-        chunk = _Chunk.model_validate_json(event)
         if chunk.error is not None:
             raise EngineError(f"the server broke the call off: {chunk.error.message}")
         self._usage = chunk.usage or self._usage
@@ -218,7 +119,7 @@ class Streamed:
         choice = chunk.choices[0]
         self._reason = choice.finish_reason or self._reason
         text = choice.delta.content or ""
-        logprobs = choice.logprobs.values(self._call) if choice.logprobs else ()
+        logprobs = position_logprobs(choice.logprobs, self._call)
         if not text and not logprobs:
             return Delta()
         self._text += text
@@ -227,30 +128,17 @@ class Streamed:
         return Delta(text, 1, logprobs=logprobs)
 
     def finish(self) -> tuple[Completion, Delta]:
-        """The whole result, and the tokens that no progress told of.
+        """The whole result, and the tokens that no delta has reported yet.
 
-        Raises `EngineUnavailable` where the stream ended in the middle.
+        Raises:
+            EngineUnavailable: the stream ended in the middle.
         """
-        if self._usage is None or self._reason is None:
-            raise EngineUnavailable("the server's answer broke off", retry_after=RETRY_SECONDS)
         usage = self._usage
-        completion = Completion(
-            text=self._text,
-            finish_reason=_finish_reason(self._reason),
-            prompt_tokens=usage.prompt_tokens,
-            completion_tokens=usage.completion_tokens,
-            cached_tokens=usage.cached_tokens,
-            logprobs=tuple(self._logprobs),
-        )
+        if usage is None or self._reason is None:
+            raise EngineUnavailable("the server's answer broke off", retry_after=RETRY_SECONDS)
+        completion = _completion(self._text, self._reason, usage, tuple(self._logprobs))
         rest = max(0, usage.completion_tokens - self._counted)
         return completion, Delta(completion_tokens=rest, prompt_tokens=usage.prompt_tokens)
-
-
-def _finish_reason(told: str | None) -> FinishReason:
-    """Raises `EngineError` when the server broke the call off."""
-    if told not in ("stop", "length"):
-        raise EngineError(f"the server ended the call early ({told})")
-    return "length" if told == "length" else "stop"
 
 
 def chat_fields(messages: Sequence[Message]) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from app.engine.base import (
     TokenLogprob,
     ignore_delta,
 )
-from app.engine.full_weights import Weights
-from app.engine.metrics import EngineFigures
+from app.engine.full_weights import FullWeights
+from app.engine.metrics import EngineMetrics
 from app.engine.process import EngineProcess, SleepMode
 from app.engine.rendering import Renderer
 from app.errors import EngineError, EngineUnavailable, InvalidRequest
@@ -41,7 +41,7 @@ class VllmEngine:
         self._process = EngineProcess(config, self._renew)
         self._config = config
         self._adapters = Adapters()
-        self._weights = Weights(self._process, self._adapters)
+        self._weights = FullWeights(self._process, self._adapters)
         self._sleep = SleepMode(self._process)
         self._renderer: Renderer | None = None
         self._numbers = count(1)
@@ -75,9 +75,9 @@ class VllmEngine:
         return self._process.llm.get_num_unfinished_requests() if self.ready else 0
 
     @property
-    def figures(self) -> Mapping[str, EngineFigures]:
-        """vLLM's own figures; see `Measured`."""
-        return {"all": self._process.figures}
+    def metrics(self) -> Mapping[str, EngineMetrics]:
+        """vLLM's own metrics; see `MeasuredEngine`."""
+        return {"all": self._process.metrics}
 
     @property
     def max_adapter_rank(self) -> int:

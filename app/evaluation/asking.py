@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from pydantic import BaseModel
-
+from app.concurrency import gather_or_cancel
 from app.domain.checkpoint import Role
 from app.domain.evaluation import EvaluationPlan
 from app.domain.prompt import Message, Prompt
@@ -15,42 +14,11 @@ from app.domain.search import derive_seed
 from app.evaluation.base import Item, RowOutcome, Task, Verdicts
 from app.evaluation.http import Server
 from app.evaluation.llmbar import comparison_messages, read_preference
+from app.replies import ChatReply, JudgeReply, UsageReply
 
 BACKGROUND = 1
 """Priority behind user requests (0); requests with it never enter the prompt pool of self-play."""
 COMPARISON_TOKENS = 256
-
-
-class _Usage(BaseModel):
-    prompt_tokens: int
-    completion_tokens: int
-
-
-class _Search(BaseModel):
-    id: str
-    accepted: bool | None
-    value: float | None
-    usage: _Usage
-
-
-class _Text(BaseModel):
-    content: str
-
-
-class _Choice(BaseModel):
-    message: _Text
-
-
-class _Chat(BaseModel):
-    choices: list[_Choice]
-    usage: _Usage
-    search: _Search | None = None
-
-
-class _Judgment(BaseModel):
-    accepted: bool
-    value: float | None
-    usage: _Usage
 
 
 class Asker:
@@ -84,8 +52,8 @@ class Asker:
         return body
 
     async def _answer(self, item: Item) -> RowOutcome:
-        chat = await self._server.post(_Chat, "/v1/chat/completions", self.answer_body(item))
-        text, search = chat.choices[0].message.content, chat.search
+        chat = await self._server.post(ChatReply, "/v1/chat/completions", self.answer_body(item))
+        text, search = chat.text, chat.search
         usages = [chat.usage if search is None else search.usage]
         accepted, value = (None, None) if search is None else (search.accepted, search.value)
         if item.extra.get("judged"):
@@ -106,10 +74,10 @@ class Asker:
     async def _prefer(self, item: Item) -> RowOutcome:
         assert item.pair is not None, "an item to compare has two responses"
         first, second = item.pair
-        async with asyncio.TaskGroup() as group:
-            judging = [group.create_task(self._judge(item, text)) for text in item.pair]
-            straight = group.create_task(self._compare(item, first, second))
-            turned = group.create_task(self._compare(item, second, first))
+        judging = [asyncio.create_task(self._judge(item, text)) for text in item.pair]
+        straight = asyncio.create_task(self._compare(item, first, second))
+        turned = asyncio.create_task(self._compare(item, second, first))
+        await gather_or_cancel(*judging, straight, turned)
         judgments = [task.result() for task in judging]
         usages = [judgment.usage for judgment in judgments]
         usages += [straight.result()[1], turned.result()[1]]
@@ -128,7 +96,7 @@ class Asker:
             completion_tokens=sum(usage.completion_tokens for usage in usages),
         )
 
-    async def _judge(self, item: Item, response: str) -> _Judgment:
+    async def _judge(self, item: Item, response: str) -> JudgeReply:
         search = self._plan.options["search"]
         body = {
             "messages": message_values(item.prompt.messages),
@@ -137,9 +105,9 @@ class Asker:
             "checkpoint": {"refiner": self._plan.versions.refiner},
             "seed": self._seed(item, "judge"),
         }
-        return await self._server.post(_Judgment, "/judge", body)
+        return await self._server.post(JudgeReply, "/judge", body)
 
-    async def _compare(self, item: Item, first: str, second: str) -> tuple[int | None, _Usage]:
+    async def _compare(self, item: Item, first: str, second: str) -> tuple[int | None, UsageReply]:
         messages = comparison_messages(item.prompt.instruction, first, second)
         body = {
             "model": self._plan.versions.served_name(Role.REFINER),
@@ -148,14 +116,14 @@ class Asker:
             "max_tokens": COMPARISON_TOKENS,
             "priority": BACKGROUND,
         }
-        chat = await self._server.post(_Chat, "/v1/chat/completions", body)
-        return read_preference(chat.choices[0].message.content), chat.usage
+        chat = await self._server.post(ChatReply, "/v1/chat/completions", body)
+        return read_preference(chat.text), chat.usage
 
     def _seed(self, item: Item, what: str) -> int | None:
         return derive_seed(self._plan.seed, item.key, what)
 
 
-def _value(judgment: _Judgment) -> float:
+def _value(judgment: JudgeReply) -> float:
     return float(judgment.accepted) if judgment.value is None else judgment.value
 
 

@@ -1,29 +1,32 @@
 """The client of the server under evaluation; errors tell what a failure means for the run."""
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from itertools import islice
+from typing import Any
 
-import httpx
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from app.errors import ConfigurationError, SparError
+from app.concurrency import backoff, retry
+from app.errors import SparError
+from app.http_client import (
+    CONNECT_SECONDS,
+    HttpClient,
+    HttpError,
+    InvalidReply,
+    Reply,
+    RequestRejected,
+)
 
-_CONNECT_SECONDS = 10.0
 _ANSWER_SECONDS = 3600.0
-"""Timeout of an answer: a search on a busy server may take long."""
-_IDLE_SECONDS = 2.0
-"""Less than the 5 s after which uvicorn closes an idle connection, which would fail a request."""
-_LOCAL = {"localhost", "127.0.0.1", "::1"}
+"""Read timeout: a search on a busy server may take long; a dead connection ends here."""
 _ATTEMPTS = 3
+"""Attempts at a request that the server answers with its own error (5xx)."""
 _LONGEST_PAUSE_SECONDS = 30.0
 
 _ROW_FIELDS = ("prompt", "messages", "constraints", "response")
 """The fields of a request that come from the row; all others are the same for every row."""
-
-_Reply = TypeVar("_Reply", bound=BaseModel)
 
 
 class ServerGone(SparError):
@@ -41,20 +44,13 @@ class RowRefused(SparError):
 class _Away(Exception):
     """The server is unreachable or overloaded: retried for some minutes."""
 
-    def __init__(self, message: str, retry_after: float = 0.0) -> None:
+    def __init__(self, message: str, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 
 
-class _Failed(Exception):
-    """The server failed on this call: retried twice."""
-
-
-class _Problem(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-    message: str
-    field: str | None = None
+class _ServerFailed(Exception):
+    """The server failed on this request: worth another attempt or two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,36 +71,28 @@ class Server:
     def __init__(
         self, url: str, *, at_once: int, key: str | None = None, patience: Patience = Patience()
     ) -> None:
-        self.url = url.rstrip("/")
-        host = _host(self.url)
         self._patience = patience
         self._slots = asyncio.Semaphore(at_once)
-        self._http = httpx.AsyncClient(
-            base_url=self.url,
-            headers=_authorization(key),
-            limits=httpx.Limits(max_connections=at_once, keepalive_expiry=_IDLE_SECONDS),
-            timeout=httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS, pool=None),
-            # A proxy of the environment cannot reach this machine's loopback address.
-            trust_env=host not in _LOCAL,
-        )
+        self._http = HttpClient(url, api_key=key, read_seconds=_ANSWER_SECONDS, connections=at_once)
+        self.url = self._http.url
 
     async def close(self) -> None:
-        """Close the connections; calls under way fail."""
-        await self._http.aclose()
+        """Close the connections; requests in progress fail."""
+        await self._http.close()
 
-    async def get(self, shape: type[_Reply], path: str) -> _Reply:
-        """Read something. Raises `ServerGone`, `RunRefused` and `RowRefused`."""
-        return await self._retry(lambda: self._call(shape, "GET", path))
+    async def get(self, schema: type[Reply], path: str) -> Reply:
+        """GET. Raises `ServerGone`, `RunRefused` and `RowRefused`."""
+        return await self._request(schema, "GET", path)
 
-    async def post(self, shape: type[_Reply], path: str, body: Mapping[str, Any]) -> _Reply:
-        """Ask for something. Raises `ServerGone`, `RunRefused` and `RowRefused`."""
-        return await self._retry(lambda: self._call(shape, "POST", path, body))
+    async def post(self, schema: type[Reply], path: str, body: Mapping[str, Any]) -> Reply:
+        """POST. Raises `ServerGone`, `RunRefused` and `RowRefused`."""
+        return await self._request(schema, "POST", path, body)
 
     async def answers(self) -> bool:
         """Whether anything answers at the address, ready or not."""
         try:
-            await self._http.get("/healthz", timeout=_CONNECT_SECONDS)
-        except httpx.RequestError:
+            await self._http.send("GET", "/healthz", seconds=CONNECT_SECONDS)
+        except HttpError:
             return False
         return True
 
@@ -112,98 +100,66 @@ class Server:
         """Wait until the server takes requests. Raises `ServerGone` and `RunRefused`."""
         await self.get(_Anything, "/readyz")
 
-    async def _retry(self, attempt: Callable[[], Awaitable[_Reply]]) -> _Reply:
-        pause, failures = self._patience.pause, 0
-        end: float | None = None
-        while True:
-            try:
-                return await attempt()
-            except _Failed as error:
-                failures += 1
-                if failures == _ATTEMPTS:
-                    raise RowRefused(str(error)) from error
-            except _Away as error:
-                pause = max(pause, error.retry_after)
-                # From the first failure on: the call before it may have run for long.
-                end = time.monotonic() + self._patience.seconds if end is None else end
-                if time.monotonic() + pause > end:
-                    raise ServerGone(f"{self.url} stayed away: {error}") from error
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+    async def _request(
+        self, schema: type[Reply], method: str, path: str, body: Mapping[str, Any] | None = None
+    ) -> Reply:
+        """Attempt a request until it succeeds, or fails in a way that another attempt will not."""
 
-    async def _call(
-        self,
-        shape: type[_Reply],
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None = None,
-    ) -> _Reply:
+        async def attempt() -> Reply:
+            return await self._attempt(schema, method, path, body)
+
+        async def attempts() -> Reply:
+            pauses = backoff(self._patience.pause, _LONGEST_PAUSE_SECONDS)
+            return await retry(attempt, _ServerFailed, islice(pauses, _ATTEMPTS - 1))
+
+        def pause_for(error: _Away, pause: float) -> float:
+            return max(pause, min(error.retry_after or 0, _LONGEST_PAUSE_SECONDS))
+
+        try:
+            return await retry(
+                attempts,
+                _Away,
+                backoff(self._patience.pause, _LONGEST_PAUSE_SECONDS),
+                within=self._patience.seconds,
+                on_failure=pause_for,
+            )
+        except _ServerFailed as error:
+            raise RowRefused(str(error)) from error
+        except _Away as error:
+            raise ServerGone(f"{self.url} stayed away: {error}") from error
+
+    async def _attempt(
+        self, schema: type[Reply], method: str, path: str, body: Mapping[str, Any] | None
+    ) -> Reply:
         async with self._slots:
             try:
-                response = await self._http.request(method, path, json=body)
-            except httpx.RequestError as error:
-                raise _Away(str(error) or type(error).__name__) from error
+                return await self._http.request(schema, method, path, body)
+            except RequestRejected as error:
+                raise _meaning(error) from error
+            except InvalidReply as error:
+                raise RunRefused(
+                    f"{error.message}; check that a spar server of this version runs there"
+                ) from error
+            except HttpError as error:
+                raise _Away(error.message) from error
             except UnicodeEncodeError as error:
                 raise RowRefused("the text holds half a character (a lone surrogate)") from error
-        if not response.is_success:
-            raise _error_of(response)
-        try:
-            return shape.model_validate_json(response.content)
-        except ValidationError as error:
-            raise RunRefused(
-                f"what {self.url}{path} answered cannot be understood; check that a spar server of"
-                " this version runs there"
-            ) from error
-
-
-def _host(url: str) -> str:
-    """The address's host. Raises `ConfigurationError` for what is no address."""
-    try:
-        parts = httpx.URL(url)
-    except httpx.InvalidURL:
-        parts = httpx.URL()
-    if parts.scheme not in ("http", "https") or not parts.host:
-        raise ConfigurationError(f"{url} is not an address; write it like http://127.0.0.1:8000")
-    return parts.host
-
-
-def _authorization(key: str | None) -> dict[str, str]:
-    """The header that shows a key. Raises `ConfigurationError` for one that none can hold."""
-    if not key:
-        return {}
-    if not (key.isascii() and key.isprintable()):
-        raise ConfigurationError("SPAR_API_KEY has a character that no key has")
-    return {"authorization": f"Bearer {key}"}
 
 
 class _Anything(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
-def _error_of(response: httpx.Response) -> Exception:
-    """What a refusal means: try again, give up the row, or give up the run."""
-    try:
-        problem = _Problem.model_validate_json(response.content)
-    except ValidationError:
-        problem = _Problem(
-            message=f"{response.url} answered {response.status_code} without a reason; check that a"
-            " spar server runs there"
-        )
-    match response.status_code:
+def _meaning(error: RequestRejected) -> Exception:
+    """What a rejection means: try again, give up the row, or give up the run."""
+    match error.status_code:
         case 429 | 503:
-            return _Away(problem.message, _retry_after(response))
+            return _Away(error.message, error.retry_after)
         case 413:
-            return RowRefused(problem.message)
-        case 422 if problem.field is not None and problem.field.startswith(_ROW_FIELDS):
-            return RowRefused(problem.message)
+            return RowRefused(error.message)
+        case 422 if error.field is not None and error.field.startswith(_ROW_FIELDS):
+            return RowRefused(error.message)
         case status if status >= 500:
-            return _Failed(problem.message)
+            return _ServerFailed(error.message)
         case _:
-            return RunRefused(problem.message, field=problem.field)
-
-
-def _retry_after(response: httpx.Response) -> float:
-    """Seconds, but no longer than a server that is away is waited for between two tries."""
-    given = response.headers.get("retry-after", "")
-    seconds = float(given) if given.isascii() and given.isdigit() else 0.0
-    return min(seconds, _LONGEST_PAUSE_SECONDS)
+            return RunRefused(error.message, field=error.field)

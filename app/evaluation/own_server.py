@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import httpx
+import httpx2
 
 from app.errors import ConfigurationError
 
@@ -92,7 +92,7 @@ async def _start(command: Sequence[str], environment: Mapping[str, str], log: Pa
 
 async def _until_ready(process: Process, url: str, log: Path, seconds: float) -> None:
     try:
-        async with asyncio.timeout(seconds), httpx.AsyncClient(trust_env=False) as client:
+        async with asyncio.timeout(seconds), httpx2.AsyncClient(trust_env=False) as client:
             while not await _ready(client, url):
                 if process.returncode is not None:
                     raise ConfigurationError(
@@ -106,10 +106,10 @@ async def _until_ready(process: Process, url: str, log: Path, seconds: float) ->
         ) from error
 
 
-async def _ready(client: httpx.AsyncClient, url: str) -> bool:
+async def _ready(client: httpx2.AsyncClient, url: str) -> bool:
     try:
         return (await client.get(f"{url}/readyz")).is_success
-    except httpx.RequestError:
+    except httpx2.RequestError:
         return False
 
 

@@ -1,47 +1,15 @@
 """Runs an evaluation: requests, scores and stores every row that has no result yet."""
 
-import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol
 
+from app.concurrency import bounded_map
 from app.constraints.checker import Checker
 from app.domain.evaluation import EvaluatedRow
 from app.evaluation.base import NO_ANSWER, Item, RowOutcome, Suite, Task, outcome_values
 from app.evaluation.http import RowRefused
-
-Thing = TypeVar("Thing")
-
-
-async def bounded_map(
-    things: Iterable[Thing], work: Callable[[Thing], Awaitable[None]], at_once: int
-) -> None:
-    """Call `work` for every thing, in order, at most `at_once` concurrently.
-
-    The first error cancels the calls in flight and is raised.
-    """
-    waiting = iter(things)
-
-    async def take(some: Iterator[Thing]) -> None:
-        for thing in some:
-            await work(thing)
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(at_once):
-                group.create_task(take(waiting))
-    except BaseExceptionGroup as errors:
-        # Usually they have one cause, such as an unavailable server.
-        raise first_error(errors) from None
-
-
-def first_error(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first error of a group that is not a group itself."""
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 class Ask(Protocol):
@@ -107,8 +75,8 @@ async def _evaluate(evaluator: Evaluator, position: int, item: Item) -> Evaluate
     outcome, error = NO_ANSWER, None
     try:
         outcome = await evaluator.ask(item, evaluator.suite.task)
-    except* RowRefused as refused:
-        error = str(first_error(refused))
+    except RowRefused as refused:
+        error = str(refused)
     score = await evaluator.suite.score(item, outcome, evaluator.checker)
     return EvaluatedRow(
         key=item.key,

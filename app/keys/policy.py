@@ -1,21 +1,12 @@
 """Whether a server asks for keys, and whether it may start as it is configured."""
 
-from ipaddress import ip_address
-
 from app.config.settings import Settings
 from app.db.keys import KeyRepository
 from app.db.session import Database
 from app.domain.key import Key, Scope
 from app.errors import ConfigurationError
+from app.http_client import is_loopback
 from app.keys.cache import digest_of, make_key
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a server at `host`. A name other than localhost may lie."""
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.rstrip(".").lower() == "localhost"
 
 
 def keys_needed(settings: Settings) -> bool:

@@ -13,7 +13,7 @@ from app.db.iterations import IterationCounts, iteration_counts
 from app.db.session import Database
 from app.domain.checkpoint import Role, Versions
 from app.domain.iteration import IterationKind, Stage, Status
-from app.engine.metrics import EngineFigures
+from app.engine.metrics import EngineMetrics
 from app.errors import DatabaseError
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class StoredFigures:
 class Snapshot:
     """How a server is now; a collector that Prometheus' client can write out.
 
-    engines: vLLM's own figures by the engine's name; none where the engine keeps none.
+    engines: vLLM's own metrics by the engine's name; none where the engine keeps none.
     iterations: None where the database could not be asked.
     """
 
@@ -64,7 +64,7 @@ class Snapshot:
     engine_asleep: bool
     engine_restarts: int
     engine_calls: int
-    engines: Mapping[str, EngineFigures]
+    engines: Mapping[str, EngineMetrics]
     requests_running: int
     requests_waiting: int
     background_calls: int
@@ -128,13 +128,13 @@ class Snapshot:
         )
         for name, words in ENGINE_GAUGES.items():
             gauge = GaugeMetricFamily(f"spar_engine_{name}", words, labels=["engine"])
-            for engine, figures in self.engines.items():
-                gauge.add_metric([engine], getattr(figures, name))
+            for engine, metrics in self.engines.items():
+                gauge.add_metric([engine], getattr(metrics, name))
             yield gauge
         for name, words in ENGINE_COUNTERS.items():
             counter = CounterMetricFamily(f"spar_engine_{name}", words, labels=["engine"])
-            for engine, figures in self.engines.items():
-                counter.add_metric([engine], getattr(figures, name))
+            for engine, metrics in self.engines.items():
+                counter.add_metric([engine], getattr(metrics, name))
             yield counter
 
     def _iterations(self) -> Iterator[Metric]:
@@ -172,7 +172,7 @@ ENGINE_COUNTERS = {
     "generated_tokens": "Tokens vLLM has generated.",
     "preemptions": "Requests vLLM put back for want of KV cache.",
 }
-"""Names of `EngineFigures`, and of its families: `spar_engine_...`."""
+"""Names of `EngineMetrics`, and of its families: `spar_engine_...`."""
 
 
 def _gauge(name: str, words: str, value: float) -> GaugeMetricFamily:

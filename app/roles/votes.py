@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequen
 from contextlib import aclosing
 from typing import Any
 
+from app.concurrency import cancel_and_wait
 from app.domain.judgment import Vote
 
 YES = (" yes", " Yes", " YES")
@@ -100,6 +101,4 @@ async def _in_order(cast: CastVote, positions: Sequence[int]) -> AsyncGenerator[
                     ended.result()
             yield task.result()
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_and_wait(*tasks)

@@ -8,11 +8,13 @@ budget, the deadline, a client that disconnected) cancels every call still runni
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from app.concurrency import cancel_and_wait, race
 from app.domain.checkpoint import Role
 from app.domain.judgment import Judgment
 from app.domain.search import Sampling, StopReason, Usage, derive_seed
@@ -134,20 +136,22 @@ class _Search:
 
     async def _run_within_limits(self) -> StopReason:
         """The whole search, cut off by its deadline or its token budget."""
-        seconds = None
+        seconds = math.inf
         if self._request.budget.deadline_ms is not None:
             seconds = (self._request.budget.deadline_ms - self._elapsed_ms) / 1000
             if seconds <= 0:
                 return StopReason.DEADLINE
-        search = asyncio.create_task(self._expand_all())
-        spent = asyncio.create_task(self._tokens_spent.wait())
-        try:
-            await asyncio.wait({search, spent}, timeout=seconds, return_when="FIRST_COMPLETED")
-            if search.done():
-                return search.result()
-            return StopReason.MAX_TOKENS if spent.done() else StopReason.DEADLINE
-        finally:
-            await _cancel(search, spent)
+        return await race(
+            self._expand_all(), self._max_tokens_spent(), self._deadline_passed(seconds)
+        )
+
+    async def _max_tokens_spent(self) -> StopReason:
+        await self._tokens_spent.wait()
+        return StopReason.MAX_TOKENS
+
+    async def _deadline_passed(self, seconds: float) -> StopReason:
+        await asyncio.sleep(seconds)
+        return StopReason.DEADLINE
 
     async def _expand_all(self) -> StopReason:
         """Expand step after step until a node ends the search or nothing is selected."""
@@ -197,9 +201,9 @@ class _Search:
                     if early_stop and _is_unbeatable(node):
                         later = {task for task in pending if children[task] > node.id}
                         pending -= later
-                        await _cancel(*later)
+                        await cancel_and_wait(*later)
         finally:
-            await _cancel(*children)
+            await cancel_and_wait(*children)
         if len(errors) == len(children):
             if not any(node.judgment for node in self._tree):
                 raise errors[0]
@@ -323,7 +327,7 @@ class _Search:
             shared.waiting -= 1
             if shared.waiting == 0 and not shared.task.done():
                 del self._shared[key]
-                await _cancel(shared.task)
+                await cancel_and_wait(shared.task)
 
     def _add(
         self, node_id: int, parent: Node, text: str, completion_tokens: int, *, partial: bool
@@ -375,10 +379,3 @@ class _Search:
 def _is_unbeatable(node: Node) -> bool:
     """No later node can rank higher: accepted by every vote (ties go to the earlier)."""
     return node.accepted and node.judgment is not None and node.judgment.value == 1.0
-
-
-async def _cancel(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel what still runs, and wait until its calls have ended in the engine."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

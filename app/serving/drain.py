@@ -1,4 +1,4 @@
-"""A barrier around the models: closed while weights are replaced or the engine sleeps."""
+"""Draining: no request uses the models while weights are replaced or the engine sleeps."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -8,104 +8,113 @@ from app.errors import EngineUnavailable
 
 RETRY_AFTER_SECONDS = 1
 
-Reason = Callable[[], EngineUnavailable]
-"""Why somebody cannot be inside."""
+Rejection = Callable[[], EngineUnavailable]
+"""Makes the error that a rejected or aborted request gets."""
 
 
 class DrainBarrier:
-    """Keeps new requests waiting while it is closed, and knows who is still inside."""
+    """Holds new requests back while it is closed, and tracks those that have entered."""
 
     def __init__(self) -> None:
         self._open = asyncio.Event()
         self._open.set()
         self._empty = asyncio.Event()
         self._empty.set()
-        self._inside: set[BarrierPass] = set()
-        self._closing = asyncio.Lock()
-        self._turned_away: Reason | None = None
+        self._entered: set[BarrierPass] = set()
+        self._draining = asyncio.Lock()
+        self._rejection: Rejection | None = None
 
     @property
     def closed(self) -> bool:
-        """Whether nobody is let in now."""
+        """Whether new requests are held back or rejected now."""
         return not self._open.is_set()
 
     def barrier_pass(self) -> "BarrierPass":
-        """A barrier_pass for one request."""
+        """The pass of one request."""
         return BarrierPass(self)
 
     @asynccontextmanager
-    async def drained(self, seconds: float, away: Reason | None = None) -> AsyncIterator[None]:
-        """Nobody is inside while the block runs, and whoever comes waits for its end.
+    async def drained(
+        self, seconds: float, rejection: Rejection | None = None
+    ) -> AsyncIterator[None]:
+        """Run the block with no request inside; new requests wait for its end.
 
-        Who is inside may finish within so many seconds; then is sent out by `EngineUnavailable`.
-        With `away` nobody waits: who comes is turned away with it, from the beginning on. One
-        block at a time: the next one waits.
+        Drains run one at a time; the next one waits.
+
+        Args:
+            seconds: How long requests inside may take to finish; then they are aborted with
+                `EngineUnavailable`.
+            rejection: Makes the error with which new requests are rejected, from the start of the
+                drain on, instead of waiting.
         """
-        async with self._closing:
-            self._turned_away = away
+        async with self._draining:
+            self._rejection = rejection
             self._open.clear()
             try:
                 try:
                     async with asyncio.timeout(seconds):
                         await self._empty.wait()
                 except TimeoutError:
-                    self._send_out(away or _replaced)
+                    for one in list(self._entered):
+                        one.abort(rejection or _replaced)
                     await self._empty.wait()
                 yield
             finally:
                 self._open.set()
 
-    async def let_in(self, barrier_pass: "BarrierPass") -> None:
-        """Wait until the drain_barrier is open, then count the barrier_pass as inside.
+    async def add(self, barrier_pass: "BarrierPass") -> None:
+        """Wait until the barrier is open, then count the pass as inside.
 
-        Raises `EngineUnavailable` where whoever comes is turned away.
+        Raises:
+            EngineUnavailable: new requests are rejected for now.
         """
         while not self._open.is_set():  # it may close again before this task goes on
-            if self._turned_away is not None:
-                raise self._turned_away()
+            if self._rejection is not None:
+                raise self._rejection()
             await self._open.wait()
-        self._inside.add(barrier_pass)
+        self._entered.add(barrier_pass)
         self._empty.clear()
 
-    def let_out(self, barrier_pass: "BarrierPass") -> None:
-        """The barrier_pass is over."""
-        self._inside.discard(barrier_pass)
-        if not self._inside:
+    def remove(self, barrier_pass: "BarrierPass") -> None:
+        """Count the pass as outside, whether or not it was inside."""
+        self._entered.discard(barrier_pass)
+        if not self._entered:
             self._empty.set()
-
-    def _send_out(self, reason: Reason) -> None:
-        for barrier_pass in list(self._inside):
-            barrier_pass.end(reason)
 
 
 class BarrierPass:
-    """One request's way through the drain_barrier: enter, work, leave."""
+    """One request's way through the barrier: enter, work, leave."""
 
     def __init__(self, drain_barrier: DrainBarrier) -> None:
         self._drain_barrier = drain_barrier
         self._entered = False
-        self._ended: Reason | None = None
+        self._aborted: Rejection | None = None
         self._limit: asyncio.Timeout | None = None
 
     async def enter(self) -> None:
-        """Wait while the drain_barrier is closed. From then on the weights stay, until `leave`.
+        """Wait while the barrier is closed. Afterwards the weights stay the same until `leave`.
 
-        Raises what `DrainBarrier.let_in` raises.
+        Raises:
+            EngineUnavailable: new requests are rejected for now.
         """
         if not self._entered:
-            await self._drain_barrier.let_in(self)
+            await self._drain_barrier.add(self)
             self._entered = True
 
     def leave(self) -> None:
-        """The weights are not needed any more."""
-        self._drain_barrier.let_out(self)
+        """The request does not need the weights any more."""
+        self._drain_barrier.remove(self)
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
-        """Work with the models as long as the block. Raises `EngineUnavailable` when sent out."""
+        """Enter, and use the models during the block.
+
+        Raises:
+            EngineUnavailable: the request was rejected or aborted.
+        """
         await self.enter()
-        if self._ended is not None:
-            raise self._ended()
+        if self._aborted is not None:
+            raise self._aborted()
         limit = asyncio.timeout(None)
         try:
             async with limit:
@@ -115,16 +124,16 @@ class BarrierPass:
                 finally:
                     self._limit = None
         except TimeoutError as error:
-            if not limit.expired() or self._ended is None:
+            if not limit.expired() or self._aborted is None:
                 raise
-            raise self._ended() from error
+            raise self._aborted() from error
         finally:
-            if self._ended is not None:
+            if self._aborted is not None:
                 self.leave()
 
-    def end(self, reason: Reason) -> None:
-        """Stop the work, or keep it from beginning."""
-        self._ended = reason
+    def abort(self, rejection: Rejection) -> None:
+        """Cancel the block of `working`, or keep it from starting."""
+        self._aborted = rejection
         if self._limit is None:
             self.leave()
         else:

@@ -7,11 +7,11 @@ from typing import Any
 
 import anyio
 import httpx
+import httpx2
 import pytest
 from sse_starlette import ServerSentEvent
 
 from app.api.admin.events import iteration_events
-from app.cli.client import read_events
 from app.db.checkpoints import CheckpointRepository
 from app.db.iterations import IterationRepository, Sample, SampleRepository
 from app.db.session import Database
@@ -261,7 +261,13 @@ async def test_training_steps_are_listed_by_role(
 
 def events_in(content: bytes) -> list[tuple[str, Any]]:
     """The events of a whole stream; comments are left out."""
-    return [(event.name, json.loads(event.data)) for event in read_events([content])]
+    response = httpx2.Response(
+        200,
+        headers={"content-type": "text/event-stream"},
+        content=content,
+        request=httpx2.Request("GET", "http://localhost"),
+    )
+    return [(event.event, json.loads(event.data)) for event in httpx2.EventSource(response)]
 
 
 async def test_an_iteration_is_followed_to_its_end(

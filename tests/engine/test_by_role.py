@@ -9,7 +9,7 @@ from app.domain.prompt import Message
 from app.domain.search import Sampling
 from app.engine.arguments import EngineConfig
 from app.engine.base import Call
-from app.engine.by_role import EnginesByRole, shared_out
+from app.engine.by_role import EnginesByRole, configs_by_role
 from app.errors import ConfigurationError, EngineError
 from tests.helpers.scripted_engine import ScriptedEngine
 
@@ -132,9 +132,9 @@ async def test_both_are_closed_though_one_fails(engine: EnginesByRole, log: list
         ((3,), (3,), (3,)),
     ],
 )
-def test_the_machine_is_shared_out(
+def test_the_roles_share_the_machine(
     cores: tuple[int, ...], actor: tuple[int, ...], refiner: tuple[int, ...]
 ) -> None:
-    shares = shared_out(CONFIG, cores)
+    shares = configs_by_role(CONFIG, cores)
     assert (shares[Role.ACTOR].cores, shares[Role.REFINER].cores) == (actor, refiner)
     assert {share.gpu_memory_utilization for share in shares.values()} == {0.45}

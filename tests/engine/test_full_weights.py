@@ -138,6 +138,6 @@ async def test_a_restarted_engine_has_the_weights_it_had_last(
 ) -> None:
     await engine.load_weights("actor@1", changed)
     before, restarts = await say(engine, "actor@1"), engine.restarts
-    engine._process.spoil()
+    engine._process.request_restart()
     await until(lambda: engine.restarts > restarts and engine.ready)
     assert await say(engine, "actor@1") == before

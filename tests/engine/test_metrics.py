@@ -1,31 +1,31 @@
-"""vLLM's own figures, reported through its own logger manager, without an engine."""
+"""vLLM's own metrics, reported through its own logger manager, without an engine."""
 
 from typing import Any
 
 import pytest
 
-from app.engine.metrics import EngineFigures, stat_logger
+from app.engine.metrics import EngineMetrics, stat_logger
 
 
 @pytest.fixture
-def figures() -> EngineFigures:
-    return EngineFigures()
+def metrics() -> EngineMetrics:
+    return EngineMetrics()
 
 
 @pytest.fixture
-def manager(figures: EngineFigures) -> Any:
+def manager(metrics: EngineMetrics) -> Any:
     from vllm.v1.metrics.loggers import StatLoggerManager
 
     config: Any = None
     return StatLoggerManager(
         config,
         engine_idxs=[0],
-        custom_stat_loggers=[stat_logger(figures)],
+        custom_stat_loggers=[stat_logger(metrics)],
         enable_default_loggers=False,
     )
 
 
-def test_every_step_is_added(manager: Any, figures: EngineFigures) -> None:
+def test_every_step_is_added(manager: Any, metrics: EngineMetrics) -> None:
     from vllm.v1.metrics.stats import IterationStats, PrefixCacheStats, SchedulerStats
 
     for running, used in ((3, 0.5), (2, 0.25)):
@@ -43,7 +43,7 @@ def test_every_step_is_added(manager: Any, figures: EngineFigures) -> None:
             prefix_cache_stats=cache,
         )
         manager.record(scheduler, step)
-    assert figures == EngineFigures(
+    assert metrics == EngineMetrics(
         running_requests=2,
         waiting_requests=5,
         kv_cache_usage_ratio=0.25,
@@ -55,9 +55,9 @@ def test_every_step_is_added(manager: Any, figures: EngineFigures) -> None:
     )
 
 
-def test_a_step_without_figures_changes_nothing(manager: Any, figures: EngineFigures) -> None:
+def test_a_step_without_figures_changes_nothing(manager: Any, metrics: EngineMetrics) -> None:
     manager.record(None, None)
-    assert figures == EngineFigures()
+    assert metrics == EngineMetrics()
 
 
 def test_vllm_adds_no_logger_of_its_own_and_all_of_its_calls_are_taken(manager: Any) -> None:
@@ -69,6 +69,6 @@ def test_vllm_adds_no_logger_of_its_own_and_all_of_its_calls_are_taken(manager: 
 
 
 def test_totals_outlive_the_engine_s_process() -> None:
-    figures = EngineFigures(running_requests=3, kv_cache_usage_ratio=0.5, generated_tokens=9)
-    figures.forget_now()
-    assert figures == EngineFigures(generated_tokens=9)
+    metrics = EngineMetrics(running_requests=3, kv_cache_usage_ratio=0.5, generated_tokens=9)
+    metrics.reset_gauges()
+    assert metrics == EngineMetrics(generated_tokens=9)

@@ -7,46 +7,13 @@ from typing import Any
 
 import pytest
 
+from app.concurrency import gather_or_cancel
 from app.constraints.checker import Checker
 from app.domain.evaluation import EvaluatedRow
 from app.domain.prompt import Prompt
 from app.evaluation.base import Item, Metric, RowOutcome, Score, Task, outcome_values
 from app.evaluation.http import RowRefused, ServerGone
-from app.evaluation.runner import Ask, Evaluator, bounded_map, run
-
-
-@pytest.mark.parametrize("at_once", [1, 3, 20])
-async def test_everything_is_done_once_and_no_more_at_a_time_than_allowed(at_once: int) -> None:
-    running, peak, done = 0, 0, list[int]()
-
-    async def work(number: int) -> None:
-        nonlocal running, peak
-        running += 1
-        peak = max(peak, running)
-        await asyncio.sleep(0)
-        running -= 1
-        done.append(number)
-
-    await bounded_map(range(10), work, at_once)
-    assert sorted(done) == list(range(10))
-    assert peak == min(at_once, 10)
-
-
-async def test_the_first_error_ends_it_and_raises_by_itself() -> None:
-    ended = list[int]()
-
-    async def work(number: int) -> None:
-        if number == 1:
-            raise ValueError("one")
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.append(number)
-
-    with pytest.raises(ValueError, match="one"):
-        await bounded_map(range(5), work, 2)
-    assert ended == [0]
-
+from app.evaluation.runner import Ask, Evaluator, run
 
 ITEMS = [Item(str(number), Prompt.from_text(f"prompt {number}"), "even") for number in range(6)]
 
@@ -140,9 +107,7 @@ async def test_one_of_several_questions_about_a_row_is_enough_to_fail_it() -> No
         raise RowRefused("too long")
 
     async def ask(item: Item, task: Task) -> RowOutcome:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(refuse())
-            group.create_task(refuse())
+        await gather_or_cancel(refuse(), refuse())
         raise AssertionError
 
     kept = Kept()

@@ -10,19 +10,7 @@ from app.db.session import Database
 from app.domain.key import Key
 from app.errors import ConfigurationError
 from app.keys.cache import proves, read_key
-from app.keys.policy import check_keys, internal_key, is_loopback, keys_needed
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "[::1]", "localhost"])
-def test_this_machine_alone(host: str) -> None:
-    assert is_loopback(host)
-
-
-@pytest.mark.parametrize(
-    "host", ["0.0.0.0", "::", "", "10.0.0.1", "spar", "localhost.example", "128.0.0.1"]
-)
-def test_everywhere_else(host: str) -> None:
-    assert not is_loopback(host)
+from app.keys.policy import check_keys, internal_key, keys_needed
 
 
 def settings(**values: object) -> Settings:

@@ -14,7 +14,7 @@ from app.errors import LeaseLost
 from tests.helpers.iterating import OPTIONS, World
 from tests.helpers.judgments import judgments
 from tests.helpers.properties import calm
-from worker.context import ItemResult, StageRun, gather_or_cancel
+from worker.context import ItemResult, StageRun
 
 PROMPT = Prompt(
     (Message("system", "Be brief."), Message("user", "Name a color.")),
@@ -167,21 +167,3 @@ async def test_a_stage_is_done_only_when_its_block_ends_well(world: World) -> No
         stage.metrics["counted"] = 3
     done = (await world.iteration(work.id)).stages[0]
     assert (done.status, done.metrics) == (Status.SUCCEEDED, {"counted": 3})
-
-
-async def test_the_first_error_cancels_what_runs_beside_it() -> None:
-    ended: list[str] = []
-
-    async def wait() -> None:
-        try:
-            await asyncio.sleep(3600)
-        finally:
-            ended.append("waiting")
-
-    async def fail() -> None:
-        await asyncio.sleep(0)
-        raise Broken
-
-    with pytest.raises(Broken):
-        await gather_or_cancel(wait(), fail(), wait())
-    assert ended == ["waiting", "waiting"]

@@ -10,13 +10,14 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from app.concurrency import gather_or_cancel
 from app.constraints.checker import COPY_ID
 from app.domain.checkpoint import CheckpointKind, Role, served_name
 from app.domain.prompt import Prompt
 from app.domain.search import Sampling
 from app.evaluation.llmbar import LabelledPair, preference_score, read_pairs
 from app.evaluation.statistics import Comparison, RoleReport, compare
-from worker.context import ItemResult, IterationContext, Record, StageRun, gather_or_cancel
+from worker.context import ItemResult, IterationContext, Record, StageRun
 from worker.stages.prompts import HeldOutPrompt
 from worker.stages.train import Candidates
 

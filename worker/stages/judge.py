@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
+from app.concurrency import gather_or_cancel
 from app.domain.checkpoint import Role
 from app.domain.judgment import Judgment
 from app.domain.prompt import Prompt
-from worker.context import ItemResult, StageRun, gather_or_cancel
+from worker.context import ItemResult, StageRun
 from worker.stages.respond import Responses
 
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
+from app.concurrency import gather_or_cancel
 from app.domain.checkpoint import Role
 from app.domain.prompt import Prompt
 from app.domain.search import Sampling, derive_seed
-from worker.context import ItemResult, StageRun, gather_or_cancel
+from worker.context import ItemResult, StageRun
 
 Responses = tuple[tuple[str, ...], ...]
 """The responses to each prompt, in the order of the prompts."""

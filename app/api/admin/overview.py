@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from app import __version__
 from app.api.deps import Services, ServicesDep
 from app.db.searches import SearchRepository
-from app.engine.metrics import Measured
+from app.engine.metrics import MeasuredEngine
 
 router = APIRouter(prefix="/admin", tags=["health"])
 
@@ -64,6 +64,6 @@ async def overview(services: ServicesDep) -> OverviewOut:
 
 def _generated_tokens(services: Services) -> int:
     engine = services.engine
-    if isinstance(engine, Measured):
-        return sum(figures.generated_tokens for figures in engine.figures.values())
+    if isinstance(engine, MeasuredEngine):
+        return sum(metrics.generated_tokens for metrics in engine.metrics.values())
     return services.observer.metrics.generated_tokens

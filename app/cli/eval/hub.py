@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 
 from app.errors import ConfigurationError
 
@@ -43,9 +43,9 @@ def _load(name: str, config: str | None, split: str | None) -> Iterable[Mapping[
     datasets.disable_progress_bars()
     try:
         found = datasets.load_dataset(name, config)
-    # Errors of the hub are OSErrors, of names ValueErrors, of a proxy httpx's; a data set with a
+    # Errors of the hub are OSErrors, of names ValueErrors, of a proxy httpx2's; a data set with a
     # loading script is a RuntimeError.
-    except (DatasetsError, OSError, ValueError, RuntimeError, httpx.HTTPError) as error:
+    except (DatasetsError, OSError, ValueError, RuntimeError, httpx2.HTTPError) as error:
         raise ConfigurationError(
             f"the data set {name} is not available: {_first_line(error)}; without access to the"
             " hub, download the file and pass it with --data"

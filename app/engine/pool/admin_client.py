@@ -6,134 +6,103 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import httpx
-from pydantic import BaseModel, ValidationError
-
 from app.domain.prompt import Message
 from app.domain.search import Sampling
 from app.engine.base import Call, Completion
-from app.engine.remote_protocol import chat_fields, error_of
-from app.errors import CheckpointRefused, EngineError, EngineUnavailable
+from app.engine.remote_protocol import RETRY_SECONDS, chat_fields, engine_error
+from app.errors import CheckpointRefused, EngineUnavailable
+from app.http_client import HttpClient, HttpError, Response, rejection
+from app.replies import ModelReply, ModelsReply
 
 PROBE_SECONDS = 3.0
 LOAD_SECONDS = 120.0
-RETRY_SECONDS = 5
-_NO_SUCH_ENDPOINT = (httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED)
+NO_SUCH_ENDPOINT = (404, 405)
 _CONNECTIONS = 4
 
 
-class ServedModel(BaseModel):
-    """One line of `GET /v1/models`; `root` is where an adapter was loaded from."""
-
-    id: str
-    root: str | None = None
-    parent: str | None = None
-
-
-class _Models(BaseModel):
-    data: list[ServedModel]
-
-
 class VllmAdminClient:
-    """The clients of one server; `url` is its address without `/v1`. Belongs to one event loop."""
+    """Health, models and adapters of one server, at its address without `/v1`.
 
-    def __init__(self, url: str, *, api_key: str | None, local: bool) -> None:
-        self._url = url
-        self._http = httpx.AsyncClient(
-            base_url=url,
-            headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
-            # A connection that is kept may be one to a server that is gone.
-            limits=httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=0),
-            timeout=PROBE_SECONDS,
-            trust_env=not local,
+    Belongs to one event loop. Every method raises `EngineUnavailable` where the server does not
+    answer.
+    """
+
+    def __init__(self, url: str, *, api_key: str | None) -> None:
+        # A connection that is kept may be one to a server that is gone.
+        self._http = HttpClient(
+            url,
+            api_key=api_key,
+            read_seconds=PROBE_SECONDS,
+            connections=_CONNECTIONS,
+            keep_alive=False,
         )
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        await self._http.close()
 
     async def check_health(self) -> None:
-        """Raise `EngineUnavailable` where the server says that it is not well, or nothing."""
+        """Raise `EngineUnavailable` unless the server reports that it is healthy."""
         response = await self._send("GET", "/health")
-        if not response.is_success and response.status_code not in _NO_SUCH_ENDPOINT:
+        if not response.is_success and response.status_code not in NO_SUCH_ENDPOINT:
             raise EngineUnavailable(
-                f"{self._url}/health answered {response.status_code}", retry_after=RETRY_SECONDS
+                f"{self._http.url}/health answered {response.status_code}",
+                retry_after=RETRY_SECONDS,
             )
 
-    async def models(self) -> list[ServedModel]:
+    async def models(self) -> list[ModelReply]:
         """What it serves, its own model first. Raises `EngineError`."""
-        response = await self._send("GET", "/v1/models")
-        if not response.is_success:
-            raise error_of(response)
         try:
-            return _Models.model_validate_json(response.content).data
-        except ValidationError as error:
-            raise EngineError(
-                f"what {self._url}/v1/models answered cannot be understood"
-            ) from error
+            return (await self._http.request(ModelsReply, "GET", "/v1/models")).data
+        except HttpError as error:
+            raise engine_error(error) from error
 
-    async def takes(self, path: str, body: Mapping[str, Any]) -> Any:
-        """What a server answers to a request it may not know; None where it refuses it.
-
-        Raises `EngineUnavailable` where it does not answer.
-        """
+    async def post_if_supported(self, path: str, body: Mapping[str, Any]) -> Any:
+        """The JSON reply to a request that the server may not support; None where it rejects it."""
         response = await self._send("POST", path, body, seconds=LOAD_SECONDS)
-        busy = response.status_code == httpx.codes.TOO_MANY_REQUESTS
-        if busy or response.is_server_error:
-            raise error_of(response)
+        if response.status_code == 429 or response.is_server_error:
+            raise engine_error(rejection(response))
         try:
             return response.json() if response.is_success else None
         except ValueError:
             return None
 
-    async def has_door_for_adapters(self) -> bool:
+    async def can_load_adapters(self) -> bool:
         """Whether adapters can be loaded while it runs; an empty request changes nothing."""
         response = await self._send("POST", "/v1/load_lora_adapter", {})
-        return response.status_code not in _NO_SUCH_ENDPOINT
+        return response.status_code not in NO_SUCH_ENDPOINT
 
     async def load_adapter(self, name: str, path: Path) -> None:
         """Have it serve an adapter; the folder must be there under the same path.
 
-        Raises `CheckpointRefused` and `EngineUnavailable`.
+        Raises `CheckpointRefused`.
         """
         body = {"lora_name": name, "lora_path": str(path)}
         response = await self._send("POST", "/v1/load_lora_adapter", body, seconds=LOAD_SECONDS)
         if response.is_success or await self._serves(name, path):
             return
-        # A server that has just died says no to everything.
+        # A server that has just died rejects every request.
         await self.check_health()
-        why = error_of(response).message
-        raise CheckpointRefused(f"{self._url} cannot load {name}: {why}")
+        reason = engine_error(rejection(response)).message
+        raise CheckpointRefused(f"{self._http.url} cannot load {name}: {reason}")
 
     async def unload_adapter(self, name: str) -> None:
-        """Have it forget an adapter; nothing where it does not know it.
-
-        Raises `EngineUnavailable` and `EngineError`.
-        """
-        body = {"lora_name": name}
-        response = await self._send("POST", "/v1/unload_lora_adapter", body)
-        if not response.is_success and response.status_code != httpx.codes.NOT_FOUND:
-            raise error_of(response)
+        """Have it unload an adapter, if it has it. Raises `EngineError`."""
+        response = await self._send("POST", "/v1/unload_lora_adapter", {"lora_name": name})
+        if not response.is_success and response.status_code != 404:
+            raise engine_error(rejection(response))
 
     async def _serves(self, name: str, path: Path) -> bool:
-        """Whether somebody else has loaded just that, perhaps another server of ours."""
+        """Whether another client, perhaps another spar server, has loaded this very adapter."""
         return any((model.id, model.root) == (name, str(path)) for model in await self.models())
 
     async def _send(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None = None,
-        *,
-        seconds: float = PROBE_SECONDS,
-    ) -> httpx.Response:
+        self, method: str, path: str, body: object = None, *, seconds: float | None = None
+    ) -> Response:
         try:
-            return await self._http.request(method, path, json=body, timeout=seconds)
-        except httpx.RequestError as error:
-            raise EngineUnavailable(
-                f"{self._url} does not answer: {error or type(error).__name__}",
-                retry_after=RETRY_SECONDS,
-            ) from error
+            return await self._http.send(method, path, body, seconds=seconds)
+        except HttpError as error:
+            raise engine_error(error) from error
 
 
 MOST_LOGPROBS = 20
@@ -256,13 +225,13 @@ async def probe_capabilities(client: VllmAdminClient, model: str) -> Capabilitie
         prefills=bool(reply and word and rendered and rendered[-1] == word[-1]),
         scores=bool(word) and f"token_id:{wanted}" in _reported(reply),
         prioritises=prioritises,
-        swaps=await client.has_door_for_adapters(),
+        swaps=await client.can_load_adapters(),
     )
 
 
 async def _tokens(client: VllmAdminClient, body: dict[str, Any]) -> list[int] | None:
     """The tokens of a text, or None where the server does not tell."""
-    match await client.takes("/tokenize", body):
+    match await client.post_if_supported("/tokenize", body):
         case {"tokens": [*tokens]}:
             return tokens
     return None
@@ -281,7 +250,7 @@ async def _one_token(client: VllmAdminClient, model: str, wanted: int) -> tuple[
     }
     for body in (scored, call):
         for priority in ({"priority": 1}, {}):
-            reply = await client.takes("/v1/chat/completions", {**body, **priority})
+            reply = await client.post_if_supported("/v1/chat/completions", {**body, **priority})
             if reply is not None:
                 return reply, bool(priority)
     return None, False

@@ -5,9 +5,10 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
-from app.engine.pool.admin_client import RETRY_SECONDS
+from app.concurrency import race
+from app.engine.remote_protocol import RETRY_SECONDS
 from app.errors import EngineUnavailable, SparError
 
 FAILURES = 3
@@ -140,17 +141,11 @@ class HealthMonitor:
 
     async def unless_silent(self, work: Callable[[], Awaitable[Result]]) -> Result:
         """The result, unless the server turns out to be gone meanwhile: `EngineUnavailable`."""
-        call = asyncio.ensure_future(work())
-        silence = asyncio.ensure_future(self._silent.wait())
-        try:
-            await asyncio.wait({call, silence}, return_when="FIRST_COMPLETED")
-            if call.done():
-                return call.result()
-            raise EngineUnavailable(f"{self._url} does not answer", retry_after=RETRY_SECONDS)
-        finally:
-            for task in (call, silence):
-                task.cancel()
-            await asyncio.gather(call, silence, return_exceptions=True)
+        return await race(work(), self._raise_when_silent())
+
+    async def _raise_when_silent(self) -> NoReturn:
+        await self._silent.wait()
+        raise EngineUnavailable(f"{self._url} does not answer", retry_after=RETRY_SECONDS)
 
     async def _watch(self) -> None:
         while True:

@@ -10,10 +10,9 @@ from typing import TypeVar
 from app.domain.checkpoint import Role, parse_served_name
 from app.domain.prompt import Message
 from app.engine.base import Call, Completion, Delta, OnDelta, affinity_of, ignore_delta
-from app.engine.pool.admin_client import RETRY_SECONDS
 from app.engine.pool.health import Pauses
 from app.engine.pool.replica import BASE_VERSION, AdapterRegistry, Load, Replica, choose
-from app.engine.remote_protocol import CallRefused, ServerBusy
+from app.engine.remote_protocol import RETRY_SECONDS, CallRefused, ServerBusy
 from app.errors import CheckpointRefused, EngineError, EngineUnavailable
 
 log = logging.getLogger(__name__)

@@ -7,21 +7,15 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from app.domain.checkpoint import Role, parse_served_name
 from app.domain.prompt import Message
 from app.engine.base import Call, Completion, OnDelta
 from app.engine.pool import admin_client as plain
-from app.engine.pool.admin_client import (
-    RETRY_SECONDS,
-    Capabilities,
-    VllmAdminClient,
-    probe_capabilities,
-)
+from app.engine.pool.admin_client import Capabilities, VllmAdminClient, probe_capabilities
 from app.engine.pool.health import HealthMonitor, Pauses
 from app.engine.remote import RemoteEngine
-from app.engine.remote_protocol import CallRefused, ServerBusy
+from app.engine.remote_protocol import RETRY_SECONDS, CallRefused, ServerBusy
 from app.errors import CheckpointRefused, EngineError, EngineUnavailable, SparError
 
 AFFINITY_CALLS = 16
@@ -115,7 +109,6 @@ CONNECTIONS = 1024
 """More calls at once wait here, where their priority counts for nothing."""
 ACQUAINTANCE_SECONDS = 60.0
 """For a call or two of one token, also on a server that is busy."""
-_LOCAL = {"localhost", "127.0.0.1", "::1"}
 
 Result = TypeVar("Result")
 
@@ -148,8 +141,7 @@ class Replica:
         self._engine = RemoteEngine(
             self.url, connections=CONNECTIONS, timeout_s=call_seconds, api_key=api_key
         )
-        local = urlsplit(self.url).hostname in _LOCAL
-        self._client = VllmAdminClient(self.url, api_key=api_key, local=local)
+        self._client = VllmAdminClient(self.url, api_key=api_key)
         self._adapter_registry = adapter_registry
         self._watch = HealthMonitor(self.url, self._examine, self._is_back, pauses)
         self._model = ""

@@ -1,1 +1,0 @@
-"""Several OpenAI-compatible servers that serve as one engine."""
