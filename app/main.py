@@ -136,7 +136,7 @@ async def _services(
             background=Background(
                 admission,
                 alone=settings.background_calls,
-                beside_people=settings.background_calls_beside_people,
+                beside_people=settings.background_calls_busy,
             ),
             registry=registry,
             started_at=int(time.time()),

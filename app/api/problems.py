@@ -24,6 +24,13 @@ RESPONSE: dict[str, Any] = {
 }
 """How an OpenAPI document describes an error of any route."""
 
+RENAMED = {
+    "first_look": "quick_verdict",
+    "gate": "accept_threshold",
+    "own_pairs": "on_policy_pairs",
+}
+"""Request fields of version 0.1 and their names now."""
+
 TITLES = {
     400: ("bad_request", "Bad request"),
     404: ("not_found", "Not found"),
@@ -136,7 +143,12 @@ def _words(error: dict[str, Any]) -> str:
     name = field_name(error["loc"])
     match error["type"]:
         case "extra_forbidden":
-            return f"the field `{name}` is not known here"
+            old = str(error["loc"][-1])
+            if old in RENAMED and name is not None:
+                return (
+                    f"the field `{name}` was renamed: use `{name.removesuffix(old)}{RENAMED[old]}`"
+                )
+            return f"the field `{name}` is not known"
         case "missing":
             return f"the field `{name}` is required" if name else "a JSON body is required"
         case "model_attributes_type":

@@ -97,6 +97,18 @@ async def test_what_is_not_there(
         ("[]", 422, None, "the body must be a JSON object"),
         ('{"prompt": "x", "search": 1}', 422, "search", "`search` must be a JSON object"),
         ('{"prompt": "x", "what": 1}', 422, "what", "`what` is not known"),
+        (
+            '{"prompt": "x", "search": {"gate": 0.7}}',
+            422,
+            "search.gate",
+            "`search.gate` was renamed: use `search.accept_threshold`",
+        ),
+        (
+            '{"prompt": "x", "search": {"first_look": true}}',
+            422,
+            "search.first_look",
+            "use `search.quick_verdict`",
+        ),
         ('{"messages": [{"role": "user"}]}', 422, "messages.0.content", "is required"),
         ('{"prompt": "x", "search": {"n": 0, "votes": 0}}', 422, "search.n", "(and 1 more)"),
     ],
