@@ -135,8 +135,8 @@ async def _services(
             admission=admission,
             background=Background(
                 admission,
-                alone=settings.background_calls,
-                beside_people=settings.background_calls_busy,
+                idle=settings.background_calls,
+                busy=settings.background_calls_busy,
             ),
             registry=registry,
             started_at=int(time.time()),
@@ -174,8 +174,8 @@ async def _sleep(
 ) -> None:
     """Have the engine sleep while a training runs, if it is to."""
     if settings.sleep_while_training and isinstance(engine, SleepyEngine):
-        look, drain = settings.swap_seconds, settings.drain_seconds
-        await SleepController(database, engine, drain_barrier, look=look, drain=drain).watch()
+        poll, drain = settings.swap_seconds, settings.drain_seconds
+        await SleepController(database, engine, drain_barrier, poll=poll, drain=drain).watch()
 
 
 def _swapper(
@@ -193,7 +193,7 @@ def _swapper(
         drain=drain_barrier,
         url=f"http://{advertised(settings.host)}:{settings.port}",
         keep=settings.keep_versions,
-        times=SwapTimes(look=settings.swap_seconds, drain=settings.drain_seconds),
+        times=SwapTimes(poll=settings.swap_seconds, drain=settings.drain_seconds),
         on_swap=observer.metrics.swap,
     )
 

@@ -9,7 +9,7 @@ from app.api.schemas import GenerateIn, GenerateOut
 from app.api.streaming import LiveSearch, event_source, search_events, while_connected
 from app.search.base import OnEvent, SearchRequest, SearchResult, ignore_event
 from app.search.run import run_search
-from app.serving.admission import Ticket, settled
+from app.serving.admission import QueueSlot, preparing
 
 router = APIRouter(tags=["answer"])
 
@@ -27,12 +27,12 @@ async def generate(
     With `stream` the answer comes as server-sent events: `start`, `node`, `judged`, `accepted`,
     `delta` (text of a greedy answer), then `final` with the whole answer, or `error`.
     """
-    ticket = services.admission.enter()
-    async with settled(ticket):
+    slot = services.admission.enter()
+    async with preparing(slot):
         search = await search_request(body, services)
 
     async def run(on_event: OnEvent) -> SearchResult:
-        return await answer(search, services, ticket, on_event)
+        return await answer(search, services, slot, on_event)
 
     if body.stream:
         events = search_events(search, LiveSearch(run), include_tree=body.include_tree)
@@ -42,17 +42,17 @@ async def generate(
 
 
 async def answer(
-    search: SearchRequest, services: Services, ticket: Ticket, on_event: OnEvent
+    search: SearchRequest, services: Services, slot: QueueSlot, on_event: OnEvent
 ) -> SearchResult:
     """Wait for the request's turn, run the search, and have it stored."""
     deadline_ms = search.budget.deadline_ms
     try:
-        async with ticket.turn(None if deadline_ms is None else deadline_ms / 1000):
+        async with slot.turn(None if deadline_ms is None else deadline_ms / 1000):
             with services.observer.search(search) as watched:
                 on_event = watched.beside(on_event)
                 result = await run_search(search, services.roles, on_event, watched.on_phase)
                 watched.ended(result)
     finally:
-        ticket.leave()
+        slot.release()
     services.recorder.submit(result)
     return result

@@ -15,7 +15,7 @@ from app.errors import PromptTooLong
 from app.roles.judge import JudgeCall, judge_messages
 from app.search.context_budget import SLACK
 from app.search.run import TokenBudget
-from app.serving.admission import settled
+from app.serving.admission import preparing
 
 router = APIRouter(tags=["answer"])
 
@@ -23,8 +23,8 @@ router = APIRouter(tags=["answer"])
 @router.post("/judge")
 async def judge(body: JudgeIn, request: Request, services: ServicesDep) -> JudgeOut:
     """Judge a response: every vote with its critique, and every constraint's result."""
-    ticket, usage = services.admission.enter(), Usage()
-    async with settled(ticket):
+    slot, usage = services.admission.enter(), Usage()
+    async with preparing(slot):
         prompt = prompt_from(body, services)
         await _fits(prompt, body.response, services)
         versions = await pinned(body.checkpoint, services)
@@ -43,12 +43,12 @@ async def judge(body: JudgeIn, request: Request, services: ServicesDep) -> Judge
         )
         token_budget = TokenBudget(usage, max_tokens=None)
         try:
-            async with ticket.turn():
+            async with slot.turn():
                 return await services.roles.judge.judge(
                     prompt, body.response, how, on_delta=token_budget, on_vote=count_vote
                 )
         finally:
-            ticket.leave()
+            slot.release()
 
     judgment = await while_connected(request, work())
     usage.judgments += 1

@@ -24,7 +24,7 @@ from app.engine.base import Completion, Delta
 from app.errors import InvalidRequest, SparError
 from app.observe.logs import note_background
 from app.search.base import SearchEvent, SearchResult, ignore_event
-from app.serving.admission import QueueSlot, settled
+from app.serving.admission import QueueSlot, preparing
 
 router = APIRouter(prefix="/v1", tags=["openai"])
 
@@ -72,8 +72,8 @@ async def _plain(
             )
     if body.include_tree:
         raise InvalidRequest("`include_tree` needs a search mode", field="include_tree")
-    ticket = _place(body, services)
-    async with settled(ticket):
+    slot = _slot(body, services)
+    async with preparing(slot):
         versions = await pinned(checkpoint, services)
         calls = plain_calls(body, versions.served_name(role), services.settings.max_tokens)
         head = _head(body, versions, f"chatcmpl-{ULID()}")
@@ -83,7 +83,7 @@ async def _plain(
     async def run(
         report: Callable[[tuple[int, Delta]], None] | None = None,
     ) -> list[Completion]:
-        completions = await complete_all(calls, services.engine, ticket, report)
+        completions = await complete_all(calls, services.engine, slot, report)
         services.observer.metrics.chat(completions, background=body.priority > 0)
         return completions
 
@@ -104,13 +104,13 @@ async def _plain(
 async def _searched(
     body: ChatIn, mode: Mode, checkpoint: CheckpointIn, request: Request, services: Services
 ) -> Response | ChatOut:
-    ticket = services.admission.enter()
-    async with settled(ticket):
+    slot = services.admission.enter()
+    async with preparing(slot):
         search = await chat_search(body, mode, checkpoint, services)
     head = _head(body, search.versions, search.id)
 
     async def run(on_event: Callable[[SearchEvent], None]) -> SearchResult:
-        return await answer(search, services, ticket, on_event)
+        return await answer(search, services, slot, on_event)
 
     if body.stream:
         chunks = searched_chat_chunks(head, LiveSearch(run), body)
@@ -119,7 +119,7 @@ async def _searched(
     return searched_chat_out(head, result, include_tree=body.include_tree)
 
 
-def _place(body: ChatIn, services: Services) -> QueueSlot:
+def _slot(body: ChatIn, services: Services) -> QueueSlot:
     """Whoever gives way by a priority above 0 waits in the background, as the worker does."""
     if body.priority > 0:
         note_background()

@@ -75,15 +75,15 @@ async def check_length(call: Call, engine: Engine) -> None:
 
 
 async def complete_all(
-    calls: list[Call], engine: Engine, ticket: QueueSlot, report: OnChunk | None = None
+    calls: list[Call], engine: Engine, slot: QueueSlot, report: OnChunk | None = None
 ) -> list[Completion]:
-    """Make all calls at once, when it is the ticket's turn; one error cancels the others."""
+    """Make all calls at once, when it is the slot's turn; one error cancels the others."""
 
     def reporter(index: int) -> Callable[[Delta], None]:
         return ignore_delta if report is None else lambda delta: report((index, delta))
 
     try:
-        async with ticket.turn():
+        async with slot.turn():
             tasks = [
                 asyncio.create_task(engine.complete(call, counting(reporter(index))))
                 for index, call in enumerate(calls)
@@ -95,7 +95,7 @@ async def complete_all(
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
     finally:
-        ticket.leave()
+        slot.release()
 
 
 def chat_out(head: Head, completions: list[Completion], *, as_ids: bool = False) -> ChatOut:

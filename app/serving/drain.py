@@ -1,4 +1,4 @@
-"""A barrier around the models: closed while weights are replaced or the engine sleeps."""
+"""The drain barrier: closed while weights are replaced or the engine sleeps."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -9,103 +9,106 @@ from app.errors import EngineUnavailable
 RETRY_AFTER_SECONDS = 1
 
 Reason = Callable[[], EngineUnavailable]
-"""Why somebody cannot be inside."""
+"""Makes the error of requests that are rejected or aborted."""
 
 
 class DrainBarrier:
-    """Keeps new requests waiting while it is closed, and knows who is still inside."""
+    """Holds back new requests while it is closed, and tracks the active ones."""
 
     def __init__(self) -> None:
         self._open = asyncio.Event()
         self._open.set()
         self._empty = asyncio.Event()
         self._empty.set()
-        self._inside: set[BarrierPass] = set()
+        self._active: set[BarrierPass] = set()
         self._closing = asyncio.Lock()
-        self._turned_away: Reason | None = None
+        self._reject: Reason | None = None
 
     @property
     def closed(self) -> bool:
-        """Whether nobody is let in now."""
+        """Whether new requests are held back or rejected now."""
         return not self._open.is_set()
 
     def barrier_pass(self) -> "BarrierPass":
-        """A barrier_pass for one request."""
+        """A pass for one request."""
         return BarrierPass(self)
 
     @asynccontextmanager
-    async def drained(self, seconds: float, away: Reason | None = None) -> AsyncIterator[None]:
-        """Nobody is inside while the block runs, and whoever comes waits for its end.
+    async def drained(self, seconds: float, reject: Reason | None = None) -> AsyncIterator[None]:
+        """Close the barrier, wait for the active requests, and run the block without any.
 
-        Who is inside may finish within so many seconds; then is sent out by `EngineUnavailable`.
-        With `away` nobody waits: who comes is turned away with it, from the beginning on. One
-        block at a time: the next one waits.
+        Requests still active after `seconds` are aborted with `EngineUnavailable`. New ones wait
+        for the end of the block, or are rejected with `reject` from the beginning on. Concurrent
+        blocks run one after the other.
         """
         async with self._closing:
-            self._turned_away = away
+            self._reject = reject
             self._open.clear()
             try:
                 try:
                     async with asyncio.timeout(seconds):
                         await self._empty.wait()
                 except TimeoutError:
-                    self._send_out(away or _replaced)
+                    for barrier_pass in list(self._active):
+                        barrier_pass.abort(reject or _replaced)
                     await self._empty.wait()
                 yield
             finally:
                 self._open.set()
 
-    async def let_in(self, barrier_pass: "BarrierPass") -> None:
-        """Wait until the drain_barrier is open, then count the barrier_pass as inside.
+    async def admit(self, barrier_pass: "BarrierPass") -> None:
+        """Wait until the barrier is open, then count the request as active.
 
-        Raises `EngineUnavailable` where whoever comes is turned away.
+        Raises:
+            EngineUnavailable: new requests are rejected now.
         """
-        while not self._open.is_set():  # it may close again before this task goes on
-            if self._turned_away is not None:
-                raise self._turned_away()
+        while not self._open.is_set():  # it may close again before this task resumes
+            if self._reject is not None:
+                raise self._reject()
             await self._open.wait()
-        self._inside.add(barrier_pass)
+        self._active.add(barrier_pass)
         self._empty.clear()
 
-    def let_out(self, barrier_pass: "BarrierPass") -> None:
-        """The barrier_pass is over."""
-        self._inside.discard(barrier_pass)
-        if not self._inside:
+    def remove(self, barrier_pass: "BarrierPass") -> None:
+        """Count the request as active no longer."""
+        self._active.discard(barrier_pass)
+        if not self._active:
             self._empty.set()
-
-    def _send_out(self, reason: Reason) -> None:
-        for barrier_pass in list(self._inside):
-            barrier_pass.end(reason)
 
 
 class BarrierPass:
-    """One request's way through the drain_barrier: enter, work, leave."""
+    """One request's passage: `enter`, `working`, `leave`."""
 
     def __init__(self, drain_barrier: DrainBarrier) -> None:
         self._drain_barrier = drain_barrier
         self._entered = False
-        self._ended: Reason | None = None
+        self._aborted: Reason | None = None
         self._limit: asyncio.Timeout | None = None
 
     async def enter(self) -> None:
-        """Wait while the drain_barrier is closed. From then on the weights stay, until `leave`.
+        """Wait while the barrier is closed; from then on the weights stay, until `leave`.
 
-        Raises what `DrainBarrier.let_in` raises.
+        Raises:
+            EngineUnavailable: new requests are rejected now.
         """
         if not self._entered:
-            await self._drain_barrier.let_in(self)
+            await self._drain_barrier.admit(self)
             self._entered = True
 
     def leave(self) -> None:
-        """The weights are not needed any more."""
-        self._drain_barrier.let_out(self)
+        """The request no longer needs the weights."""
+        self._drain_barrier.remove(self)
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
-        """Work with the models as long as the block. Raises `EngineUnavailable` when sent out."""
+        """Use the models during the block.
+
+        Raises:
+            EngineUnavailable: the request was aborted.
+        """
         await self.enter()
-        if self._ended is not None:
-            raise self._ended()
+        if self._aborted is not None:
+            raise self._aborted()
         limit = asyncio.timeout(None)
         try:
             async with limit:
@@ -115,16 +118,16 @@ class BarrierPass:
                 finally:
                     self._limit = None
         except TimeoutError as error:
-            if not limit.expired() or self._ended is None:
+            if not limit.expired() or self._aborted is None:
                 raise
-            raise self._ended() from error
+            raise self._aborted() from error
         finally:
-            if self._ended is not None:
+            if self._aborted is not None:
                 self.leave()
 
-    def end(self, reason: Reason) -> None:
-        """Stop the work, or keep it from beginning."""
-        self._ended = reason
+    def abort(self, reason: Reason) -> None:
+        """Cancel the block of `working`, or prevent it."""
+        self._aborted = reason
         if self._limit is None:
             self.leave()
         else:
@@ -133,5 +136,5 @@ class BarrierPass:
 
 def _replaced() -> EngineUnavailable:
     return EngineUnavailable(
-        "the model was replaced before this was done; try again", retry_after=RETRY_AFTER_SECONDS
+        "the model was replaced while the request ran; try again", retry_after=RETRY_AFTER_SECONDS
     )

@@ -1,7 +1,7 @@
-"""Has the engine sleep while a training needs its GPU: the server's side of the bargain.
+"""Puts the engine to sleep while a training holds the GPU lease, and wakes it afterwards.
 
-The worker holds the other end, `worker/gpu_lease.py`. Between them is a database lease: a worker
-that vanishes lets it run out, and the engine wakes.
+The worker takes the lease (`worker/gpu_lease.py`), which is a row of the database: when a worker
+dies, the lease expires and the engine wakes.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class SleepController:
-    """Puts one server's engine to sleep, and wakes it."""
+    """Follows the GPU lease with one server's engine."""
 
     def __init__(
         self,
@@ -26,32 +26,32 @@ class SleepController:
         engine: SleepyEngine,
         drain_barrier: DrainBarrier,
         *,
-        look: float,
+        poll: float,
         drain: float,
     ) -> None:
-        """In seconds: `look` between looks at the lease, `drain` for running requests to end."""
+        """In seconds: `poll` between reads of the lease; `drain` is the drain timeout."""
         self._database = database
         self._engine = engine
         self._drain_barrier = drain_barrier
-        self._look = look
+        self._poll = poll
         self._drain = drain
 
     async def watch(self) -> None:
         """Follow the lease until cancelled."""
         while True:
-            if self._engine.ready and await self._wanted():
+            if self._engine.ready and await self._lease_held():
                 await self._sleep()
-            await asyncio.sleep(self._look)
+            await asyncio.sleep(self._poll)
 
     async def _sleep(self) -> None:
-        """Sleep as long as it is wanted. Requests are turned away: a training takes minutes."""
+        """Sleep while the lease is held. Requests are rejected: a training takes minutes."""
         async with self._drain_barrier.drained(self._drain, engine_asleep):
-            log.info("the engine goes to sleep for a training")
+            log.info("the engine sleeps while a training runs")
             try:
                 await self._engine.sleep()
-                # No event says that a worker has vanished, or the engine died.
-                while self._engine.asleep and await self._wanted():  # noqa: ASYNC110
-                    await asyncio.sleep(self._look)
+                # No event says that the lease has expired or the engine died.
+                while self._engine.asleep and await self._lease_held():  # noqa: ASYNC110
+                    await asyncio.sleep(self._poll)
             except EngineUnavailable as error:
                 log.error("the engine cannot sleep: %s", error.message)
             try:
@@ -61,9 +61,9 @@ class SleepController:
             else:
                 log.info("the engine is awake")
 
-    async def _wanted(self) -> bool:
+    async def _lease_held(self) -> bool:
         try:
             async with self._database.session() as session:
                 return await holder(session, TRAINING) is not None
         except DatabaseError:
-            return self._engine.asleep  # a training goes on while the database is away
+            return self._engine.asleep  # the training goes on while the database is unavailable

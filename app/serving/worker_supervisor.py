@@ -1,4 +1,4 @@
-"""The worker beside the server: started with it, started again when it dies, ended with it."""
+"""Supervises the worker as a child process: starts, restarts with backoff, and terminates it."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
 HEALTHY_SECONDS = 60.0
-"""A worker that ran so long had started well: its end has nothing to do with those before."""
+"""After a run of this length the backoff starts again."""
 GRACE_SECONDS = 10.0
 
 COMMAND = (sys.executable, "-m", "worker")
@@ -27,10 +27,7 @@ async def keep_worker(
     command: Sequence[str] = COMMAND,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Run the worker with these settings until cancelled; then end it.
-
-    The pauses before it is started again grow twofold, until it has run for a while.
-    """
+    """Keep a worker with these settings running until cancelled; then terminate it."""
     pause = FIRST_PAUSE_SECONDS
     while True:
         started = clock()
@@ -41,18 +38,18 @@ async def keep_worker(
             await _end(process)
         if clock() - started >= HEALTHY_SECONDS:
             pause = FIRST_PAUSE_SECONDS
-        log.error("the worker ended (exit code %d); starting it again in %.0f s", code, pause)
+        log.error("the worker exited with code %d; restarting it in %.0f s", code, pause)
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
 
 async def _start(settings: Settings, command: Sequence[str]) -> Process:
-    """The worker gets the settings by its environment, as every process of ours."""
+    """Start the worker, with the settings as environment variables."""
     values = settings.model_dump(mode="json", exclude_none=True)
     environment = {f"SPAR_{name.upper()}": _text(value) for name, value in values.items()}
     return await asyncio.create_subprocess_exec(
         *command,
-        # Ctrl-C in a terminal is for the server, which ends the worker in its own time.
+        # Ctrl-C in a terminal reaches only the server, which terminates the worker.
         start_new_session=True,
         env=os.environ | environment | {SERVER_PID: str(os.getpid())},
     )

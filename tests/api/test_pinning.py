@@ -84,7 +84,7 @@ async def client(
         database=world.database,
         recorder=recorder,
         admission=admission,
-        background=Background(admission, alone=4, beside_people=4),
+        background=Background(admission, idle=4, busy=4),
         registry=registry,
         started_at=0,
     )

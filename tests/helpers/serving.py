@@ -42,7 +42,7 @@ def endpoint(engine: AdapterEngine, *, running: int = 64, waiting: int = 64) -> 
         database=database,
         recorder=Recorder(database),
         admission=admission,
-        background=Background(admission, alone=64, beside_people=64),
+        background=Background(admission, idle=64, busy=64),
         registry=registry,
         started_at=0,
     )

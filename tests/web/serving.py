@@ -33,7 +33,7 @@ from tests.helpers.checkpoint_files import make_base
 from tests.helpers.iterating import World
 from tests.helpers.serving import served
 
-TIMES = SwapTimes(look=0.05, retry=0.05, report=2, idle=3600)
+TIMES = SwapTimes(poll=0.05, retry=0.05, report=2, idle=3600)
 DEFAULTS = Settings(_env_file=None)
 
 
@@ -95,7 +95,7 @@ async def site(
         database=database,
         recorder=recorder,
         admission=admission,
-        background=Background(admission, alone=8, beside_people=8),
+        background=Background(admission, idle=8, busy=8),
         registry=registry,
         started_at=int(time.time()),
     )
