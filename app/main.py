@@ -14,22 +14,11 @@ from fastapi import FastAPI
 from rich.console import Console
 
 from app import __version__
-from app.api import (
-    constraints,
-    feedback,
-    generate,
-    health,
-    judge,
-    metrics,
-    openai,
-    searches,
-    tokenize,
-)
-from app.api.access_log import AccessLogMiddleware
-from app.api.admin import audit, checkpoints, evaluations, iterations, overview, prompts
+from app.api import generate, openai, searches, system
+from app.api.admin import checkpoints, iterations, overview, prompts
 from app.api.authentication import AuthMiddleware, Authorizer
-from app.api.body_limit import BodyLimit
 from app.api.deps import Services
+from app.api.middleware import AccessLogMiddleware, BodyLimit
 from app.api.problems import RESPONSE, add_handlers
 from app.checkpoints.registry import Registry, open_registry
 from app.config.settings import Settings, advertised, reachable
@@ -93,9 +82,7 @@ def create_app(settings: Settings, model: str, on_engine: OnEngine = lambda _: N
     app.add_middleware(AuthMiddleware)
     app.add_middleware(AccessLogMiddleware, metrics=observer.metrics)
     add_handlers(app)
-    answering = (generate, judge, constraints, openai, tokenize, searches, feedback)
-    admin = (iterations, checkpoints, evaluations, prompts, overview, audit)
-    for routes in (*answering, *admin, health, metrics):
+    for routes in (generate, openai, searches, iterations, checkpoints, prompts, overview, system):
         app.include_router(routes.router)
     add_pages(app)
     return app

@@ -65,7 +65,7 @@ class WatchedSearch:
         """For `run_search`."""
         return ignore_phase if self._trace is None else self._trace.on_phase
 
-    def beside(self, on_event: OnEvent) -> OnEvent:
+    def wrap(self, on_event: OnEvent) -> OnEvent:
         """For `run_search`: tells `on_event` and the trace."""
         trace = self._trace
         if trace is None:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from sse_starlette import ServerSentEvent
 
-from app.api.admin.events import iteration_events
+from app.api.admin.iterations import iteration_events
 from app.cli.client import read_events
 from app.db.checkpoints import CheckpointRepository
 from app.db.iterations import IterationRepository, Sample, SampleRepository

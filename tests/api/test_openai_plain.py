@@ -98,7 +98,7 @@ async def test_a_stream_names_tokens_the_same_way(
         ({"messages": [USER], "add_generation_prompt": False}, "and true with any other"),
         (
             {"model": "actor:bfs", "messages": [USER], "logprobs": True, "logprob_token_ids": [1]},
-            "do not go with a search mode",
+            "are not supported with a search mode",
         ),
     ],
 )

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from app.api import constraints, feedback, generate, health, searches
-from app.api.admin import checkpoints, evaluations, iterations, overview, prompts
+from app.api import generate, searches, system
+from app.api.admin import checkpoints, iterations, overview, prompts
 from app.api.authentication import AuthMiddleware, Authorizer
 from app.api.deps import Services
 from app.api.problems import add_handlers
@@ -104,8 +104,7 @@ async def site(
     app.state.authorizer = Authorizer(services.settings, database, None)
     app.add_middleware(AuthMiddleware)
     add_handlers(app)
-    admin = (iterations, checkpoints, evaluations, prompts, overview)
-    for routes in (generate, constraints, searches, feedback, health, *admin):
+    for routes in (generate, searches, system, iterations, checkpoints, prompts, overview):
         app.include_router(routes.router)
     add_pages(app)
     swapper.start()
