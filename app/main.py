@@ -1,4 +1,4 @@
-"""The server process: everything is wired here."""
+"""The server process: creates and connects its parts."""
 
 import asyncio
 import logging
@@ -46,18 +46,16 @@ from app.web.pages import add_pages
 log = logging.getLogger(__name__)
 
 OnEngine = Callable[[ConfigurationError | None], None]
-"""Told once whether the engine has started (None) or the server cannot start (the error)."""
+"""Called once: None when the server is ready, or the error for which it cannot start."""
 
 
 def create_app(settings: Settings, model: str, on_engine: OnEngine = lambda _: None) -> FastAPI:
-    """The application: listens at once, loads the engine meanwhile.
+    """The application; it serves at once and loads the engine in the background.
 
-    `model` is a model folder or hub name; the database must have been upgraded. Until the
-    engine is there, `/readyz` and whatever needs it answer 503.
+    `model` is a model folder or hub name; the database must have been upgraded. Until the engine
+    is ready, `/readyz` and the routes that need it respond with 503.
     """
-
     observer = open_observer(settings.otlp_endpoint)
-
     worker_settings, worker_key = internal_key(settings)
 
     @asynccontextmanager
@@ -71,9 +69,9 @@ def create_app(settings: Settings, model: str, on_engine: OnEngine = lambda _: N
     app = FastAPI(
         title="spar",
         version=__version__,
-        summary="Answers that are searched for, over a vLLM-served actor and refiner.",
+        summary="Inference-time search over vLLM: best-of-N, refinement, tree search.",
         lifespan=lifespan,
-        # FastAPI's own pages load their scripts from elsewhere; ours is in app/web.
+        # FastAPI's own pages load scripts from a CDN; the API reference is in app/web.
         docs_url=None,
         redoc_url=None,
         responses={"4XX": RESPONSE, "5XX": RESPONSE},
@@ -92,7 +90,7 @@ def create_app(settings: Settings, model: str, on_engine: OnEngine = lambda _: N
 async def _services(
     settings: Settings, model: str, on_engine: OnEngine, observer: Observer
 ) -> AsyncIterator[Services]:
-    """Open everything, and close it in the reverse order, pending records first."""
+    """Open the services; close them in reverse order, after the pending records are written."""
     engine = _engine(settings, model)
     checker = Checker(settings.check_processes, settings.check_seconds)
     database = Database(settings.url)
@@ -100,7 +98,7 @@ async def _services(
     try:
         registry = await open_registry(database, settings.data, engine, model)
     except DatabaseError as error:
-        # It was there for the upgrade a moment ago. Nothing has been started yet.
+        # It was available for the upgrade. Nothing else has been started yet.
         await database.close()
         failure = ConfigurationError(error.message, field="database_url")
         on_engine(failure)
@@ -144,7 +142,7 @@ async def _services(
 async def _load(
     settings: Settings, engine: OwnEngine, registry: Registry, on_engine: OnEngine
 ) -> None:
-    """Start the engine, and the worker as soon as there is something to work with."""
+    """Start the engine, then the worker once the checkpoints are loaded."""
     try:
         await engine.start()
     except ConfigurationError as error:
@@ -159,7 +157,7 @@ async def _load(
 async def _sleep(
     settings: Settings, database: Database, engine: OwnEngine, drain_barrier: DrainBarrier
 ) -> None:
-    """Have the engine sleep while a training runs, if it is to."""
+    """Let the engine sleep during trainings, if configured."""
     if settings.sleep_while_training and isinstance(engine, SleepyEngine):
         poll, drain = settings.swap_seconds, settings.drain_seconds
         await SleepController(database, engine, drain_barrier, poll=poll, drain=drain).watch()
@@ -222,7 +220,11 @@ def _engine_config(settings: Settings, model: str) -> EngineConfig:
 
 
 def serve(settings: Settings, model: str) -> None:
-    """Run the server until it is told to stop. Raises `ConfigurationError` if it cannot start."""
+    """Run the server until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigurationError: it cannot start.
+    """
     configure_logs(settings.log_format, settings.log_level, "server")
     failure: list[ConfigurationError] = []
 
@@ -243,10 +245,10 @@ def serve(settings: Settings, model: str) -> None:
             timeout_graceful_shutdown=settings.shutdown_seconds,
         )
     )
-    # Once it is known why we cannot start, a traceback of it is no help.
+    # The error is reported by the caller; uvicorn would log a traceback of it.
     logging.getLogger("uvicorn.error").addFilter(lambda _: not failure)
-    # After a graceful stop uvicorn raises the signal again for handlers that were there before;
-    # ours let the process end in good order.
+    # After a graceful stop uvicorn raises the signal again for the previous handlers; these
+    # ignore it, so that the process exits normally.
     for stop in (signal.SIGINT, signal.SIGTERM):
         signal.signal(stop, lambda *_: None)
     try:

@@ -1,4 +1,4 @@
-"""What the routes work with, wired once per process by `app.main`."""
+"""Dependencies of the routes, created once per process by `app.main`."""
 
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -21,8 +21,7 @@ from app.serving.admission import Admission, Background
 class Services:
     """Everything a request may need.
 
-    `registry.versions` is what new requests are pinned to; `started_at` is the Unix time of the
-    start.
+    New requests are pinned to `registry.versions`; `started_at` is a Unix time.
     """
 
     settings: Settings

@@ -18,7 +18,7 @@ from app.api.openai_schemas import (
     LogprobOut,
     LogprobsOut,
     PositionOut,
-    messages_from,
+    conversation,
 )
 from app.api.streaming import Live
 from app.domain.search import Sampling, derive_seed
@@ -51,7 +51,7 @@ def plain_calls(body: ChatIn, model: str, default_tokens: int) -> list[Call]:
         stop=body.stops,
     )
     call = Call(
-        messages_from(body),
+        conversation(body.messages),
         model,
         sampling,
         body.priority,

@@ -15,7 +15,7 @@ from app.api.openai_schemas import (
     DeltaOut,
     Head,
     SearchInfoOut,
-    messages_from,
+    conversation,
 )
 from app.api.render import generate_out
 from app.api.requests import search_request
@@ -46,7 +46,7 @@ async def chat_search(
         raise InvalidRequest("`n` must be 1 with a search mode; see `search.n`", field="n")
     if body.logprobs:
         raise InvalidRequest("`logprobs` are not supported with a search mode", field="logprobs")
-    messages = messages_from(body)
+    messages = conversation(body.messages)
     if messages[-1].role != "user":
         raise InvalidRequest("a search mode cannot continue an assistant message", field="messages")
     generate = GenerateIn(

@@ -1,4 +1,4 @@
-"""The figures that are read at the moment somebody asks, as Prometheus families."""
+"""Prometheus metrics that are read at scrape time."""
 
 import asyncio
 import logging
@@ -19,31 +19,31 @@ from app.errors import DatabaseError
 log = logging.getLogger(__name__)
 
 FRESH_SECONDS = 5.0
-PATIENCE_SECONDS = 2.0
-"""A scrape must not hang on a database that does not answer."""
+TIMEOUT_SECONDS = 2.0
+"""Of the database query, so that a scrape does not hang."""
 
 
 class StoredFigures:
-    """Counts iterations; an answer is used again until it is `fresh_seconds` old."""
+    """Counts of iterations, cached for `fresh_seconds`."""
 
     def __init__(self, database: Database, fresh_seconds: float = FRESH_SECONDS) -> None:
         self._database = database
         self._fresh_seconds = fresh_seconds
         self._counts: IterationCounts | None = None
-        self._asked = -fresh_seconds
-        self._one = asyncio.Lock()
+        self._read_at = -fresh_seconds
+        self._lock = asyncio.Lock()
 
     async def get(self) -> IterationCounts | None:
-        """The counts, or None while the database cannot be asked."""
-        async with self._one:
-            if time.monotonic() - self._asked >= self._fresh_seconds:
-                self._counts = await self._ask()
-                self._asked = time.monotonic()
+        """The counts, or None while the database is unavailable."""
+        async with self._lock:
+            if time.monotonic() - self._read_at >= self._fresh_seconds:
+                self._counts = await self._read()
+                self._read_at = time.monotonic()
             return self._counts
 
-    async def _ask(self) -> IterationCounts | None:
+    async def _read(self) -> IterationCounts | None:
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS), self._database.session() as session:
+            async with asyncio.timeout(TIMEOUT_SECONDS), self._database.session() as session:
                 return await iteration_counts(session)
         except (DatabaseError, TimeoutError) as error:
             log.warning("iterations cannot be counted: %s", str(error) or "no answer in time")
@@ -52,10 +52,11 @@ class StoredFigures:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """How a server is now; a collector that Prometheus' client can write out.
+    """The state of a server, as a Prometheus collector.
 
-    engines: vLLM's own figures by the engine's name; none where the engine keeps none.
-    iterations: None where the database could not be asked.
+    Attributes:
+        engines: vLLM's own metrics by engine; empty if the engine has none.
+        iterations: None if the database is unavailable.
     """
 
     version: str
@@ -74,9 +75,9 @@ class Snapshot:
     iterations: IterationCounts | None
 
     def collect(self) -> Iterator[Metric]:
-        """Every family, also those that have no sample just now."""
-        yield InfoMetricFamily("spar_build", "What runs.", {"version": self.version})
-        yield _gauge("spar_ready", "1 when requests are served.", self.ready)
+        """Every metric family, including those without a sample."""
+        yield InfoMetricFamily("spar_build", "The running version.", {"version": self.version})
+        yield _gauge("spar_ready", "1 if requests are served.", self.ready)
         yield from self._queue()
         yield from self._record()
         yield from self._checkpoints()
@@ -85,14 +86,14 @@ class Snapshot:
 
     def _queue(self) -> Iterator[Metric]:
         requests = GaugeMetricFamily(
-            "spar_queue_requests", "People's requests, running or waiting.", labels=["state"]
+            "spar_queue_requests",
+            "Requests that run or wait, background calls excluded.",
+            labels=["state"],
         )
         requests.add_metric(["running"], self.requests_running)
         requests.add_metric(["waiting"], self.requests_waiting)
         yield requests
-        yield _gauge(
-            "spar_background_calls", "Background calls running now.", self.background_calls
-        )
+        yield _gauge("spar_background_calls", "Running background calls.", self.background_calls)
 
     def _record(self) -> Iterator[Metric]:
         yield _gauge(
@@ -116,14 +117,16 @@ class Snapshot:
         yield served
 
     def _engine(self) -> Iterator[Metric]:
-        yield _gauge("spar_engine_ready", "1 when the engine takes calls.", self.engine_ready)
-        yield _gauge("spar_engine_asleep", "1 while it sleeps for a training.", self.engine_asleep)
+        yield _gauge("spar_engine_ready", "1 if the engine accepts calls.", self.engine_ready)
+        yield _gauge(
+            "spar_engine_asleep", "1 while the engine sleeps for a training.", self.engine_asleep
+        )
         yield _gauge(
             "spar_engine_calls", "Calls running or queued in the engine.", self.engine_calls
         )
         yield _counter(
             "spar_engine_restarts",
-            "How often the engine died and was started again.",
+            "Restarts of the engine after it died.",
             self.engine_restarts,
         )
         for name, words in ENGINE_GAUGES.items():
@@ -138,9 +141,7 @@ class Snapshot:
             yield counter
 
     def _iterations(self) -> Iterator[Metric]:
-        yield _gauge(
-            "spar_database_up", "1 when the database answered.", self.iterations is not None
-        )
+        yield _gauge("spar_database_up", "1 if the database answered.", self.iterations is not None)
         iterations = GaugeMetricFamily(
             "spar_iterations", "Iterations in the database.", labels=["kind", "status"]
         )
@@ -168,11 +169,11 @@ ENGINE_GAUGES = {
 ENGINE_COUNTERS = {
     "prefix_cache_queried_tokens": "Prompt tokens looked up in vLLM's prefix cache.",
     "prefix_cache_hit_tokens": "Prompt tokens found in vLLM's prefix cache.",
-    "prompt_tokens": "Prompt tokens vLLM has read, those from its cache included.",
-    "generated_tokens": "Tokens vLLM has generated.",
-    "preemptions": "Requests vLLM put back for want of KV cache.",
+    "prompt_tokens": "Prompt tokens processed by vLLM, cached ones included.",
+    "generated_tokens": "Tokens generated by vLLM.",
+    "preemptions": "Requests preempted by vLLM for lack of KV cache.",
 }
-"""Names of `EngineFigures`, and of its families: `spar_engine_...`."""
+"""Fields of `EngineFigures`; their metrics are named `spar_engine_...`."""
 
 
 def _gauge(name: str, words: str, value: float) -> GaugeMetricFamily:

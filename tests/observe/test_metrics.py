@@ -66,7 +66,7 @@ async def test_plain_chat_is_counted_apart_from_the_worker_s(client: httpx.Async
     found = await scraped(client)
     assert found[sample("spar_tokens_total", source="chat", kind="prompt")] == 6
     assert found[sample("spar_tokens_total", source="background", kind="prompt")] == 3
-    for lane, count in (("people", 2), ("background", 1)):
+    for lane, count in (("foreground", 2), ("background", 1)):
         counted = sample(
             "spar_http_requests_total",
             method="POST",

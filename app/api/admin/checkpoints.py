@@ -138,7 +138,7 @@ class EvaluationOut(BaseModel):
 
 
 class EvaluationPageOut(BaseModel):
-    """One page, newest first; pass `next_cursor` as `cursor` for the next one."""
+    """One page, newest first; `cursor=next_cursor` requests the next one."""
 
     evaluations: list[EvaluationOut]
     next_cursor: str | None

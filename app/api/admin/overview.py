@@ -85,7 +85,7 @@ class ActionOut(BaseModel):
 
 
 class AuditPageOut(BaseModel):
-    """One page, newest first; pass `next_cursor` as `cursor` for the next one."""
+    """One page, newest first; `cursor=next_cursor` requests the next one."""
 
     actions: list[ActionOut]
     next_cursor: str | None
