@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import fields
 from pathlib import Path
 
 import uvicorn
@@ -202,20 +203,12 @@ def _engine(settings: Settings, model: str) -> OwnEngine:
 
 
 def _engine_config(settings: Settings, model: str) -> EngineConfig:
+    shared = {one.name for one in fields(EngineConfig)} & Settings.model_fields.keys() - {"model"}
     return EngineConfig(
         model=model,
-        dtype=settings.dtype,
-        context_tokens=settings.context_tokens,
-        kv_cache_gib=settings.kv_cache_gib,
-        gpu_memory_utilization=settings.gpu_memory_utilization,
-        block_size=settings.block_size,
-        max_num_seqs=settings.max_num_seqs,
-        compile=settings.compile,
-        adapters=settings.adapters,
-        adapter_rank=settings.adapter_rank,
-        adapter_targets=settings.adapter_targets,
         sleeps=settings.sleep_while_training,
         more=settings.engine_args,
+        **{name: getattr(settings, name) for name in shared},
     )
 
 

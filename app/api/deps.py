@@ -11,8 +11,8 @@ from app.constraints.checker import Checker
 from app.db.recorder import Recorder
 from app.db.session import Database
 from app.engine.base import Engine
+from app.observe.metrics import StoredFigures
 from app.observe.observer import Observer
-from app.observe.snapshot import StoredFigures
 from app.search.run import Roles
 from app.serving.admission import Admission, Background
 

@@ -7,16 +7,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field, model_validator
 
 from app import __version__
-from app.api.deps import Services, ServicesDep
+from app.api.deps import ServicesDep
 from app.api.openai_schemas import ChatMessageIn, Continuing, check_answerable, conversation
 from app.api.schemas import Text
+from app.api.server_metrics import ServerMetrics
 from app.constraints.catalogue import catalogue
-from app.db.iterations import IterationCounts
 from app.engine.base import is_asleep
-from app.engine.metrics import Measured
 from app.engine.process import engine_asleep
 from app.errors import EngineUnavailable
-from app.observe.snapshot import Snapshot
 
 router = APIRouter()
 
@@ -73,30 +71,9 @@ async def readyz(services: ServicesDep) -> ReadyOut:
 )
 async def metrics(services: ServicesDep) -> Response:
     """Metrics of this server in Prometheus' text format."""
-    now = snapshot(services, await services.stored.get())
+    now = ServerMetrics(services, await services.stored.get())
     text = generate_latest(services.observer.metrics.registry) + generate_latest(now)
     return Response(text, media_type=CONTENT_TYPE_LATEST)
-
-
-def snapshot(services: Services, iterations: IterationCounts | None) -> Snapshot:
-    """The state of the server at this moment."""
-    engine, registry, admission = services.engine, services.registry, services.admission
-    return Snapshot(
-        version=__version__,
-        ready=engine.ready and registry.ready,
-        engine_ready=engine.ready,
-        engine_asleep=is_asleep(engine),
-        engine_restarts=engine.restarts,
-        engine_calls=engine.unfinished,
-        engines=engine.figures if isinstance(engine, Measured) else {},
-        requests_running=admission.running,
-        requests_waiting=admission.waiting,
-        background_calls=services.background.running,
-        versions=registry.versions if registry.ready else None,
-        searches_unwritten=services.recorder.pending,
-        searches_lost=services.recorder.lost,
-        iterations=iterations,
-    )
 
 
 class ConstraintKindOut(BaseModel):

@@ -1,9 +1,13 @@
 """Prometheus metrics that are updated as requests are handled.
 
-Metrics read at scrape time, such as the length of the queue, are in `app.observe.snapshot`.
+Metrics read at scrape time, such as the length of the queue, are in `app.api.server_metrics`.
 """
 
+import asyncio
+import logging
+import time
 from collections.abc import Iterable
+from functools import partial
 
 from prometheus_client import (
     CollectorRegistry,
@@ -14,9 +18,14 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from app.db.iterations import IterationCounts, iteration_counts
+from app.db.session import Database
 from app.domain.search import Mode, Usage
 from app.engine.base import Completion
+from app.errors import DatabaseError
 from app.search.base import SearchResult
+
+log = logging.getLogger(__name__)
 
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 OTHER = "other"
@@ -25,6 +34,9 @@ OTHER = "other"
 QUICK_TO_MINUTES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 """Buckets in seconds: from a health check to a search on a CPU."""
 SWAP = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60)
+FRESH_SECONDS = 5.0
+TIMEOUT_SECONDS = 2.0
+"""Of the database query, so that a scrape does not hang."""
 NODES = (1, 2, 3, 5, 8, 13, 21, 34, 64)
 
 
@@ -36,81 +48,60 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self._make_http()
-        self._make_searches()
-        self._make_work()
-        self._make_swaps()
-
-    def _make_http(self) -> None:
-        self.requests = Counter(
+        counter = partial(Counter, registry=self.registry)
+        histogram = partial(Histogram, registry=self.registry)
+        self.requests = counter(
             "spar_http_requests",
             "Handled requests by route; the lane is foreground or background.",
             ("method", "route", "status", "lane"),
-            registry=self.registry,
         )
-        self.request_seconds = Histogram(
+        self.request_seconds = histogram(
             "spar_http_request_duration_seconds",
             "From the arrival of a request to the last byte of its response.",
             ("route", "lane"),
             buckets=QUICK_TO_MINUTES,
-            registry=self.registry,
         )
-
-    def _make_searches(self) -> None:
-        self.searches = Counter(
+        self.searches = counter(
             "spar_searches",
             "Ended searches; stop reasons include failed and cancelled.",
             ("mode", "stop_reason"),
-            registry=self.registry,
         )
-        self.accepted = Counter(
+        self.accepted = counter(
             "spar_searches_accepted",
             "Searches whose best node is accepted.",
             ("mode",),
-            registry=self.registry,
         )
-        self.search_seconds = Histogram(
+        self.search_seconds = histogram(
             "spar_search_duration_seconds",
             "From the arrival of a request to the end of its search, queueing included.",
             ("mode",),
             buckets=QUICK_TO_MINUTES,
-            registry=self.registry,
         )
-        self.search_nodes = Histogram(
+        self.search_nodes = histogram(
             "spar_search_nodes",
             "Responses and refinements of one search.",
             ("mode",),
             buckets=NODES,
-            registry=self.registry,
         )
         self.searches_running = Gauge(
             "spar_searches_running", "Running searches.", registry=self.registry
         )
-
-    def _make_work(self) -> None:
-        self.nodes = Counter(
-            "spar_nodes", "Created nodes, by kind.", ("kind",), registry=self.registry
-        )
-        self.judgments = Counter("spar_judgments", "Judgments made.", registry=self.registry)
-        self.votes = Counter("spar_votes", "Votes sampled.", registry=self.registry)
-        self.tokens = Counter(
+        self.nodes = counter("spar_nodes", "Created nodes, by kind.", ("kind",))
+        self.judgments = counter("spar_judgments", "Judgments made.")
+        self.votes = counter("spar_votes", "Votes sampled.")
+        self.tokens = counter(
             "spar_tokens",
             "Prompt and completion tokens of handled requests.",
             ("source", "kind"),
-            registry=self.registry,
         )
-
-    def _make_swaps(self) -> None:
-        self.swap_seconds = Histogram(
+        self.swap_seconds = histogram(
             "spar_swap_duration_seconds",
             "From reading a promotion to serving its versions.",
             buckets=SWAP,
-            registry=self.registry,
         )
-        self.swaps_failed = Counter(
+        self.swaps_failed = counter(
             "spar_swaps_failed",
             "Promotions that could not be served; the previous versions stay active.",
-            registry=self.registry,
         )
 
     @property
@@ -166,3 +157,30 @@ class Metrics:
     def _tokens(self, source: str, prompt: int, completion: int) -> None:
         self.tokens.labels(source, "prompt").inc(prompt)
         self.tokens.labels(source, "completion").inc(completion)
+
+
+class StoredFigures:
+    """Counts of iterations, cached for `fresh_seconds`."""
+
+    def __init__(self, database: Database, fresh_seconds: float = FRESH_SECONDS) -> None:
+        self._database = database
+        self._fresh_seconds = fresh_seconds
+        self._counts: IterationCounts | None = None
+        self._read_at = -fresh_seconds
+        self._lock = asyncio.Lock()
+
+    async def get(self) -> IterationCounts | None:
+        """The counts, or None while the database is unavailable."""
+        async with self._lock:
+            if time.monotonic() - self._read_at >= self._fresh_seconds:
+                self._counts = await self._read()
+                self._read_at = time.monotonic()
+            return self._counts
+
+    async def _read(self) -> IterationCounts | None:
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS), self._database.session() as session:
+                return await iteration_counts(session)
+        except (DatabaseError, TimeoutError) as error:
+            log.warning("iterations cannot be counted: %s", str(error) or "no answer in time")
+            return None

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.db.iterations import IterationRepository, NewIteration
 from app.db.session import Database
 from app.domain.iteration import IterationOptions
-from app.observe.snapshot import StoredFigures
+from app.observe.metrics import StoredFigures
 
 SMALL = {"branch": 2, "beam": 1, "depth": 1, "votes": 1, "n": 3}
 Sample = tuple[str, frozenset[tuple[str, str]]]

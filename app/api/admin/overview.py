@@ -1,5 +1,6 @@
 """`GET /admin/overview`: the state of this server. `GET /admin/audit`: admin actions."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -101,15 +102,7 @@ async def list_actions(
     async with services.database.session() as session:
         page, next_cursor = await AuditRepository(session).page(limit, cursor)
     actions = [
-        ActionOut(
-            id=one.id,
-            created_at=one.created_at,
-            who=one.action.who,
-            key_id=one.action.key_id,
-            client=one.action.client,
-            action=one.action.action,
-            status=one.status,
-        )
+        ActionOut(id=one.id, created_at=one.created_at, status=one.status, **asdict(one.action))
         for one in page
     ]
     return AuditPageOut(actions=actions, next_cursor=next_cursor)
