@@ -24,12 +24,8 @@ RESPONSE: dict[str, Any] = {
 }
 """The error response of every route, for the OpenAPI document."""
 
-RENAMED = {
-    "first_look": "quick_verdict",
-    "gate": "accept_threshold",
-    "own_pairs": "on_policy_pairs",
-}
-"""Request fields of version 0.1 and their names now."""
+RENAMED = {"first_look": "quick_verdict", "gate": "accept_threshold"}
+"""Request fields of version 0.1 and their names now; iteration options have their own."""
 
 TITLES = {
     400: ("bad_request", "Bad request"),
@@ -151,9 +147,7 @@ def _message(error: dict[str, Any]) -> str:
         case "extra_forbidden":
             old = str(error["loc"][-1])
             if old in RENAMED and name is not None:
-                return (
-                    f"the field `{name}` was renamed: use `{name.removesuffix(old)}{RENAMED[old]}`"
-                )
+                return f"`{name}` has been renamed to `{name.removesuffix(old)}{RENAMED[old]}`"
             return f"the field `{name}` is not known"
         case "missing":
             return f"the field `{name}` is required" if name else "a JSON body is required"

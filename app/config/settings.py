@@ -414,7 +414,7 @@ def check_variables() -> None:
         if name == variable.upper() or name in known:
             continue
         if successor := RENAMED.get(name):
-            raise ConfigurationError(f"{variable} was renamed: use {PREFIX}{successor}")
+            raise ConfigurationError(f"{variable} has been renamed to {PREFIX}{successor}")
         similar = get_close_matches(name, known, n=1)
         hint = f"did you mean {PREFIX}{similar[0]}?" if similar else "see docs/configuration.md"
         raise ConfigurationError(f"{variable} is not a setting: {hint}")

@@ -75,13 +75,13 @@ async def test_a_bootstrap_has_fewer_stages(admin: httpx.AsyncClient) -> None:
         ({"overrides": {"data": {"promts": 1}}}, "overrides.data.promts", "not known"),
         (
             {"overrides": {"data": {"gate": 0.7}}},
-            "overrides.data.gate",
-            "use `overrides.data.accept_threshold`",
+            "overrides.data",
+            "`gate` has been renamed to `accept_threshold`",
         ),
         (
             {"overrides": {"data": {"own_pairs": 1}}},
-            "overrides.data.own_pairs",
-            "use `overrides.data.on_policy_pairs`",
+            "overrides.data",
+            "`own_pairs` has been renamed to `on_policy_pairs`",
         ),
         ({"overrides": {"data": {"prompts": 0}}}, "overrides.data.prompts", "greater than"),
         ({"overrides": {"actor": 3}}, "overrides.actor", "dictionary"),

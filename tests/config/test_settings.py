@@ -27,9 +27,9 @@ def test_the_environment_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("SPAR_PROT", "SPAR_PROT is not a setting: did you mean SPAR_PORT?"),
         ("SPAR_XYZZY_Q", "SPAR_XYZZY_Q is not a setting: see docs/configuration.md"),
-        ("SPAR_FIRST_LOOK_LOW", "SPAR_FIRST_LOOK_LOW was renamed: use SPAR_QUICK_VERDICT_LOW"),
-        ("SPAR_PATIENCE_SECONDS", "use SPAR_SERVER_RETRY_SECONDS"),
-        ("SPAR_BACKGROUND_CALLS_BESIDE_PEOPLE", "use SPAR_BACKGROUND_CALLS_BUSY"),
+        ("SPAR_FIRST_LOOK_LOW", "renamed to SPAR_QUICK_VERDICT_LOW"),
+        ("SPAR_PATIENCE_SECONDS", "renamed to SPAR_SERVER_RETRY_SECONDS"),
+        ("SPAR_BACKGROUND_CALLS_BESIDE_PEOPLE", "renamed to SPAR_BACKGROUND_CALLS_BUSY"),
     ],
 )
 def test_an_unknown_variable_is_refused_with_a_suggestion(
