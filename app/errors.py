@@ -7,7 +7,7 @@ from typing import ClassVar
 
 
 class SparError(Exception):
-    """Base of every error a user can cause or meet; the text is for people."""
+    """Base of all errors that reach users; the message is written for them."""
 
     status: ClassVar[int] = 500
     type: ClassVar[str] = "internal"
@@ -30,7 +30,7 @@ class ConfigurationError(SparError):
 
 
 class InvalidRequest(SparError):
-    """The request is understood and cannot be carried out as written."""
+    """The request is well-formed, but cannot be processed."""
 
     status = 422
     type = "invalid_request"
@@ -38,7 +38,7 @@ class InvalidRequest(SparError):
 
 
 class PromptTooLong(InvalidRequest):
-    """The prompt leaves no room for an answer in the model's context."""
+    """The prompt leaves no space for an answer in the model's context."""
 
     status = 413
     type = "prompt_too_long"
@@ -46,7 +46,7 @@ class PromptTooLong(InvalidRequest):
 
 
 class NotFound(SparError):
-    """The named thing does not exist."""
+    """The named resource does not exist."""
 
     status = 404
     type = "not_found"
@@ -62,7 +62,7 @@ class Overloaded(SparError):
 
 
 class Unauthenticated(SparError):
-    """The request needs a key and has none that is in use."""
+    """The request requires a key, and has no valid one."""
 
     status = 401
     type = "unauthenticated"
@@ -70,7 +70,7 @@ class Unauthenticated(SparError):
 
 
 class Forbidden(SparError):
-    """The key is good, and not for this; or the request comes from where it may not."""
+    """The key lacks the scope, or the request's origin is not allowed."""
 
     status = 403
     type = "forbidden"
@@ -78,7 +78,7 @@ class Forbidden(SparError):
 
 
 class RateLimited(SparError):
-    """The key has used up what it may use; try again after `retry_after` seconds."""
+    """The key's rate limit is reached; try again after `retry_after` seconds."""
 
     status = 429
     type = "rate_limited"
@@ -110,7 +110,7 @@ class DatabaseError(SparError):
 
 
 class ClientGone(SparError):
-    """Nobody is there any more to read the answer; the status is what proxies log for it."""
+    """The client closed the connection; nginx logs the same status."""
 
     status = 499
     type = "client_gone"
@@ -118,7 +118,7 @@ class ClientGone(SparError):
 
 
 class Conflict(SparError):
-    """The thing is not in a state in which this can be done to it."""
+    """The resource's state does not allow the operation."""
 
     status = 409
     type = "conflict"
@@ -126,7 +126,7 @@ class Conflict(SparError):
 
 
 class CheckpointRefused(SparError):
-    """A checkpoint cannot be served: its files are damaged, or not made for this model."""
+    """A checkpoint cannot be served: damaged files, or made for another model."""
 
     status = 409
     type = "checkpoint_refused"
@@ -134,7 +134,7 @@ class CheckpointRefused(SparError):
 
 
 class LeaseLost(SparError):
-    """Another process has taken over; this one must not write any more."""
+    """Another process holds the lease now; this one must not write any more."""
 
     type = "lease_lost"
     title = "Another process has taken over"

@@ -1,4 +1,4 @@
-"""The server process: everything is wired here."""
+"""The server process: creates and connects its parts."""
 
 import asyncio
 import logging
@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import fields
 from pathlib import Path
 
 import uvicorn
@@ -16,22 +17,11 @@ from fastapi import FastAPI
 from rich.console import Console
 
 from app import __version__
-from app.api import (
-    constraints,
-    feedback,
-    generate,
-    health,
-    judge,
-    metrics,
-    openai,
-    searches,
-    tokenize,
-)
-from app.api.access_log import AccessLogMiddleware
-from app.api.admin import audit, checkpoints, evaluations, iterations, overview, prompts
+from app.api import generate, openai, searches, system
+from app.api.admin import checkpoints, iterations, overview, prompts
 from app.api.authentication import AuthMiddleware, Authorizer
-from app.api.body_limit import BodyLimit
 from app.api.deps import Services
+from app.api.middleware import AccessLogMiddleware, BodyLimit
 from app.api.problems import RESPONSE, add_handlers
 from app.checkpoints.registry import Registry, open_registry
 from app.config.settings import Settings, advertised, reachable, settings_from
@@ -60,18 +50,16 @@ from app.web.pages import add_pages
 log = logging.getLogger(__name__)
 
 OnEngine = Callable[[ConfigurationError | None], None]
-"""Told once whether the engine has started (None) or the server cannot start (the error)."""
+"""Called once: None when the server is ready, or the error for which it cannot start."""
 
 
 def create_app(settings: Settings, model: str, on_engine: OnEngine = lambda _: None) -> FastAPI:
-    """The application: listens at once, loads the engine meanwhile.
+    """The application; it serves at once and loads the engine in the background.
 
-    `model` is a model folder or hub name; the database must have been upgraded. Until the
-    engine is there, `/readyz` and whatever needs it answer 503.
+    `model` is a model folder or hub name; the database must have been upgraded. Until the engine
+    is ready, `/readyz` and the routes that need it respond with 503.
     """
-
     observer = open_observer(settings.otlp_endpoint)
-
     worker_settings, worker_key = internal_key(settings)
 
     @asynccontextmanager
@@ -85,9 +73,9 @@ def create_app(settings: Settings, model: str, on_engine: OnEngine = lambda _: N
     app = FastAPI(
         title="spar",
         version=__version__,
-        summary="Answers that are searched for, over a vLLM-served actor and refiner.",
+        summary="Inference-time search over vLLM: best-of-N, refinement, tree search.",
         lifespan=lifespan,
-        # FastAPI's own pages load their scripts from elsewhere; ours is in app/web.
+        # FastAPI's own pages load scripts from a CDN; the API reference is in app/web.
         docs_url=None,
         redoc_url=None,
         responses={"4XX": RESPONSE, "5XX": RESPONSE},
@@ -96,9 +84,7 @@ def create_app(settings: Settings, model: str, on_engine: OnEngine = lambda _: N
     app.add_middleware(AuthMiddleware)
     app.add_middleware(AccessLogMiddleware, metrics=observer.metrics)
     add_handlers(app)
-    answering = (generate, judge, constraints, openai, tokenize, searches, feedback)
-    admin = (iterations, checkpoints, evaluations, prompts, overview, audit)
-    for routes in (*answering, *admin, health, metrics):
+    for routes in (generate, openai, searches, iterations, checkpoints, prompts, overview, system):
         app.include_router(routes.router)
     add_pages(app)
     return app
@@ -108,7 +94,7 @@ def create_app(settings: Settings, model: str, on_engine: OnEngine = lambda _: N
 async def _services(
     settings: Settings, model: str, on_engine: OnEngine, observer: Observer
 ) -> AsyncIterator[Services]:
-    """Open everything, and close it in the reverse order, pending records first."""
+    """Open the services; close them in reverse order, after the pending records are written."""
     engine = _engine(settings, model)
     checker = Checker(settings.check_processes, settings.check_seconds)
     database = Database(settings.url)
@@ -116,7 +102,7 @@ async def _services(
     try:
         registry = await open_registry(database, settings.data, engine, model)
     except DatabaseError as error:
-        # It was there for the upgrade a moment ago. Nothing has been started yet.
+        # It was available for the upgrade. Nothing else has been started yet.
         await database.close()
         failure = ConfigurationError(error.message, field="database_url")
         on_engine(failure)
@@ -138,8 +124,8 @@ async def _services(
             admission=admission,
             background=Background(
                 admission,
-                alone=settings.background_calls,
-                beside_people=settings.background_calls_beside_people,
+                idle=settings.background_calls,
+                busy=settings.background_calls_busy,
             ),
             registry=registry,
             started_at=int(time.time()),
@@ -160,7 +146,7 @@ async def _services(
 async def _load(
     settings: Settings, engine: OwnEngine, registry: Registry, on_engine: OnEngine
 ) -> None:
-    """Start the engine, and the worker as soon as there is something to work with."""
+    """Start the engine, then the worker once the checkpoints are loaded."""
     try:
         await engine.start()
     except ConfigurationError as error:
@@ -175,7 +161,7 @@ async def _load(
 async def _sleep(
     settings: Settings, database: Database, engine: OwnEngine, drain_barrier: DrainBarrier
 ) -> None:
-    """Have the engine sleep while a training runs, if it is to."""
+    """Let the engine sleep during trainings, if configured."""
     if settings.sleep_while_training and isinstance(engine, SleepyEngine):
         poll, drain = settings.swap_seconds, settings.drain_seconds
         await SleepController(database, engine, drain_barrier, poll=poll, drain=drain).watch()
@@ -196,7 +182,7 @@ def _swapper(
         drain=drain_barrier,
         url=f"http://{advertised(settings.host)}:{settings.port}",
         keep=settings.keep_versions,
-        times=SwapTimes(look=settings.swap_seconds, drain=settings.drain_seconds),
+        times=SwapTimes(poll=settings.swap_seconds, drain=settings.drain_seconds),
         on_swap=observer.metrics.swap,
     )
 
@@ -220,25 +206,21 @@ def _engine(settings: Settings, model: str) -> OwnEngine:
 
 
 def _engine_config(settings: Settings, model: str) -> EngineConfig:
+    shared = {one.name for one in fields(EngineConfig)} & Settings.model_fields.keys() - {"model"}
     return EngineConfig(
         model=model,
-        dtype=settings.dtype,
-        context_tokens=settings.context_tokens,
-        kv_cache_gib=settings.kv_cache_gib,
-        gpu_memory_utilization=settings.gpu_memory_utilization,
-        block_size=settings.block_size,
-        max_num_seqs=settings.max_num_seqs,
-        compile=settings.compile,
-        adapters=settings.adapters,
-        adapter_rank=settings.adapter_rank,
-        adapter_targets=settings.adapter_targets,
         sleeps=settings.sleep_while_training,
         more=settings.engine_args,
+        **{name: getattr(settings, name) for name in shared},
     )
 
 
 def serve(settings: Settings, model: str) -> None:
-    """Run the server until it is told to stop. Raises `ConfigurationError` if it cannot start."""
+    """Run the server until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigurationError: it cannot start.
+    """
     configure_logs(settings.log_format, settings.log_level, "server")
     if settings.port == 0:  # A free port, chosen here so that it can be printed and announced.
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
@@ -263,10 +245,10 @@ def serve(settings: Settings, model: str) -> None:
             timeout_graceful_shutdown=settings.shutdown_seconds,
         )
     )
-    # Once it is known why we cannot start, a traceback of it is no help.
+    # The error is reported by the caller; uvicorn would log a traceback of it.
     logging.getLogger("uvicorn.error").addFilter(lambda _: not failure)
-    # After a graceful stop uvicorn raises the signal again for handlers that were there before;
-    # ours let the process end in good order.
+    # After a graceful stop uvicorn raises the signal again for the previous handlers; these
+    # ignore it, so that the process exits normally.
     for stop in (signal.SIGINT, signal.SIGTERM):
         signal.signal(stop, lambda *_: None)
     url = f"http://{reachable(settings.host)}:{settings.port}"

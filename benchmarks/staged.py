@@ -236,7 +236,7 @@ async def worker_at(
         database = Database(own.url)
         stack.push_async_callback(database.close)
         rejecting = Rejecting(remote)
-        engine = RetryingEngine(rejecting, own.patience_seconds)
+        engine = RetryingEngine(rejecting, own.server_retry_seconds)
         every_vote = EveryVote(
             engine, checker, temperature=own.vote_temperature, critique_tokens=critique_tokens
         )

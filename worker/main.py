@@ -46,7 +46,7 @@ async def _work(settings: Settings, model: str) -> None:
         timeout_s=CALL_SECONDS,
         api_key=settings.api_key,
     )
-    engine = RetryingEngine(remote, settings.patience_seconds)
+    engine = RetryingEngine(remote, settings.server_retry_seconds)
     checker = Checker(settings.check_processes, settings.check_seconds)
     database = Database(settings.url)
     roles = make_roles(settings, engine, checker)
@@ -56,7 +56,7 @@ async def _work(settings: Settings, model: str) -> None:
         remote.asleep,
         owner=owner,
         lease_seconds=settings.lease_seconds,
-        patience_seconds=settings.patience_seconds,
+        patience_seconds=settings.server_retry_seconds,
     )
     paths = Paths(
         data=settings.data.absolute(),

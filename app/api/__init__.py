@@ -1,1 +1,1 @@
-"""The HTTP endpoints, one file each, and the middleware around them."""
+"""The HTTP API: routes, request and response models, middleware."""

@@ -1,4 +1,4 @@
-"""ASGI middleware: nothing passes but what the authorizer lets in."""
+"""Authentication, authorization, rate limiting and the audit log, as ASGI middleware."""
 
 import logging
 import re
@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as AsgiScope
-from starlette.types import Scope as Connection
 
 from app.api.problems import problem, respond
 from app.config.settings import Settings
@@ -24,14 +23,19 @@ from app.keys.cache import KeyCache
 from app.keys.limits import Limiter, usage_sink
 from app.keys.policy import keys_needed
 
+log = logging.getLogger(__name__)
+
 Headers = dict[str, str]
 
 
 def check_origin(method: str, headers: Headers) -> None:
-    """Raise `Forbidden` for what a page of another site wants changed.
+    """Reject state-changing requests from pages of other sites (CSRF).
 
-    Browsers name the page's site in `Origin`, and how it relates to ours in `Sec-Fetch-Site`
-    (`none`: the user's own doing); other clients send neither.
+    Browsers send the page's origin in `Origin` and its relation to ours in `Sec-Fetch-Site`
+    (`none`: initiated by the user); other clients send neither.
+
+    Raises:
+        Forbidden: the request comes from a page of another site.
     """
     if method in ("GET", "HEAD", "OPTIONS"):
         return
@@ -39,14 +43,17 @@ def check_origin(method: str, headers: Headers) -> None:
     origin = headers.get("origin")
     foreign = origin is not None and urlsplit(origin).netloc.lower() != host
     if foreign or headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
-        raise Forbidden("requests from web pages of other sites are not taken")
+        raise Forbidden("requests from web pages of other sites are rejected")
 
 
 def check_host(headers: Headers, allowed: str) -> None:
-    """Raise `Forbidden` unless the request names this machine by an address or as localhost.
+    """Reject requests to names other than localhost, IP addresses and `allowed`.
 
-    For a server without keys: a foreign site can make its own name stand for 127.0.0.1, and its
-    pages could then read here. `allowed` is a further name that is right.
+    A server without keys needs this against DNS rebinding: another site can resolve its own name
+    to 127.0.0.1, and its pages could then read from this server.
+
+    Raises:
+        Forbidden: the `Host` header has another name.
     """
     name = urlsplit(f"//{headers.get('host', 'localhost')}").hostname or ""
     if name in ("localhost", allowed.lower()) or name.endswith(".localhost"):
@@ -55,26 +62,26 @@ def check_host(headers: Headers, allowed: str) -> None:
         ip_address(name)
     except ValueError:
         raise Forbidden(
-            f"this server takes requests for localhost only, not for {name!r}; with keys"
-            " (SPAR_KEYS=required) it takes them under any name"
+            f"this server accepts requests for localhost only, not for {name!r}; with keys"
+            " (SPAR_KEYS=required) it accepts any name"
         ) from None
 
 
-Wanted = frozenset[Scope]
+Scopes = frozenset[Scope]
 
-ADMIN: Wanted = frozenset({Scope.ADMIN})
-GENERATE: Wanted = frozenset({Scope.GENERATE})
-JUDGE: Wanted = frozenset({Scope.JUDGE})
+ADMIN: Scopes = frozenset({Scope.ADMIN})
+GENERATE: Scopes = frozenset({Scope.GENERATE})
+JUDGE: Scopes = frozenset({Scope.JUDGE})
 EITHER = GENERATE | JUDGE
-NOBODY_ASKED: Wanted = frozenset()
-"""Of routes that are open to everybody."""
+PUBLIC: Scopes = frozenset()
+"""Of routes that need no key."""
 
 METRICS = "/metrics"
-READING = frozenset({"GET", "HEAD"})
+READ_METHODS = frozenset({"GET", "HEAD"})
 
-_OPEN = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json"})
-_READ = {"/constraints": EITHER, "/v1/models": EITHER}
-_WRITTEN = {
+_PUBLIC_PATHS = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json"})
+_GET_SCOPES = {"/constraints": EITHER, "/v1/models": EITHER}
+_POST_SCOPES = {
     "/generate": GENERATE,
     "/v1/chat/completions": GENERATE,
     "/judge": JUDGE,
@@ -82,40 +89,38 @@ _WRITTEN = {
     "/tokenize": EITHER,
 }
 _PAGE = re.compile("/|/(ui|static)/.*")
-"""Pages hold no data of their own: their scripts ask the routes above, with the reader's key."""
+"""Pages hold no data; their scripts call the API with the user's key."""
 _ONE_SEARCH = re.compile("/searches/[0-9A-HJKMNP-TV-Z]{26}")
-"""Who knows the id of a search, which nobody can guess, may see it; lists are for admins."""
+"""The unguessable id of a search gives access to it; lists require the admin scope."""
 
 SEARCHING = frozenset({"/generate", "/v1/chat/completions", "/judge"})
-"""Where models work."""
+"""Routes that call models."""
 
 
-def wanted_scopes(method: str, path: str) -> Wanted:
-    """The scopes of which one is enough; empty for a route that is open."""
-    if method in READING:
-        if path in _OPEN or _PAGE.fullmatch(path):
-            return NOBODY_ASKED
+def required_scopes(method: str, path: str) -> Scopes:
+    """The scopes of which a key needs one; empty for a public route."""
+    if method in READ_METHODS:
+        if path in _PUBLIC_PATHS or _PAGE.fullmatch(path):
+            return PUBLIC
         if _ONE_SEARCH.fullmatch(path):
             return GENERATE
-        return _READ.get(path, ADMIN)
+        return _GET_SCOPES.get(path, ADMIN)
     if method == "POST":
-        return _WRITTEN.get(path, ADMIN)
+        return _POST_SCOPES.get(path, ADMIN)
     return ADMIN
 
 
-def is_action(method: str, wanted: Wanted) -> bool:
-    """Whether a request is an admin action, which is recorded: one that may change something."""
-    return wanted == ADMIN and method not in READING and method != "OPTIONS"
+def is_action(method: str, required: Scopes) -> bool:
+    """Whether a request is an admin action that may change something, which is audited."""
+    return required == ADMIN and method not in READ_METHODS and method != "OPTIONS"
 
-
-log = logging.getLogger(__name__)
 
 NO_KEY = "without a key"
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the authorizer looks at."""
+    """The parts of a request that authorization depends on."""
 
     method: str
     path: str
@@ -123,7 +128,7 @@ class Request:
     client: str | None
 
     @classmethod
-    def of(cls, connection: Connection) -> "Request":
+    def of(cls, connection: AsgiScope) -> "Request":
         """The request of an ASGI connection."""
         headers = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in connection["headers"]
@@ -134,14 +139,14 @@ class Request:
 
 @dataclass(slots=True)
 class Visit:
-    """One request that was let in: what to tell it of its limits, and how it ended."""
+    """An authorized request: its rate limit headers, and its response status."""
 
     headers: dict[str, str] = field(default_factory=dict)
     status: int = 500
 
 
 class Authorizer:
-    """Lets requests in; everything it refuses is a `SparError`."""
+    """Authorizes requests, limits their rate, and audits admin actions."""
 
     def __init__(self, settings: Settings, database: Database, internal: Key | None) -> None:
         self.key_cache = KeyCache(database, internal)
@@ -149,27 +154,31 @@ class Authorizer:
         self._database = database
         self._settings = settings
         self._needed = keys_needed(settings)
-        self._local = is_loopback(settings.host)
+        self._loopback = is_loopback(settings.host)
 
     @asynccontextmanager
     async def visit(self, request: Request) -> AsyncIterator[Visit]:
-        """Let a request in for the block, which sets the visit's `status`.
+        """Authorize a request for the block, which sets the visit's `status`.
 
-        Raises `Unauthenticated`, `Forbidden`, `RateLimited` and `DatabaseError`.
+        Raises:
+            Unauthenticated: a key is required, and is missing or invalid.
+            Forbidden: the key lacks the scope, or the origin or host is not allowed.
+            RateLimited: the key's limit is reached.
+            DatabaseError: the keys cannot be read, or the action not be audited.
         """
         check_origin(request.method, request.headers)
-        wanted = self._wanted(request)
-        if not self._needed and self._local:
+        required = self._required(request)
+        if not self._needed and self._loopback:
             check_host(request.headers, self._settings.host)
-        key = await self._key(request) if self._needed and wanted != NOBODY_ASKED else None
+        key = await self._key(request) if self._needed and required != PUBLIC else None
         visit = Visit()
-        async with self._recorded(request, key, wanted, visit):
+        async with self._audited(request, key, required, visit):
             if key is None:
                 yield visit
                 return
-            if not key.may(wanted):
-                scopes = " or ".join(sorted(wanted))
-                raise Forbidden(f"this needs a key with the scope {scopes}; {key.name!r} has none")
+            if not key.may(required):
+                scopes = " or ".join(sorted(required))
+                raise Forbidden(f"{key.name!r} lacks the scope that this requires: {scopes}")
             visit.headers = await self._limiter.admit(key)
             with self._charging(request, key):
                 try:
@@ -177,23 +186,23 @@ class Authorizer:
                 finally:
                     await self._limiter.repay(key)
 
-    def _wanted(self, request: Request) -> Wanted:
+    def _required(self, request: Request) -> Scopes:
         if request.path == METRICS:
-            return frozenset(Scope) if self._settings.metrics_key else NOBODY_ASKED
-        return wanted_scopes(request.method, request.path)
+            return frozenset(Scope) if self._settings.metrics_key else PUBLIC
+        return required_scopes(request.method, request.path)
 
     async def _key(self, request: Request) -> Key:
-        shown = shown_key(request.headers.get("authorization", ""))
-        if shown is None:
+        text = bearer_key(request.headers.get("authorization", ""))
+        if text is None:
             raise Unauthenticated("send a key, with the header Authorization: Bearer spar_...")
-        key = await self.key_cache.find(shown)
+        key = await self.key_cache.find(text)
         if key is None:
-            raise Unauthenticated("the key is not known, or was revoked")
+            raise Unauthenticated("the key is unknown or revoked")
         return key
 
     @contextmanager
     def _charging(self, request: Request, key: Key) -> Iterator[None]:
-        """Put what the block's model calls cost on the key."""
+        """Charge the tokens of the block's model calls to the key."""
         if request.path not in SEARCHING:
             yield
             return
@@ -205,11 +214,11 @@ class Authorizer:
                 usage_sink.reset(before)
 
     @asynccontextmanager
-    async def _recorded(
-        self, request: Request, key: Key | None, wanted: Wanted, visit: Visit
+    async def _audited(
+        self, request: Request, key: Key | None, required: Scopes, visit: Visit
     ) -> AsyncIterator[None]:
-        """Record an admin action before it is done, and how it ended after it."""
-        if not is_action(request.method, wanted) or wanted != ADMIN:
+        """Write an admin action into the audit log before it runs, and its status afterwards."""
+        if not is_action(request.method, required):
             yield
             return
         action = Action(
@@ -233,12 +242,12 @@ class Authorizer:
             async with self._database.session() as session:
                 await AuditRepository(session).end(action_id, status)
         except DatabaseError as error:
-            # What was done is recorded; the action is over and its answer may be out.
-            log.warning("how action %s ended is not recorded: %s", action_id, error.message)
+            # The action itself is recorded, and its response may already be sent.
+            log.warning("the status of action %s cannot be recorded: %s", action_id, error.message)
 
 
-def shown_key(authorization: str) -> str | None:
-    """The key of a header `Authorization: Bearer KEY`; None for any other."""
+def bearer_key(authorization: str) -> str | None:
+    """The key in a header `Authorization: Bearer KEY`; None for any other header."""
     scheme, _, credentials = authorization.partition(" ")
     return credentials.strip() or None if scheme.lower() == "bearer" else None
 
@@ -247,37 +256,37 @@ BEARER = 'Bearer realm="spar"'
 
 
 class AuthMiddleware:
-    """Asks `app.state.authorizer` about each request, before its body is read."""
+    """Authorizes each request by `app.state.authorizer`, before its body is read."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer it with what is wrong."""
+        """Handle the request, or respond with the error."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         authorizer: Authorizer = scope["app"].state.authorizer
         request = Request.of(scope)
-        inside = False
+        authorized = False
         try:
             async with authorizer.visit(request) as visit:
-                inside = True
-                await self._app(scope, receive, _telling(send, visit))
+                authorized = True
+                await self._app(scope, receive, _noting_status(send, visit))
         except SparError as error:
-            if inside:
+            if authorized:
                 raise
             await respond(problem(error), _headers(error))(scope, receive, send)
 
 
-def _telling(send: Send, visit: Visit) -> Send:
-    async def telling(message: Message) -> None:
+def _noting_status(send: Send, visit: Visit) -> Send:
+    async def send_noting(message: Message) -> None:
         if message["type"] == "http.response.start":
             visit.status = message["status"]
             MutableHeaders(scope=message).update(visit.headers)
         await send(message)
 
-    return telling
+    return send_noting
 
 
 def _headers(error: SparError) -> dict[str, str]:

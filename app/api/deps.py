@@ -1,4 +1,4 @@
-"""What the routes work with, wired once per process by `app.main`."""
+"""Dependencies of the routes, created once per process by `app.main`."""
 
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -11,8 +11,8 @@ from app.constraints.checker import Checker
 from app.db.recorder import Recorder
 from app.db.session import Database
 from app.engine.base import Engine
+from app.observe.metrics import StoredFigures
 from app.observe.observer import Observer
-from app.observe.snapshot import StoredFigures
 from app.search.run import Roles
 from app.serving.admission import Admission, Background
 
@@ -21,8 +21,7 @@ from app.serving.admission import Admission, Background
 class Services:
     """Everything a request may need.
 
-    `registry.versions` is what new requests are pinned to; `started_at` is the Unix time of the
-    start.
+    New requests are pinned to `registry.versions`; `started_at` is a Unix time.
     """
 
     settings: Settings

@@ -1,4 +1,4 @@
-"""Plain chat completions: `model="actor"` or `"refiner"`, straight to the engine."""
+"""Chat completions without a search: `model="actor"` or `"refiner"`."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -18,7 +18,7 @@ from app.api.openai_schemas import (
     LogprobOut,
     LogprobsOut,
     PositionOut,
-    messages_from,
+    conversation,
 )
 from app.api.streaming import Live
 from app.domain.search import Sampling, derive_seed
@@ -37,13 +37,13 @@ from app.keys.limits import counting
 from app.serving.admission import QueueSlot
 
 IMPOSSIBLE = -9999.0
-"""Stands for minus infinity, which JSON has not; OpenAI and vLLM write the same number."""
+"""Replaces minus infinity, which JSON lacks, as in OpenAI's API and vLLM."""
 
 OnChunk = Callable[[tuple[int, Delta]], None]
 
 
 def plain_calls(body: ChatIn, model: str, default_tokens: int) -> list[Call]:
-    """One engine call per wanted choice; with a seed the first has it, the others their own."""
+    """One engine call per choice. The first has the request's seed, the others derived ones."""
     sampling = Sampling(
         temperature=1.0 if body.temperature is None else body.temperature,
         top_p=1.0 if body.top_p is None else body.top_p,
@@ -51,7 +51,7 @@ def plain_calls(body: ChatIn, model: str, default_tokens: int) -> list[Call]:
         stop=body.stops,
     )
     call = Call(
-        messages_from(body),
+        conversation(body.messages),
         model,
         sampling,
         body.priority,
@@ -65,25 +65,29 @@ def plain_calls(body: ChatIn, model: str, default_tokens: int) -> list[Call]:
 
 
 async def check_length(call: Call, engine: Engine) -> None:
-    """Before a stream begins, so that its status can still tell. Raises `PromptTooLong`."""
+    """Check the length before a stream begins, while the status can still report it.
+
+    Raises:
+        PromptTooLong: the conversation leaves no room for a completion.
+    """
     length = await engine.count_tokens(call.messages)
     if length >= engine.context_tokens:
         raise PromptTooLong(
-            f"the conversation has {length} tokens; the model's context holds"
+            f"the conversation has {length} tokens; the model's context has"
             f" {engine.context_tokens}, the answer included"
         )
 
 
 async def complete_all(
-    calls: list[Call], engine: Engine, ticket: QueueSlot, report: OnChunk | None = None
+    calls: list[Call], engine: Engine, slot: QueueSlot, report: OnChunk | None = None
 ) -> list[Completion]:
-    """Make all calls at once, when it is the ticket's turn; one error cancels the others."""
+    """Run all calls concurrently when the slot has its turn; an error cancels the others."""
 
     def reporter(index: int) -> Callable[[Delta], None]:
         return ignore_delta if report is None else lambda delta: report((index, delta))
 
     try:
-        async with ticket.turn():
+        async with slot.turn():
             tasks = [
                 asyncio.create_task(engine.complete(call, counting(reporter(index))))
                 for index, call in enumerate(calls)
@@ -95,11 +99,11 @@ async def complete_all(
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
     finally:
-        ticket.leave()
+        slot.release()
 
 
 def chat_out(head: Head, completions: list[Completion], *, as_ids: bool = False) -> ChatOut:
-    """The whole answer; `as_ids` names the tokens of log-probabilities by their ids."""
+    """The whole answer; with `as_ids` log-probabilities name tokens by their ids."""
     choices = [
         ChoiceOut(
             index=index,
@@ -119,7 +123,7 @@ async def chat_chunks(
     include_usage: bool,
     as_ids: bool = False,
 ) -> AsyncGenerator[ChatChunkOut | SparError, None]:
-    """The answer in pieces: text as it is generated, then how each choice ended, then usage."""
+    """The answer in chunks: text, then each choice's finish reason, then usage."""
     started: set[int] = set()
     async with aclosing(work.follow()) as items:
         async for item in items:
@@ -146,7 +150,7 @@ async def chat_chunks(
 
 
 def _usage(completions: list[Completion]) -> ChatUsageOut:
-    """Tokens as OpenAI counts them: the prompt once, the completion of every choice."""
+    """Tokens as OpenAI counts them: the prompt once, the completions of all choices."""
     return usage_of(
         completions[0].prompt_tokens, sum(item.completion_tokens for item in completions)
     )

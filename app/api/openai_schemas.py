@@ -1,4 +1,4 @@
-"""The OpenAI chat shape, as far as it is supported; any other field is refused by name."""
+"""Request and response models of the OpenAI chat API; unsupported fields are rejected."""
 
 from typing import Annotated, Any, Literal, Self, TypedDict
 
@@ -35,7 +35,7 @@ def _as_list(stop: Any) -> Any:
     return [stop] if isinstance(stop, str) else stop
 
 
-# Not unions: an error in a union names its members, and nobody knows those from the outside.
+# Not unions: validation errors in a union name its members, which mean nothing to clients.
 Parts = Annotated[list[TextPart], Field(min_length=1)]
 Content = Annotated[Parts, BeforeValidator(_as_parts, json_schema_input_type=Text | Parts)]
 Strings = Annotated[list[NonEmptyText], Field(max_length=16)]
@@ -60,17 +60,16 @@ class StreamOptions(Schema):
 
 
 class Continuing(Schema):
-    """vLLM's two ways to say whether the last message is continued.
+    """vLLM's two fields for continuing the last message.
 
-    Here the messages say it themselves: a last assistant message is continued. Clients written
-    for vLLM may send both fields as long as they say the same.
+    Here a last assistant message is always continued; the fields must agree with that.
     """
 
     continue_final_message: bool | None = None
     add_generation_prompt: bool | None = None
 
     def check_continuation(self, messages: list[ChatMessageIn]) -> None:
-        """Raises `ValueError` when a field says something else than the messages."""
+        """Raises `ValueError` if a field contradicts the messages."""
         continued = messages[-1].role == "assistant"
         if self.continue_final_message not in (None, continued):
             raise ValueError(
@@ -85,22 +84,22 @@ class Continuing(Schema):
 
 
 def check_answerable(messages: list[ChatMessageIn]) -> list[ChatMessageIn]:
-    """The messages, if there is something to answer or to continue. Raises `ValueError`."""
+    """The messages; raises `ValueError` if there is nothing to answer or to continue."""
     if messages[-1].role in ("system", "developer") or not messages[-1].text.strip():
         raise ValueError("the last of `messages` must be a user or assistant text")
     if messages[-1].role == "assistant" and len(messages) == 1:
-        raise ValueError("an assistant message to continue needs a user message before it")
+        raise ValueError("an assistant message to continue requires a user message before it")
     return messages
 
 
 class ChatIn(Continuing):
     """A chat completion request.
 
-    `search`, `budget`, `constraints`, `response` (one to repair) and `include_tree` go with the
-    search modes (`model="actor:bfs"`), `priority` (above 0 gives way to all others) and
-    `checkpoint` with every model. A model's name may say its version too (`actor@12`,
-    `actor@12:bfs`). As in vLLM, `logprob_token_ids` asks for the log-probabilities of these tokens
-    instead of the likeliest ones', and `return_tokens_as_token_ids` names tokens as `token_id:5`.
+    `search`, `budget`, `constraints`, `response` (one to repair) and `include_tree` require a
+    search mode (`model="actor:bfs"`); `priority` and `checkpoint` work with every model. A model
+    name may have a version (`actor@12`, `actor@12:bfs`). As in vLLM, `logprob_token_ids` selects
+    the tokens whose log-probabilities are returned, instead of the most likely ones, and
+    `return_tokens_as_token_ids` names tokens as `token_id:5`.
     """
 
     model: Text
@@ -122,7 +121,7 @@ class ChatIn(Continuing):
         0,
         ge=0,
         le=1000,
-        description="Above 0, the request gives way to all others. Nobody can overtake.",
+        description="Above 0, the request runs at lower priority, in the background queue.",
     )
     search: SearchIn | None = None
     budget: BudgetIn | None = None
@@ -139,13 +138,13 @@ class ChatIn(Continuing):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.top_logprobs is not None and not self.logprobs:
-            raise ValueError("`top_logprobs` needs `logprobs: true`")
+            raise ValueError("`top_logprobs` requires `logprobs: true`")
         if self.logprob_token_ids is not None and not self.logprobs:
-            raise ValueError("`logprob_token_ids` needs `logprobs: true`")
+            raise ValueError("`logprob_token_ids` requires `logprobs: true`")
         if self.return_tokens_as_token_ids and not self.logprobs:
-            raise ValueError("`return_tokens_as_token_ids` needs `logprobs: true`")
+            raise ValueError("`return_tokens_as_token_ids` requires `logprobs: true`")
         if self.stream_options is not None and not self.stream:
-            raise ValueError("`stream_options` needs `stream: true`")
+            raise ValueError("`stream_options` requires `stream: true`")
         if self.max_tokens is not None and self.max_completion_tokens is not None:
             raise ValueError("give either `max_tokens` or `max_completion_tokens`, not both")
         self.check_continuation(self.messages)
@@ -153,7 +152,7 @@ class ChatIn(Continuing):
 
     @property
     def length(self) -> int | None:
-        """The length limit, whichever of its two names was used."""
+        """The length limit, by either of its two names."""
         return self.max_completion_tokens or self.max_tokens
 
     @property
@@ -211,7 +210,7 @@ class ChatUsageOut(BaseModel):
 
 
 class SearchInfoOut(BaseModel):
-    """What a search mode adds to the OpenAI shape; the fields are those of `POST /generate`."""
+    """Additional fields of the search modes, as in `POST /generate`."""
 
     id: str
     accepted: bool | None
@@ -225,7 +224,7 @@ class SearchInfoOut(BaseModel):
 
 
 class Head(TypedDict):
-    """What an answer and each of its chunks begin with."""
+    """The fields that an answer and its chunks share."""
 
     id: str
     created: int
@@ -268,13 +267,8 @@ class ModelsOut(BaseModel):
     data: list[ModelOut]
 
 
-def messages_from(body: ChatIn) -> tuple[Message, ...]:
-    """The conversation of a request."""
-    return conversation(body.messages)
-
-
 def conversation(messages: list[ChatMessageIn]) -> tuple[Message, ...]:
-    """The conversation; OpenAI's `developer` is what others call `system`."""
+    """The messages as domain values; the role `developer` becomes `system`."""
     return tuple(
         Message("system" if message.role == "developer" else message.role, message.text)
         for message in messages

@@ -1,4 +1,4 @@
-"""Searched chat completions: `model="actor:bfs"` and the like."""
+"""Chat completions by search: `model="actor:bfs"` and the other modes."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -15,7 +15,7 @@ from app.api.openai_schemas import (
     DeltaOut,
     Head,
     SearchInfoOut,
-    messages_from,
+    conversation,
 )
 from app.api.render import generate_out
 from app.api.requests import search_request
@@ -37,15 +37,16 @@ from app.search.base import SearchRequest, SearchResult, TextDelta
 async def chat_search(
     body: ChatIn, mode: Mode, checkpoint: CheckpointIn, services: Services
 ) -> SearchRequest:
-    """The search a chat request asks for, on these versions.
+    """The search that a chat request describes.
 
-    Raises `InvalidRequest` for what a search has not, and what `search_request` raises.
+    Raises:
+        InvalidRequest: a field has no meaning for a search; also what `search_request` raises.
     """
     if body.n != 1:
-        raise InvalidRequest("`n` is 1 with a search mode; see `search.n`", field="n")
+        raise InvalidRequest("`n` must be 1 with a search mode; see `search.n`", field="n")
     if body.logprobs:
-        raise InvalidRequest("`logprobs` do not go with a search mode", field="logprobs")
-    messages = messages_from(body)
+        raise InvalidRequest("`logprobs` are not supported with a search mode", field="logprobs")
+    messages = conversation(body.messages)
     if messages[-1].role != "user":
         raise InvalidRequest("a search mode cannot continue an assistant message", field="messages")
     generate = GenerateIn(
@@ -69,7 +70,7 @@ async def chat_search(
 
 
 def searched_chat_out(head: Head, result: SearchResult, *, include_tree: bool) -> ChatOut:
-    """The whole answer; `search` holds what the OpenAI shape has no place for."""
+    """The whole answer; `search` has what OpenAI's format does not."""
     choice = ChoiceOut(
         index=0,
         message=ChatMessageOut(content=result.best.text if result.best else ""),
@@ -86,7 +87,7 @@ def searched_chat_out(head: Head, result: SearchResult, *, include_tree: bool) -
 async def searched_chat_chunks(
     head: Head, search: LiveSearch, body: ChatIn
 ) -> AsyncGenerator[ChatChunkOut | SparError, None]:
-    """The answer in pieces: a greedy one as it is generated, a searched one when it is found."""
+    """The answer in chunks: greedy text as it is generated, any other at the end."""
     streamed = False
     async with aclosing(search.follow()) as items:
         async for item in items:
@@ -120,14 +121,4 @@ def _finish_reason(result: SearchResult) -> FinishReason:
 
 def _search_info(result: SearchResult, *, include_tree: bool) -> SearchInfoOut:
     answer = generate_out(result, include_tree=include_tree)
-    return SearchInfoOut(
-        id=answer.id,
-        accepted=answer.accepted,
-        value=answer.value,
-        critique=answer.critique,
-        constraints=answer.constraints,
-        stop_reason=answer.stop_reason,
-        checkpoint=answer.checkpoint,
-        usage=answer.usage,
-        tree=answer.tree,
-    )
+    return SearchInfoOut.model_validate(answer, from_attributes=True)

@@ -1,4 +1,4 @@
-"""Every error as RFC 9457 problem details, rendered in this one place."""
+"""Every error as RFC 9457 problem details; nothing else renders errors."""
 
 import logging
 from collections.abc import Sequence
@@ -8,8 +8,8 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
-from app.api.access_log import route_of
 from app.api.schemas import Problem
 from app.errors import EngineUnavailable, SparError
 from app.observe.logs import current_request
@@ -19,10 +19,13 @@ log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 
 RESPONSE: dict[str, Any] = {
-    "description": "What is wrong, and where.",
+    "description": "An error, as RFC 9457 problem details.",
     "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}},
 }
-"""How an OpenAPI document describes an error of any route."""
+"""The error response of every route, for the OpenAPI document."""
+
+RENAMED = {"first_look": "quick_verdict", "gate": "accept_threshold"}
+"""Request fields of version 0.1 and their names now; iteration options have their own."""
 
 TITLES = {
     400: ("bad_request", "Bad request"),
@@ -55,17 +58,23 @@ def respond(details: Problem, headers: dict[str, str] | None = None) -> JSONResp
     )
 
 
+def route_of(scope: Scope) -> str | None:
+    """The template of the matched route, such as `/searches/{search_id}`, if any."""
+    path = getattr(scope.get("route"), "path", None)
+    return path if isinstance(path, str) else None
+
+
 def add_handlers(app: FastAPI) -> None:
-    """Render our errors, FastAPI's and the unforeseen, all in the same shape."""
+    """Render our errors, FastAPI's and unexpected exceptions as problem details."""
     app.add_exception_handler(SparError, _spar_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_exception)
-    app.add_exception_handler(Exception, _unforeseen)
+    app.add_exception_handler(Exception, _unexpected)
 
 
 async def _spar_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, SparError)
-    # The engine's own end and return are logged where they happen, not once per request.
+    # Engine failures are logged where they happen, not once per request.
     if error.status >= 500 and not isinstance(error, EngineUnavailable):
         log.error("%s %s: %s", request.method, route_of(request.scope), error.message)
     headers = None if error.retry_after is None else {"Retry-After": str(error.retry_after)}
@@ -77,12 +86,12 @@ async def _validation_error(_: Request, error: Exception) -> JSONResponse:
     first = error.errors()[0]
     if first["type"] == "json_invalid":
         return _malformed_json(f"the body is not valid JSON: {first['ctx']['error']}")
-    if isinstance(first["input"], bytes):  # FastAPI leaves a body unread that is not called JSON
+    if isinstance(first["input"], bytes):  # FastAPI parses only JSON content types
         kind, title = TITLES[415]
         message = "send the body as JSON, with the header Content-Type: application/json"
         return respond(Problem(type=kind, title=title, status=415, message=message))
     others = len(error.errors()) - 1
-    message = _words(first) + (f" (and {others} more)" if others else "")
+    message = _message(first) + (f" (and {others} more)" if others else "")
     kind, title = TITLES[422]
     field = field_name(first["loc"])
     return respond(Problem(type=kind, title=title, status=422, message=message, field=field))
@@ -104,39 +113,42 @@ async def _http_exception(request: Request, error: Exception) -> JSONResponse:
                 " too many digits"
             )
         case 404:
-            message = f"there is nothing at {request.url.path}; /docs shows what there is"
+            message = f"there is no route {request.url.path}; /docs lists the routes"
         case 405:
-            message = f"{request.url.path} does not take {request.method}; /docs shows what it does"
+            message = f"{request.url.path} does not accept {request.method}; see /docs"
     details = Problem(type=kind, title=title, status=error.status_code, message=message)
     return respond(details, dict(error.headers) if error.headers else None)
 
 
-async def _unforeseen(*_: object) -> JSONResponse:
-    # Starlette raises the error again after this, so the log gets its traceback there.
+async def _unexpected(*_: object) -> JSONResponse:
+    # Starlette raises the exception again after this, and uvicorn logs its traceback.
     details = Problem(
         type="internal",
         title="Internal error",
         status=500,
-        message="an unforeseen error; the server's log has the details",
+        message="an unexpected error; the server's log has the details",
     )
     context = current_request()
     return respond(details, None if context is None else {"X-Request-Id": context.id})
 
 
 def field_name(location: Sequence[int | str]) -> str | None:
-    """`("body", "search", "n")` as `search.n`; None for the whole body.
+    """The location of a validation error, `("body", "search", "n")`, as `search.n`.
 
-    The first part is the place (body, query, path, header); a field may have the same name.
+    The first part (body, query, path, header) is dropped. None for the whole body.
     """
     return ".".join(map(str, location[1:])) or None
 
 
-def _words(error: dict[str, Any]) -> str:
-    """A validation error in plain words."""
+def _message(error: dict[str, Any]) -> str:
+    """The message of a validation error."""
     name = field_name(error["loc"])
     match error["type"]:
         case "extra_forbidden":
-            return f"the field `{name}` is not known here"
+            old = str(error["loc"][-1])
+            if old in RENAMED and name is not None:
+                return f"`{name}` has been renamed to `{name.removesuffix(old)}{RENAMED[old]}`"
+            return f"the field `{name}` is not known"
         case "missing":
             return f"the field `{name}` is required" if name else "a JSON body is required"
         case "model_attributes_type":

@@ -1,4 +1,4 @@
-"""From what a client sent to what a search or judgment needs."""
+"""Builds the domain values of a search or judgment from request bodies."""
 
 import time
 
@@ -16,15 +16,16 @@ from app.search.context_budget import response_budget
 
 
 def prompt_from(body: PromptIn, services: Services, field: str = "constraints") -> Prompt:
-    """The prompt of a body, its constraints validated.
+    """The prompt of a body; `field` is the path of its constraints in the request.
 
-    `field` names the place of the constraints in the request. Raises `InvalidRequest`.
+    Raises:
+        InvalidRequest: a constraint is invalid.
     """
     constraints = tuple(Constraint(item.id, item.kwargs) for item in body.constraints)
     services.checker.validate(constraints, field)
     if body.prompt is not None:
         return Prompt.from_text(body.prompt, constraints)
-    assert body.messages is not None, "the schema asks for one of the two"
+    assert body.messages is not None, "the schema requires one of the two"
     messages = tuple(Message(message.role, message.content) for message in body.messages)
     return Prompt(messages, constraints)
 
@@ -32,10 +33,13 @@ def prompt_from(body: PromptIn, services: Services, field: str = "constraints") 
 async def search_request(
     body: GenerateIn, services: Services, *, priority: int = 0
 ) -> SearchRequest:
-    """The search a body asks for, pinned to the versions served now or to those it names.
+    """The search of a body, pinned to the versions it names, else to those served now.
 
-    Raises `InvalidRequest`, `PromptTooLong`, `EngineUnavailable`, and for named versions what
-    `Registry.pin` raises.
+    Raises:
+        InvalidRequest: a constraint or a limit is invalid.
+        PromptTooLong: the prompt leaves no space for an answer.
+        EngineUnavailable: the engine or the checkpoints are not loaded; for named versions also
+            what `Registry.pin` raises.
     """
     started = time.monotonic()
     prompt = prompt_from(body, services)
@@ -89,7 +93,7 @@ def _budget(body: BudgetIn, services: Services) -> Budget:
 
 
 def _sampling(body: SamplingIn, mode: Mode, room: int, services: Services) -> Sampling:
-    """Greedy decoding in greedy mode, the settings' sampling in the others, unless told."""
+    """The body's sampling; defaults are greedy decoding in greedy mode, else the settings."""
     settings = services.settings
     greedy = mode is Mode.GREEDY
     temperature = 0.0 if greedy else settings.response_temperature

@@ -1,4 +1,4 @@
-"""The JSON the server takes and gives. Unknown fields are refused, never ignored."""
+"""Request and response models of the API. Unknown request fields are errors."""
 
 import math
 from collections.abc import Iterator
@@ -12,20 +12,18 @@ from app.domain.tree import NodeKind
 
 
 def storable_text(text: str) -> str:
-    """The text itself. Raises ValueError for NUL and for half a surrogate pair."""
+    """The text itself; raises `ValueError` for NUL and for lone surrogates."""
     if "\x00" in text:
         raise ValueError("text must not contain the NUL character")
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise ValueError(
-            "text must not contain a lone surrogate, such as \\ud800: it is half a character"
-        ) from error
+        raise ValueError("text must not contain a lone surrogate, such as \\ud800") from error
     return text
 
 
 def storable_json(values: dict[str, Any]) -> dict[str, Any]:
-    """The JSON object itself. Raises ValueError for such a text in it, NaN and Infinity."""
+    """The JSON object itself; raises `ValueError` for such texts in it, NaN and Infinity."""
     for scalar in _scalars(values):
         if isinstance(scalar, str):
             storable_text(scalar)
@@ -56,13 +54,13 @@ JsonObject = Annotated[dict[str, Any], AfterValidator(storable_json)]
 
 
 QUICK_VERDICT = (
-    "Cast no votes where a program rejects or the verdict is clear before any critique; the"
-    " server's settings say what is clear. Not used by best_of_n."
+    "Cast no votes if a constraint fails, or if P(yes) before any critique is beyond the"
+    " thresholds of the server's settings. Not used by best_of_n."
 )
 
 
 class Schema(BaseModel):
-    """Base of everything a client sends."""
+    """Base of all request models."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -73,7 +71,7 @@ class MessageIn(Schema):
 
 
 class ConstraintIn(Schema):
-    """A check by program: an IFEval id, `json_schema` or `regex`, with that check's arguments."""
+    """A constraint checked by a program: an IFEval or IFBench id, `json_schema` or `regex`."""
 
     id: Text = Field(examples=["length_constraints:number_words"])
     kwargs: JsonObject = Field(
@@ -82,7 +80,7 @@ class ConstraintIn(Schema):
 
 
 class PromptIn(Schema):
-    """Either `prompt` or `messages`, and what a program can check about the answer."""
+    """Either `prompt` or `messages`, and the constraints of the answer."""
 
     prompt: NonEmptyText | None = None
     messages: Annotated[list[MessageIn], Field(min_length=1, max_length=1000)] | None = None
@@ -110,24 +108,25 @@ class PromptIn(Schema):
 
 
 class SearchIn(Schema):
-    """Shape of the search; the defaults are SPaR's."""
+    """Options of the search; the defaults are SPaR's (arXiv 2412.11605)."""
 
     n: int = Field(5, ge=1, le=64, description="Responses of best_of_n.")
     branch: int = Field(3, ge=1, le=16, description="Children per expanded node.")
-    beam: int = Field(2, ge=1, le=16, description="Nodes of a level that bfs expands.")
+    beam: int = Field(2, ge=1, le=16, description="Nodes expanded per level by bfs.")
     depth: int = Field(3, ge=1, le=16, description="Levels below the prompt.")
     votes: int = Field(5, ge=1, le=31, description="Votes per judgment.")
     accept_threshold: float = Field(
-        0.5, ge=0, le=1, description="Accepted means a value above this."
+        0.5, ge=0, le=1, description="A node is accepted with a value above this."
     )
     early_stop: bool = Field(
-        True, description="End at the first accepted node, and votes once they are decided."
+        True,
+        description="Stop at the first accepted node, and skip votes that cannot change anything.",
     )
     quick_verdict: bool = Field(False, description=QUICK_VERDICT)
 
 
 class BudgetIn(Schema):
-    """Limits; whichever is met first ends the search with the best found so far."""
+    """Limits; the first one reached ends the search with the best node so far."""
 
     max_nodes: int | None = Field(None, ge=1, le=10_000)
     max_tokens: int | None = Field(None, ge=1, le=10_000_000)
@@ -135,7 +134,7 @@ class BudgetIn(Schema):
 
 
 class SamplingIn(Schema):
-    """How responses are drawn. Left out: greedy decoding in greedy mode, else 0.9 and 0.9."""
+    """Sampling of responses. Default: greedy decoding in greedy mode, else the settings."""
 
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
@@ -145,15 +144,15 @@ class SamplingIn(Schema):
 
 
 class CheckpointIn(Schema):
-    """Versions to answer with; a role left out answers with the version that is served."""
+    """Versions to use; the default of each role is the version served now."""
 
     actor: int | None = Field(None, ge=0, lt=10**9, description="0 is the base model.")
     refiner: int | None = Field(None, ge=0, lt=10**9, description="0 is the base model.")
 
 
 REPAIRED = (
-    "A response to repair: the search begins with it in the prompt's place, so that the refiner"
-    " rewrites it where the actor would have answered. It is judged first."
+    "A response to repair: it is judged and becomes the root of the tree, so that the refiner"
+    " rewrites it instead of the actor answering the prompt."
 )
 
 
@@ -171,7 +170,7 @@ class GenerateIn(PromptIn):
 class JudgeSearchIn(Schema):
     votes: int = Field(5, ge=1, le=31)
     accept_threshold: float = Field(0.5, ge=0, le=1)
-    early_stop: bool = Field(False, description="Stop voting once the outcome is decided.")
+    early_stop: bool = Field(False, description="Stop votes that cannot change the outcome.")
     quick_verdict: bool = Field(False, description=QUICK_VERDICT)
 
 
@@ -188,7 +187,7 @@ class VoteOut(BaseModel):
     critique: str
 
 
-QUICK_VERDICT_HELP = "P(yes) read before any critique; null where it was not read."
+QUICK_VERDICT_HELP = "P(yes) before any critique; null if it was not read."
 
 
 class ConstraintOut(BaseModel):
@@ -199,14 +198,14 @@ class ConstraintOut(BaseModel):
 
 
 class CheckpointOut(BaseModel):
-    """The version of each role that served this request."""
+    """The version of each role."""
 
     actor: int
     refiner: int
 
 
 class UsageOut(BaseModel):
-    """What it cost, cancelled calls included."""
+    """Tokens and calls, cancelled ones included."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -240,7 +239,7 @@ class GenerateOut(BaseModel):
     id: str
     mode: Mode
     response: str
-    accepted: bool | None = Field(description="Null where nothing was judged.")
+    accepted: bool | None = Field(description="Null if nothing was judged.")
     value: float | None
     critique: str | None
     constraints: list[ConstraintOut]
@@ -277,11 +276,11 @@ class SearchSummaryOut(BaseModel):
 
 
 class SearchPageOut(BaseModel):
-    """One page, newest first; pass `next_cursor` as `cursor` for the next one."""
+    """One page, newest first; `cursor=next_cursor` requests the next one."""
 
     searches: list[SearchSummaryOut]
     next_cursor: str | None = Field(
-        description="Null when everything was looked at; a page that is not full says nothing."
+        description="Null at the end. A page may have fewer entries than `limit` before the end."
     )
 
 
@@ -290,13 +289,13 @@ class SearchDetailOut(SearchSummaryOut):
     critique: str | None
     constraints: list[ConstraintOut]
     asked: list[ConstraintIn] = Field(description="The constraints of the request.")
-    best_node: int | None = Field(description="The node that was answered, by its id in `tree`.")
+    best_node: int | None = Field(description="Id of the answer's node in `tree`.")
     options: dict[str, Any]
     tree: list[NodeOut]
 
 
 class Problem(BaseModel):
-    """RFC 9457 problem details: every error of every route looks like this."""
+    """An error, as RFC 9457 problem details."""
 
     type: str
     title: str

@@ -1,4 +1,4 @@
-"""A search as server-sent events, while it runs."""
+"""Server-sent events of running searches, and cancellation when a client disconnects."""
 
 import asyncio
 import json
@@ -29,10 +29,10 @@ Result = TypeVar("Result")
 
 
 class Live(Generic[Event, Result]):
-    """Started work, its events and then its result.
+    """Running work, its events and then its result.
 
-    `run` gets the function it reports events with. It is started at once, not when somebody
-    first listens, so that it also ends when its listener goes away before that.
+    `run` gets the function that reports events. It is started at once, so that it is cancelled
+    even if the client disconnects before the first event is read.
     """
 
     def __init__(self, run: Callable[[Callable[[Event], None]], Awaitable[Result]]) -> None:
@@ -56,7 +56,10 @@ class Live(Generic[Event, Result]):
 async def while_connected(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
     """The result of `work`, which is cancelled when the client disconnects.
 
-    Raises `ClientGone` then. The request's body must have been read before.
+    The request's body must have been read before.
+
+    Raises:
+        ClientGone: the client disconnected.
     """
     return await race(work, _raise_when_disconnected(request))
 
@@ -71,7 +74,7 @@ LiveSearch = Live[SearchEvent, SearchResult]
 
 
 def event_source(events: AsyncIterator[ServerSentEvent], services: Services) -> EventSourceResponse:
-    """The events as a response with heartbeats, which a stopping server lets finish."""
+    """A response with heartbeats; a stopping server waits for its end."""
     return EventSourceResponse(
         events,
         ping=services.settings.heartbeat_seconds,
@@ -83,7 +86,7 @@ def event_source(events: AsyncIterator[ServerSentEvent], services: Services) -> 
 async def search_events(
     request: SearchRequest, search: LiveSearch, *, include_tree: bool
 ) -> AsyncIterator[ServerSentEvent]:
-    """`start`, then what happens as it happens, then `final` or `error`.
+    """`start`, then the search's events, then `final` or `error`.
 
     Closing the iterator cancels the search.
     """

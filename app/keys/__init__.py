@@ -1,1 +1,1 @@
-"""API keys: made, recognised, limited."""
+"""API keys: creation, lookup, rate limits, and when they are required."""

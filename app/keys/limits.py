@@ -1,4 +1,4 @@
-"""What each key may use in a minute, and at a time; counted by this process alone."""
+"""Rate limits of each key, and the tokens its calls use. Each server process counts alone."""
 
 import math
 import time
@@ -15,19 +15,14 @@ from app.domain.key import Key
 from app.engine.base import Call, Completion, Delta, EngineWrapper, OnDelta, ignore_delta
 from app.errors import RateLimited
 
-Spend = Callable[[int], None]
+UsageSink = Callable[[int], None]
 
-
-def _nobody(_: int) -> None:
-    """Nobody pays."""
-
-
-usage_sink: ContextVar[Spend] = ContextVar("usage_sink", default=_nobody)
-"""Told the tokens of every model call made in this context, as they are read and written."""
+usage_sink: ContextVar[UsageSink] = ContextVar("usage_sink", default=lambda _: None)
+"""Called with the prompt and completion tokens of every model call in this context."""
 
 
 class CountingEngine(EngineWrapper):
-    """An engine that tells the context's `usage_sink` what each call costs, cancelled ones too."""
+    """Reports the tokens of each call, cancelled ones included, to the context's `usage_sink`."""
 
     async def complete(self, call: Call, on_delta: OnDelta = ignore_delta) -> Completion:
         """See `Engine.complete`."""
@@ -41,12 +36,12 @@ class CountingEngine(EngineWrapper):
 
 
 def counting(on_delta: OnDelta) -> OnDelta:
-    """The same, and the context's `usage_sink` is told as well."""
-    spend = usage_sink.get()
+    """`on_delta`, reporting the tokens to the context's `usage_sink` as well."""
+    sink = usage_sink.get()
 
     def count(delta: Delta) -> None:
         if tokens := delta.prompt_tokens + delta.completion_tokens:
-            spend(tokens)
+            sink(tokens)
         on_delta(delta)
 
     return count
@@ -58,11 +53,11 @@ Headers = dict[str, str]
 
 
 class Limiter:
-    """Counts requests, tokens and searches of each key.
+    """Limits requests per minute, tokens per minute and concurrent searches of each key.
 
-    A minute slides: what was used counts less and less during the minute after. Tokens are known
-    only once they are generated, so they are a debt, paid from the minutes that follow: who has
-    used more than a minute's worth waits until it is paid off.
+    Counts use a sliding window of a minute. The tokens of a request are known only after it was
+    admitted, so they become a debt of the key that is repaid from the following windows. A key
+    whose debt exceeds a window is rejected until it is repaid.
     """
 
     def __init__(self) -> None:
@@ -71,9 +66,10 @@ class Limiter:
         self._running: defaultdict[str, int] = defaultdict(int)
 
     async def admit(self, key: Key) -> Headers:
-        """Count one request; gives the headers that tell what is left.
+        """Count one request; returns the headers with the remaining quota.
 
-        Raises `RateLimited`.
+        Raises:
+            RateLimited: the quota of requests or tokens is used up.
         """
         headers: Headers = {}
         await self.repay(key)
@@ -94,12 +90,15 @@ class Limiter:
 
     @contextmanager
     def searching(self, key: Key) -> Iterator[None]:
-        """Count a search for as long as the block takes. Raises `RateLimited`."""
+        """Count a concurrent search during the block.
+
+        Raises:
+            RateLimited: the key already runs as many searches as it may.
+        """
         limit = key.limits.searches
         if limit is not None and self._running[key.id] >= limit:
             raise RateLimited(
-                f"the key {key.name!r} may run {limit} searches at a time, and runs as many"
-                " already",
+                f"the key {key.name!r} already runs {limit} searches at a time, its limit",
                 retry_after=BUSY_RETRY_SECONDS,
             )
         self._running[key.id] += 1
@@ -109,35 +108,35 @@ class Limiter:
             self._running[key.id] -= 1
 
     def charge(self, key: Key, tokens: int) -> None:
-        """Count tokens that a model has read or written for a key."""
+        """Add the tokens of a model call to the debt of a key."""
         if key.limits.tokens_per_minute is not None:
             self._owed[key.id] += tokens
 
     async def repay(self, key: Key) -> None:
-        """Take what a key owes from its minute, as far as there is something left of it."""
+        """Repay the debt of a key, as far as the current window allows."""
         limit = key.limits.tokens_per_minute
         if limit is None or not self._owed[key.id]:
             return
         tokens = RateLimitItemPerMinute(limit)
         left, _ = await self._left(tokens, "tokens", key)
         paid = min(left, self._owed[key.id])
-        # Taken first: while the window is asked, more may be owed, or paid by another request.
+        # Subtracted first: another request may charge or repay during the next await.
         self._owed[key.id] -= paid
         if paid and not await self._window.hit(tokens, "tokens", key.id, cost=paid):
             self._owed[key.id] += paid
 
     async def _left(self, item: RateLimitItem, kind: str, key: Key) -> tuple[int, int]:
-        """How much is left, and the seconds until there is more (at least 1)."""
+        """The remaining quota, and the seconds until it grows (at least 1)."""
         stats = await self._window.get_window_stats(item, kind, key.id)
         return stats.remaining, max(1, math.ceil(stats.reset_time - time.time()))
 
     def _wait(self, key: Key, tokens: RateLimitItem, seconds: int) -> int:
-        """Whole minutes that are owed have to pass as well."""
+        """Seconds until the debt is repaid: whole windows of debt come on top."""
         return seconds + self._owed[key.id] // tokens.amount * 60
 
 
 def _headers(kind: str, limit: int, left: int, seconds: int) -> Headers:
-    """In the words of OpenAI's server, which its clients know."""
+    """Rate limit headers with OpenAI's names, which its clients read."""
     return {
         f"x-ratelimit-limit-{kind}": str(limit),
         f"x-ratelimit-remaining-{kind}": str(left),
@@ -147,7 +146,6 @@ def _headers(kind: str, limit: int, left: int, seconds: int) -> Headers:
 
 def _refused(key: Key, what: str, seconds: int) -> RateLimited:
     return RateLimited(
-        f"the key {key.name!r} may use {what} a minute, and has used them up; try again in"
-        f" {seconds} s",
+        f"the key {key.name!r} has used its {what} per minute; try again in {seconds} s",
         retry_after=seconds,
     )

@@ -1,4 +1,4 @@
-"""Whether a server asks for keys, and whether it may start as it is configured."""
+"""Whether a server requires API keys, and the key of its own worker."""
 
 from app.config.settings import Settings
 from app.db.keys import KeyRepository
@@ -10,14 +10,19 @@ from app.keys.cache import digest_of, make_key
 
 
 def keys_needed(settings: Settings) -> bool:
-    """Whether requests need a key."""
+    """Whether requests require a key."""
     if settings.keys == "auto":
         return not is_loopback(settings.host)
     return settings.keys == "required"
 
 
 async def check_keys(settings: Settings) -> None:
-    """Raise `ConfigurationError` where a key is needed and there is none."""
+    """Check that a key exists if requests require one.
+
+    Raises:
+        ConfigurationError: no key exists.
+        DatabaseError: the keys cannot be read.
+    """
     if not keys_needed(settings):
         return
     database = Database(settings.url)
@@ -28,24 +33,25 @@ async def check_keys(settings: Settings) -> None:
     finally:
         await database.close()
     raise ConfigurationError(
-        f"A server at {settings.host} needs keys, and there is none. Make one with `spar keys"
-        " create NAME --scope generate` (with the same SPAR_DATA or SPAR_DATABASE_URL), or set"
-        " SPAR_KEYS=off if everybody who can reach the server may use it.",
+        f"A server at {settings.host} requires API keys, and none exists. Create one with `spar"
+        " keys create NAME --scope generate` (with the same SPAR_DATA or SPAR_DATABASE_URL), or"
+        " set SPAR_KEYS=off to allow every client that can reach the server.",
         field="keys",
     )
 
 
-NAME = "the worker beside the server"
+WORKER_NAME = "the worker beside the server"
 
 
 def internal_key(settings: Settings) -> tuple[Settings, Key | None]:
-    """The worker's settings, with a key if it needs one, and that key as the server knows it.
+    """The settings of the supervised worker, and its key, which is in no table.
 
-    A worker that is sent to another server shows that one the configured key.
+    The settings contain the key. None if no key is required, or if the worker calls another
+    server, to which it sends the configured key.
     """
     if settings.worker_url is not None or not keys_needed(settings):
         return settings, None
     made = make_key()
     scopes = frozenset({Scope.GENERATE, Scope.JUDGE})
-    key = Key(made.id, NAME, scopes, digest_of(made.secret))
+    key = Key(made.id, WORKER_NAME, scopes, digest_of(made.secret))
     return settings.model_copy(update={"api_key": made.text}), key

@@ -1,1 +1,1 @@
-"""What a process tells of itself: figures, traces and log lines, and never what was said."""
+"""Metrics, traces and logs of a process. None of them contains prompts or answers."""

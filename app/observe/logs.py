@@ -1,4 +1,4 @@
-"""How log lines look: for people, or one JSON object a line; both name request and search."""
+"""Log formats, text and JSON lines, both with the ids of request and search."""
 
 import json
 import logging
@@ -16,10 +16,10 @@ _SANE_ID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
 
 @dataclass(slots=True)
 class RequestContext:
-    """One request, shared by all tasks that work for it.
+    """One request, shared by all of its tasks.
 
-    `traceparent` is the W3C header it came with; `search_id` is set when its search begins, and
-    `background` when it waits behind people.
+    `traceparent` is its W3C trace context header. `search_id` is set when its search starts,
+    `background` when it enters the background queue.
     """
 
     id: str
@@ -32,14 +32,14 @@ _current: ContextVar[RequestContext | None] = ContextVar("spar_request", default
 
 
 def current_request() -> RequestContext | None:
-    """The request that is worked for, or None outside of any."""
+    """The request of the current task, or None."""
     return _current.get()
 
 
 def begin_request(sent_id: str | None, traceparent: str | None = None) -> RequestContext:
-    """The context of a request that begins, for this task and those it starts.
+    """Set the context of a new request, for this task and those it starts.
 
-    Its id is the one that was sent, if it is short and plain, else a new one.
+    Its id is the client's, if that is short and printable, else a new one.
     """
     sane = sent_id is not None and _SANE_ID.fullmatch(sent_id)
     context = RequestContext(sent_id if sane and sent_id else f"req-{ULID()}", traceparent)
@@ -48,13 +48,13 @@ def begin_request(sent_id: str | None, traceparent: str | None = None) -> Reques
 
 
 def note_search(search_id: str) -> None:
-    """The request that is worked for runs this search."""
+    """Record the search of the current request."""
     if (context := _current.get()) is not None:
         context.search_id = search_id
 
 
 def note_background() -> None:
-    """The request that is worked for gives way to people."""
+    """Record that the current request is a background call."""
     if (context := _current.get()) is not None:
         context.background = True
 
@@ -63,17 +63,14 @@ LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 FIELDS = "spar_fields"
-"""The attribute of a record that holds more fields: `log.info(..., extra={FIELDS: {...}})`."""
+"""Attribute of a record with further fields: `log.info(..., extra={FIELDS: {...}})`."""
 
 OURS = ("app", "worker", "training", "uvicorn")
-"""Loggers that get the chosen level; what libraries say below a warning is not for operators."""
+"""Loggers that get the configured level; other libraries log warnings and errors only."""
 
 
 def configure_logs(style: LogFormat, level: LogLevel, process: str) -> None:
-    """Have everything this process logs written to standard error, in this style.
-
-    `process` is its name in every line: server or worker.
-    """
+    """Log everything to standard error, in this style; `process` is server or worker."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines(process) if style == "json" else TextLines(process))
     root = logging.getLogger()
@@ -93,14 +90,14 @@ class TextLines(logging.Formatter):
         super().__init__(f"%(asctime)s %(levelname)s {process} %(name)s: %(message)s", "%H:%M:%S")
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        """The line, with the ids after it; a traceback follows on its own lines."""
+        """The line, then the ids; a traceback follows on its own lines."""
         line = super().formatMessage(record)
         ids = " ".join(f"{name.removesuffix('_id')} {value}" for name, value in _ids().items())
         return f"{line} [{ids}]" if ids else line
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line, whatever is in the message."""
+    """One JSON object per line."""
 
     def __init__(self, process: str) -> None:
         super().__init__()

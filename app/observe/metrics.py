@@ -1,10 +1,13 @@
-"""The figures that grow as requests are answered, for Prometheus.
+"""Prometheus metrics that are updated as requests are handled.
 
-Units are in the names: seconds, tokens, ratios from 0 to 1. What is read at the moment somebody
-asks, such as the queue's length, is in `app.observe.snapshot`.
+Metrics read at scrape time, such as the length of the queue, are in `app.api.server_metrics`.
 """
 
+import asyncio
+import logging
+import time
 from collections.abc import Iterable
+from functools import partial
 
 from prometheus_client import (
     CollectorRegistry,
@@ -15,122 +18,109 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from app.db.iterations import IterationCounts, iteration_counts
+from app.db.session import Database
 from app.domain.search import Mode, Usage
 from app.engine.base import Completion
+from app.errors import DatabaseError
 from app.search.base import SearchResult
+
+log = logging.getLogger(__name__)
 
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 OTHER = "other"
-"""Stands for what is no route or method of ours: clients must not be able to make series."""
+"""Label of unknown routes and methods, so that clients cannot create time series."""
 
 QUICK_TO_MINUTES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
-"""Buckets in seconds: from a look at the health to a search on a CPU."""
+"""Buckets in seconds: from a health check to a search on a CPU."""
 SWAP = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60)
+FRESH_SECONDS = 5.0
+TIMEOUT_SECONDS = 2.0
+"""Of the database query, so that a scrape does not hang."""
 NODES = (1, 2, 3, 5, 8, 13, 21, 34, 64)
 
 
 class Metrics:
-    """One process's figures, in a registry of their own: `registry`."""
+    """The metrics of one process, in a registry of their own."""
 
     def __init__(self) -> None:
-        # A second series for each one, of when it began, which nobody asks for.
+        # Otherwise every counter has a second series with its creation time.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self._make_http()
-        self._make_searches()
-        self._make_work()
-        self._make_swaps()
-
-    def _make_http(self) -> None:
-        self.requests = Counter(
+        counter = partial(Counter, registry=self.registry)
+        histogram = partial(Histogram, registry=self.registry)
+        self.requests = counter(
             "spar_http_requests",
-            "Answered requests, by route, not by path; lane says who waits for whom.",
+            "Handled requests by route; the lane is foreground or background.",
             ("method", "route", "status", "lane"),
-            registry=self.registry,
         )
-        self.request_seconds = Histogram(
+        self.request_seconds = histogram(
             "spar_http_request_duration_seconds",
-            "From a request's arrival to the last byte of its answer.",
+            "From the arrival of a request to the last byte of its response.",
             ("route", "lane"),
             buckets=QUICK_TO_MINUTES,
-            registry=self.registry,
         )
-
-    def _make_searches(self) -> None:
-        self.searches = Counter(
+        self.searches = counter(
             "spar_searches",
-            "Ended searches; failed and cancelled are stop reasons here too.",
+            "Ended searches; stop reasons include failed and cancelled.",
             ("mode", "stop_reason"),
-            registry=self.registry,
         )
-        self.accepted = Counter(
+        self.accepted = counter(
             "spar_searches_accepted",
             "Searches whose best node is accepted.",
             ("mode",),
-            registry=self.registry,
         )
-        self.search_seconds = Histogram(
+        self.search_seconds = histogram(
             "spar_search_duration_seconds",
-            "From a request's arrival to the end of its search, waiting included.",
+            "From the arrival of a request to the end of its search, queueing included.",
             ("mode",),
             buckets=QUICK_TO_MINUTES,
-            registry=self.registry,
         )
-        self.search_nodes = Histogram(
+        self.search_nodes = histogram(
             "spar_search_nodes",
             "Responses and refinements of one search.",
             ("mode",),
             buckets=NODES,
-            registry=self.registry,
         )
         self.searches_running = Gauge(
-            "spar_searches_running", "Searches under way now.", registry=self.registry
+            "spar_searches_running", "Running searches.", registry=self.registry
         )
-
-    def _make_work(self) -> None:
-        self.nodes = Counter(
-            "spar_nodes", "Nodes made, by kind.", ("kind",), registry=self.registry
-        )
-        self.judgments = Counter("spar_judgments", "Judgments made.", registry=self.registry)
-        self.votes = Counter("spar_votes", "Votes sampled.", registry=self.registry)
-        self.tokens = Counter(
+        self.nodes = counter("spar_nodes", "Created nodes, by kind.", ("kind",))
+        self.judgments = counter("spar_judgments", "Judgments made.")
+        self.votes = counter("spar_votes", "Votes sampled.")
+        self.tokens = counter(
             "spar_tokens",
-            "Tokens of answered requests: read (prompt) and generated (completion).",
+            "Prompt and completion tokens of handled requests.",
             ("source", "kind"),
-            registry=self.registry,
         )
-
-    def _make_swaps(self) -> None:
-        self.swap_seconds = Histogram(
+        self.swap_seconds = histogram(
             "spar_swap_duration_seconds",
-            "From the sight of a promotion until its versions serve.",
+            "From reading a promotion to serving its versions.",
             buckets=SWAP,
-            registry=self.registry,
         )
-        self.swaps_failed = Counter(
+        self.swaps_failed = counter(
             "spar_swaps_failed",
-            "Promotions that could not be followed; what served before serves on.",
-            registry=self.registry,
+            "Promotions that could not be served; the previous versions stay active.",
         )
 
     @property
     def generated_tokens(self) -> int:
-        """Tokens generated for answered requests of every source."""
+        """Completion tokens of handled requests of every source."""
         samples = (sample for family in self.tokens.collect() for sample in family.samples)
         return int(sum(one.value for one in samples if one.labels.get("kind") == "completion"))
 
     def request(
         self, method: str, route: str | None, status: int, seconds: float, *, background: bool
     ) -> None:
-        """A request was answered; `route` is its template, None where there is none."""
+        """Count a handled request; `route` is its template, None for an unknown path."""
         method = method if method in METHODS else OTHER
-        route, lane = route or OTHER, "background" if background else "people"
+        route, lane = route or OTHER, "background" if background else "foreground"
         self.requests.labels(method, route, str(status), lane).inc()
         self.request_seconds.labels(route, lane).observe(seconds)
 
     def search(self, result: SearchResult) -> None:
-        """A search ended with a result."""
+        """Count a search that ended with a result."""
         mode, usage = result.request.mode, result.usage
         self.searches.labels(mode, result.stop_reason).inc()
         if result.best is not None and result.best.accepted:
@@ -142,23 +132,23 @@ class Metrics:
         self.usage("search", usage)
 
     def search_without_result(self, mode: Mode, reason: str) -> None:
-        """A search ended by an error or because its client went away."""
+        """Count a search that failed or was cancelled."""
         self.searches.labels(mode, reason).inc()
 
     def usage(self, source: str, usage: Usage) -> None:
-        """What a search or a judgment spent."""
+        """Count the usage of a search or a judgment."""
         self.judgments.inc(usage.judgments)
         self.votes.inc(usage.votes)
         self._tokens(source, usage.prompt_tokens, usage.completion_tokens)
 
     def chat(self, completions: Iterable[Completion], *, background: bool) -> None:
-        """Plain chat completions: people's, or the worker's."""
+        """Count chat completions without a search."""
         source = "background" if background else "chat"
         for completion in completions:
             self._tokens(source, completion.prompt_tokens, completion.completion_tokens)
 
     def swap(self, seconds: float | None) -> None:
-        """A promotion was followed in so many seconds, or could not be (None)."""
+        """Record the seconds of a swap, or a failed one (None)."""
         if seconds is None:
             self.swaps_failed.inc()
         else:
@@ -167,3 +157,30 @@ class Metrics:
     def _tokens(self, source: str, prompt: int, completion: int) -> None:
         self.tokens.labels(source, "prompt").inc(prompt)
         self.tokens.labels(source, "completion").inc(completion)
+
+
+class StoredFigures:
+    """Counts of iterations, cached for `fresh_seconds`."""
+
+    def __init__(self, database: Database, fresh_seconds: float = FRESH_SECONDS) -> None:
+        self._database = database
+        self._fresh_seconds = fresh_seconds
+        self._counts: IterationCounts | None = None
+        self._read_at = -fresh_seconds
+        self._lock = asyncio.Lock()
+
+    async def get(self) -> IterationCounts | None:
+        """The counts, or None while the database is unavailable."""
+        async with self._lock:
+            if time.monotonic() - self._read_at >= self._fresh_seconds:
+                self._counts = await self._read()
+                self._read_at = time.monotonic()
+            return self._counts
+
+    async def _read(self) -> IterationCounts | None:
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS), self._database.session() as session:
+                return await iteration_counts(session)
+        except (DatabaseError, TimeoutError) as error:
+            log.warning("iterations cannot be counted: %s", str(error) or "no answer in time")
+            return None

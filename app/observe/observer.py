@@ -1,4 +1,4 @@
-"""What watches the work of one process: it counts always, and traces where that is wanted."""
+"""Observes searches: always by metrics, and by traces if configured."""
 
 import asyncio
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Observer:
-    """Watches searches; `metrics` is also told of everything else."""
+    """Observes searches; other code updates `metrics` directly."""
 
     def __init__(self, tracing: "Tracing | None" = None) -> None:
         self.metrics = Metrics()
@@ -30,7 +30,7 @@ class Observer:
 
     @contextmanager
     def search(self, request: SearchRequest) -> Iterator["WatchedSearch"]:
-        """Watch a search while the block runs."""
+        """Observe a search while the block runs."""
         note_search(request.id)
         self.metrics.searches_running.inc()
         try:
@@ -48,13 +48,13 @@ class Observer:
             self.metrics.searches_running.dec()
 
     def close(self) -> None:
-        """Send the traces that are not sent yet; blocks meanwhile."""
+        """Flush pending traces; blocks meanwhile."""
         if self._tracing is not None:
             self._tracing.close()
 
 
 class WatchedSearch:
-    """One search that is watched."""
+    """One observed search."""
 
     def __init__(self, metrics: Metrics, trace: "SearchTrace | None") -> None:
         self._metrics = metrics
@@ -65,8 +65,8 @@ class WatchedSearch:
         """For `run_search`."""
         return ignore_phase if self._trace is None else self._trace.on_phase
 
-    def beside(self, on_event: OnEvent) -> OnEvent:
-        """For `run_search`: tells `on_event` and the trace."""
+    def wrap(self, on_event: OnEvent) -> OnEvent:
+        """For `run_search`: calls `on_event` and updates the trace."""
         trace = self._trace
         if trace is None:
             return on_event
@@ -78,16 +78,17 @@ class WatchedSearch:
         return both
 
     def ended(self, result: SearchResult) -> None:
-        """The search has its result."""
+        """Record the result of the search."""
         self._metrics.search(result)
         if self._trace is not None:
             self._trace.ended(result)
 
 
 def open_observer(otlp_endpoint: str | None) -> Observer:
-    """An observer that sends traces to this receiver, if any.
+    """An observer that sends traces to this endpoint, if any.
 
-    Raises `ConfigurationError` where traces are wanted and their packages are not installed.
+    Raises:
+        ConfigurationError: the packages for traces are not installed.
     """
     if not otlp_endpoint:
         return Observer()

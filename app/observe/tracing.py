@@ -1,6 +1,6 @@
-"""Traces by OpenTelemetry: a search is a trace, a node a span. Never a text.
+"""OpenTelemetry traces: a trace per search, a span per node, without any text.
 
-This module imports OpenTelemetry and is itself imported only where traces are wanted.
+This module requires OpenTelemetry and is imported only if traces are configured.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ from app.search.base import (
 
 
 class Tracing:
-    """Makes the traces of one process."""
+    """Creates the traces of one process."""
 
     def __init__(self, provider: TracerProvider) -> None:
         self._provider = provider
@@ -37,7 +37,7 @@ class Tracing:
 
     @contextmanager
     def search(self, request: SearchRequest) -> Iterator["SearchTrace"]:
-        """The trace of one search, which goes on the one its request came with, if any."""
+        """The trace of one search; continues the trace of the request's `traceparent`, if any."""
         http = current_request()
         parent = Context()
         if http is not None and http.traceparent is not None:
@@ -58,7 +58,7 @@ class Tracing:
             yield SearchTrace(self._tracer, span)
 
     def close(self) -> None:
-        """Send what is not sent yet."""
+        """Flush pending spans."""
         self._provider.shutdown()
 
 
@@ -72,8 +72,8 @@ class SearchTrace:
 
     @contextmanager
     def on_phase(self, phase: Phase, node_id: int) -> Iterator[None]:
-        """A span while the block runs: a node's is the search's child, any other the node's."""
-        # A response that came with the request stands at the root, which no span made.
+        """A span during the block: of a node below the search, of other phases below the node."""
+        # A given response is the root, which has no span.
         own = None if phase is Phase.NODE else self._nodes.get(node_id)
         above = own or self._span
         span = self._tracer.start_span(phase, set_span_in_context(above, Context()))
@@ -84,7 +84,7 @@ class SearchTrace:
             yield
 
     def on_event(self, event: SearchEvent) -> None:
-        """Write down what became of a node."""
+        """Set the attributes of a node's span."""
         match event:
             case NodeCreated(node) if node.id in self._nodes:
                 self._nodes[node.id].set_attributes(_made(node))
@@ -94,7 +94,7 @@ class SearchTrace:
                 pass
 
     def ended(self, result: SearchResult) -> None:
-        """Write down how the search ended and what it spent."""
+        """Set the result and usage on the search's span."""
         usage, best = result.usage, result.best
         self._span.set_attributes(
             {
@@ -112,9 +112,9 @@ class SearchTrace:
 
 
 def open_tracing(endpoint: str) -> Tracing:
-    """Traces sent to an OTLP receiver over HTTP, such as `http://localhost:4318`, in batches.
+    """Traces sent in batches to an OTLP endpoint over HTTP, such as `http://localhost:4318`.
 
-    OpenTelemetry's own variables (`OTEL_...`) set the rest: samplers, headers, limits.
+    OpenTelemetry's own variables (`OTEL_...`) configure samplers, headers and limits.
     """
     provider = TracerProvider(resource=Resource.create({"service.name": "spar"}))
     exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")
@@ -124,7 +124,7 @@ def open_tracing(endpoint: str) -> Tracing:
 
 @contextmanager
 def _ended(span: Span) -> Iterator[None]:
-    """End the span with the block; of an error only its kind is told, a message may quote."""
+    """End the span with the block. Records only the type of an exception: a message may quote."""
     try:
         yield
     except BaseException as error:

@@ -1,203 +1,183 @@
-"""The queue of background calls: they use the engine as far as people do not feel it."""
+"""Admission control: a bounded queue of requests, and one of background calls behind them."""
 
 import asyncio
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol
+from contextlib import asynccontextmanager
 
 from app.errors import Overloaded
-from app.serving.drain import BarrierPass, DrainBarrier
+from app.serving.drain import DrainBarrier
 
 RETRY_AFTER_SECONDS = 5
+POLL_SECONDS = 0.02
+QUIET_SECONDS = 5.0
+BACKGROUND_PLACES = 1024
+"""Several workers' calls at once; each queued call holds its text in memory."""
 
 
-class QueueSlot(Protocol):
-    """A place in a queue, held until `leave` is called."""
+class BoundedQueue(ABC):
+    """A queue of at most `places` requests, each of which passes `drain_barrier`.
 
-    async def settle(self) -> None:
-        """Wait while models are replaced. From then on they stay what they are, until `leave`.
+    `admitted` requests hold a place, `running` of them run.
+    """
+
+    def __init__(self, places: int, drain_barrier: DrainBarrier, what: str) -> None:
+        self.drain_barrier = drain_barrier
+        self.admitted = 0
+        self.running = 0
+        self._places = places
+        self._what = what
+
+    def enter(self) -> "QueueSlot":
+        """Take a place in the queue.
+
+        Raises:
+            Overloaded: every place is taken.
+        """
+        if self.admitted >= self._places:
+            raise Overloaded(
+                f"{self.admitted} {self._what} are running or queued; try again later",
+                retry_after=RETRY_AFTER_SECONDS,
+            )
+        return QueueSlot(self)
+
+    def count(self, change: int) -> None:
+        """Count a place taken (1) or released (-1)."""
+        self.admitted += change
+
+    @asynccontextmanager
+    async def turn(self, seconds: float | None = None) -> AsyncIterator[None]:
+        """See `QueueSlot.turn`; does not pass the drain barrier."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._acquire()
+        except TimeoutError:
+            yield
+            return
+        try:
+            yield
+        finally:
+            self._release()
+
+    @abstractmethod
+    async def _acquire(self) -> None:
+        """Wait until one more may run, and count it in `running`."""
+
+    @abstractmethod
+    def _release(self) -> None:
+        """Count one less in `running`."""
+
+
+class QueueSlot:
+    """One request's place in a queue, held until `release`."""
+
+    def __init__(self, queue: BoundedQueue) -> None:
+        self._queue = queue
+        self._barrier_pass = queue.drain_barrier.barrier_pass()
+        queue.count(1)
+
+    async def pass_barrier(self) -> None:
+        """Wait while weights are replaced; from then on they stay the same until `release`.
 
         Pin versions after this, not before.
         """
-        ...
+        await self._barrier_pass.enter()
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Give the place back."""
-        ...
+        self._barrier_pass.leave()
+        self._queue.count(-1)
 
-    def turn(self) -> AbstractAsyncContextManager[None]:
-        """Wait for one's turn, which lasts as long as the block.
+    @asynccontextmanager
+    async def turn(self, seconds: float | None = None) -> AsyncIterator[None]:
+        """Wait for a turn, which lasts as long as the block.
 
-        Raises `EngineUnavailable` when a model is replaced and the block takes too long for it.
+        After `seconds` of waiting the block runs without a turn, to report the missed deadline.
+
+        Raises:
+            EngineUnavailable: the block exceeded the drain timeout.
         """
-        ...
+        async with self._barrier_pass.working(), self._queue.turn(seconds):
+            yield
 
 
 @asynccontextmanager
-async def settled(place: QueueSlot) -> AsyncIterator[None]:
-    """Settle, and prepare in the block what the turn needs; if that fails, the place is left."""
+async def preparing(slot: QueueSlot) -> AsyncIterator[None]:
+    """Pass the drain barrier, then run the block; releases the slot if either fails."""
     try:
-        await place.settle()
+        await slot.pass_barrier()
         yield
     except BaseException:
-        place.leave()
+        slot.release()
         raise
 
 
-class Admission:
-    """Lets `running` requests in at a time and `waiting` more wait for their turn.
+class Admission(BoundedQueue):
+    """Runs `running` requests at a time and queues `waiting` more.
 
-    `last_seen` is the `time.monotonic` moment when a request last came or went. Every request
-    passes `drain_barrier`, background calls too. `admitted` requests hold a place, and
-    `running` of them have their turn.
+    `last_seen` is the `time.monotonic` time at which a request last entered or left.
     """
 
     def __init__(self, running: int, waiting: int) -> None:
-        self.drain_barrier = DrainBarrier()
-        self._slots = asyncio.Semaphore(running)
-        self._places = running + waiting
-        self.admitted = 0
-        self.running = 0
+        super().__init__(running + waiting, DrainBarrier(), "requests")
+        self._running_slots = asyncio.Semaphore(running)
         self.last_seen = -math.inf
 
     @property
     def waiting(self) -> int:
-        """Requests that hold a place and do not have their turn."""
+        """Requests in the queue that do not run."""
         return max(0, self.admitted - self.running)
 
-    def enter(self) -> "Ticket":
-        """Take a place in the queue. Raises `Overloaded` when it is full."""
-        if self.admitted >= self._places:
-            raise Overloaded(
-                f"{self.admitted} requests are running or waiting already; try again later",
-                retry_after=RETRY_AFTER_SECONDS,
-            )
-        return Ticket(self, self._slots)
+    def count(self, change: int) -> None:
+        """See `BoundedQueue.count`."""
+        super().count(change)
+        self.last_seen = time.monotonic()
+
+    async def _acquire(self) -> None:
+        await self._running_slots.acquire()
+        self.running += 1
+
+    def _release(self) -> None:
+        self.running -= 1
+        self._running_slots.release()
 
 
-class Ticket:
-    """A place in the queue, held until `leave` is called."""
+class Background(BoundedQueue):
+    """Runs `idle` calls at a time while no request is active, and `busy` while one is.
 
-    def __init__(self, admission: Admission, slots: asyncio.Semaphore) -> None:
-        self._admission = admission
-        self._slots = slots
-        self._barrier_pass = admission.drain_barrier.barrier_pass()
-        self._count(1)
-
-    async def settle(self) -> None:
-        """See `QueueSlot.settle`."""
-        await self._barrier_pass.enter()
-
-    def leave(self) -> None:
-        """Give the place back."""
-        self._barrier_pass.leave()
-        self._count(-1)
-
-    def _count(self, change: int) -> None:
-        self._admission.admitted += change
-        self._admission.last_seen = time.monotonic()
-
-    @asynccontextmanager
-    async def turn(self, seconds: float | None = None) -> AsyncIterator[None]:
-        """Wait for one's turn, at most so long: who has run out of time goes in to be told so."""
-        async with self._barrier_pass.working(), self._slot(seconds):
-            yield
-
-    @asynccontextmanager
-    async def _slot(self, seconds: float | None) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._slots.acquire()
-        except TimeoutError:
-            yield
-            return
-        self._admission.running += 1
-        try:
-            yield
-        finally:
-            self._admission.running -= 1
-            self._slots.release()
-
-
-LOOK_SECONDS = 0.02
-QUIET_SECONDS = 5.0
-PLACES = 1024  # Several workers' calls at once; each waiting call holds its text in memory.
-
-
-class Background:
-    """Lets `alone` calls run at a time, and only `beside_people` while somebody asks.
-
-    The engine's own priorities do not do this: every sequence in a batch makes each step of the
-    others slower. People count as there until `quiet_seconds` after their last request.
+    The engine's own priorities do not replace this: every sequence in a batch slows each decoding
+    step of the others. Requests count as active until `quiet_seconds` after the last one.
     """
 
     def __init__(
         self,
-        people: Admission,
+        requests: Admission,
         *,
-        alone: int,
-        beside_people: int,
+        idle: int,
+        busy: int,
         quiet_seconds: float = QUIET_SECONDS,
-        places: int = PLACES,
+        places: int = BACKGROUND_PLACES,
     ) -> None:
-        self._people = people
-        self._alone = alone
-        self._beside_people = beside_people
+        super().__init__(places, requests.drain_barrier, "background calls")
+        self._requests = requests
+        self._idle = idle
+        self._busy = busy
         self._quiet_seconds = quiet_seconds
-        self._places = places
-        self.admitted = 0
         self._next = asyncio.Lock()
-        self.running = 0
 
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait for one's turn, first come, first served."""
-        async with self._next:
-            # No event says that people have been silent for long enough.
+    async def _acquire(self) -> None:
+        async with self._next:  # first in, first out
+            # No event says that the quiet period has passed.
             while self.running >= self._limit():  # noqa: ASYNC110
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(POLL_SECONDS)
             self.running += 1
-        try:
-            yield
-        finally:
-            self.running -= 1
 
-    def enter(self) -> "BackgroundSlot":
-        """Take a place. Raises `Overloaded` when `places` calls run or wait already."""
-        if self.admitted >= self._places:
-            raise Overloaded(
-                f"{self.admitted} background calls are running or waiting already; try again later",
-                retry_after=RETRY_AFTER_SECONDS,
-            )
-        return BackgroundSlot(self, self._people.drain_barrier.barrier_pass())
+    def _release(self) -> None:
+        self.running -= 1
 
     def _limit(self) -> int:
-        silent = time.monotonic() - self._people.last_seen
-        people = self._people.admitted > 0 or silent < self._quiet_seconds
-        return self._beside_people if people else self._alone
-
-
-class BackgroundSlot:
-    """A background call's place in the queue; see `app.serving.admission.QueueSlot`."""
-
-    def __init__(self, queue: Background, barrier_pass: BarrierPass) -> None:
-        self._queue = queue
-        self._barrier_pass = barrier_pass
-        self._queue.admitted += 1
-
-    async def settle(self) -> None:
-        """See `QueueSlot.settle`."""
-        await self._barrier_pass.enter()
-
-    def leave(self) -> None:
-        """Give the place back."""
-        self._barrier_pass.leave()
-        self._queue.admitted -= 1
-
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """See `QueueSlot.turn`."""
-        async with self._barrier_pass.working(), self._queue.turn():
-            yield
+        quiet = time.monotonic() - self._requests.last_seen
+        active = self._requests.admitted > 0 or quiet < self._quiet_seconds
+        return self._busy if active else self._idle

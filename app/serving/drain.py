@@ -1,4 +1,4 @@
-"""Draining: no request uses the models while weights are replaced or the engine sleeps."""
+"""The drain barrier: closed while weights are replaced or the engine sleeps."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -8,21 +8,21 @@ from app.errors import EngineUnavailable
 
 RETRY_AFTER_SECONDS = 1
 
-Rejection = Callable[[], EngineUnavailable]
-"""Makes the error that a rejected or aborted request gets."""
+Reason = Callable[[], EngineUnavailable]
+"""Makes the error of requests that are rejected or aborted."""
 
 
 class DrainBarrier:
-    """Holds new requests back while it is closed, and tracks those that have entered."""
+    """Holds back new requests while it is closed, and tracks the active ones."""
 
     def __init__(self) -> None:
         self._open = asyncio.Event()
         self._open.set()
         self._empty = asyncio.Event()
         self._empty.set()
-        self._entered: set[BarrierPass] = set()
-        self._draining = asyncio.Lock()
-        self._rejection: Rejection | None = None
+        self._active: set[BarrierPass] = set()
+        self._closing = asyncio.Lock()
+        self._reject: Reason | None = None
 
     @property
     def closed(self) -> bool:
@@ -30,87 +30,81 @@ class DrainBarrier:
         return not self._open.is_set()
 
     def barrier_pass(self) -> "BarrierPass":
-        """The pass of one request."""
+        """A pass for one request."""
         return BarrierPass(self)
 
     @asynccontextmanager
-    async def drained(
-        self, seconds: float, rejection: Rejection | None = None
-    ) -> AsyncIterator[None]:
-        """Run the block with no request inside; new requests wait for its end.
+    async def drained(self, seconds: float, reject: Reason | None = None) -> AsyncIterator[None]:
+        """Close the barrier, wait for the active requests, and run the block without any.
 
-        Drains run one at a time; the next one waits.
-
-        Args:
-            seconds: How long requests inside may take to finish; then they are aborted with
-                `EngineUnavailable`.
-            rejection: Makes the error with which new requests are rejected, from the start of the
-                drain on, instead of waiting.
+        Requests still active after `seconds` are aborted with `EngineUnavailable`. New ones wait
+        for the end of the block, or are rejected with `reject` from the beginning on. Concurrent
+        blocks run one after the other.
         """
-        async with self._draining:
-            self._rejection = rejection
+        async with self._closing:
+            self._reject = reject
             self._open.clear()
             try:
                 try:
                     async with asyncio.timeout(seconds):
                         await self._empty.wait()
                 except TimeoutError:
-                    for one in list(self._entered):
-                        one.abort(rejection or _replaced)
+                    for barrier_pass in list(self._active):
+                        barrier_pass.abort(reject or _replaced)
                     await self._empty.wait()
                 yield
             finally:
                 self._open.set()
 
-    async def add(self, barrier_pass: "BarrierPass") -> None:
-        """Wait until the barrier is open, then count the pass as inside.
+    async def admit(self, barrier_pass: "BarrierPass") -> None:
+        """Wait until the barrier is open, then count the request as active.
 
         Raises:
-            EngineUnavailable: new requests are rejected for now.
+            EngineUnavailable: new requests are rejected now.
         """
-        while not self._open.is_set():  # it may close again before this task goes on
-            if self._rejection is not None:
-                raise self._rejection()
+        while not self._open.is_set():  # it may close again before this task resumes
+            if self._reject is not None:
+                raise self._reject()
             await self._open.wait()
-        self._entered.add(barrier_pass)
+        self._active.add(barrier_pass)
         self._empty.clear()
 
     def remove(self, barrier_pass: "BarrierPass") -> None:
-        """Count the pass as outside, whether or not it was inside."""
-        self._entered.discard(barrier_pass)
-        if not self._entered:
+        """Count the request as active no longer."""
+        self._active.discard(barrier_pass)
+        if not self._active:
             self._empty.set()
 
 
 class BarrierPass:
-    """One request's way through the barrier: enter, work, leave."""
+    """One request's passage: `enter`, `working`, `leave`."""
 
     def __init__(self, drain_barrier: DrainBarrier) -> None:
         self._drain_barrier = drain_barrier
         self._entered = False
-        self._aborted: Rejection | None = None
+        self._aborted: Reason | None = None
         self._limit: asyncio.Timeout | None = None
 
     async def enter(self) -> None:
-        """Wait while the barrier is closed. Afterwards the weights stay the same until `leave`.
+        """Wait while the barrier is closed; from then on the weights stay, until `leave`.
 
         Raises:
-            EngineUnavailable: new requests are rejected for now.
+            EngineUnavailable: new requests are rejected now.
         """
         if not self._entered:
-            await self._drain_barrier.add(self)
+            await self._drain_barrier.admit(self)
             self._entered = True
 
     def leave(self) -> None:
-        """The request does not need the weights any more."""
+        """The request no longer needs the weights."""
         self._drain_barrier.remove(self)
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
-        """Enter, and use the models during the block.
+        """Use the models during the block.
 
         Raises:
-            EngineUnavailable: the request was rejected or aborted.
+            EngineUnavailable: the request was aborted.
         """
         await self.enter()
         if self._aborted is not None:
@@ -131,9 +125,9 @@ class BarrierPass:
             if self._aborted is not None:
                 self.leave()
 
-    def abort(self, rejection: Rejection) -> None:
-        """Cancel the block of `working`, or keep it from starting."""
-        self._aborted = rejection
+    def abort(self, reason: Reason) -> None:
+        """Cancel the block of `working`, or prevent it."""
+        self._aborted = reason
         if self._limit is None:
             self.leave()
         else:
@@ -142,5 +136,5 @@ class BarrierPass:
 
 def _replaced() -> EngineUnavailable:
     return EngineUnavailable(
-        "the model was replaced before this was done; try again", retry_after=RETRY_AFTER_SECONDS
+        "the model was replaced while the request ran; try again", retry_after=RETRY_AFTER_SECONDS
     )

@@ -1,4 +1,4 @@
-"""What the server and the worker wire alike."""
+"""The roles, as the server and the worker configure them."""
 
 from app.config.settings import Settings
 from app.constraints.checker import Checker
@@ -10,7 +10,7 @@ from app.search.run import Roles
 
 
 def make_roles(settings: Settings, engine: Engine, checker: Checker) -> Roles:
-    """The roles as the settings want them, all on one engine."""
+    """The roles on one engine, with the settings' sampling."""
     return Roles(
         actor=Actor(engine),
         judge=Judge(

@@ -1,7 +1,7 @@
-"""Puts the engine to sleep while a training needs its GPU.
+"""Puts the engine to sleep while a training holds the GPU lease, and wakes it afterwards.
 
-The worker asks for it with a lease in the database (`worker/gpu_lease.py`), which expires when the
-worker vanishes; the engine wakes up then.
+The worker takes the lease (`worker/gpu_lease.py`), which is a row of the database: when a worker
+dies, the lease expires and the engine wakes.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class SleepController:
-    """Puts one server's engine to sleep while the lease is held, and wakes it up afterwards."""
+    """Follows the GPU lease with one server's engine."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class SleepController:
         poll: float,
         drain: float,
     ) -> None:
-        """In seconds: `poll` between reads of the lease, `drain` for running requests to finish."""
+        """In seconds: `poll` between reads of the lease; `drain` is the drain timeout."""
         self._database = database
         self._engine = engine
         self._drain_barrier = drain_barrier
@@ -37,7 +37,7 @@ class SleepController:
         self._drain = drain
 
     async def watch(self) -> None:
-        """Poll the lease until cancelled."""
+        """Follow the lease until cancelled."""
         while True:
             if self._engine.ready and await self._lease_held():
                 await self._sleep()
@@ -46,10 +46,10 @@ class SleepController:
     async def _sleep(self) -> None:
         """Sleep while the lease is held. Requests are rejected: a training takes minutes."""
         async with self._drain_barrier.drained(self._drain, engine_asleep):
-            log.info("the engine sleeps during a training")
+            log.info("the engine sleeps while a training runs")
             try:
                 await self._engine.sleep()
-                # Neither an expired lease nor the engine's death sets an event.
+                # No event says that the lease has expired or the engine died.
                 while self._engine.asleep and await self._lease_held():  # noqa: ASYNC110
                     await asyncio.sleep(self._poll)
             except EngineUnavailable as error:
@@ -66,4 +66,4 @@ class SleepController:
             async with self._database.session() as session:
                 return await holder(session, TRAINING) is not None
         except DatabaseError:
-            return self._engine.asleep  # a training continues while the database is unreachable
+            return self._engine.asleep  # the training goes on while the database is unavailable

@@ -1,12 +1,11 @@
-"""Watches which versions are promoted, and has this server serve them: the swap."""
+"""The swap: a server follows the promotions in the database, and reports what it serves."""
 
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Protocol
 
 from ulid import ULID
 
@@ -16,15 +15,16 @@ from app.db.session import Database
 from app.domain.checkpoint import Role, Versions
 from app.engine.base import Engine, is_asleep
 from app.errors import CheckpointRefused, DatabaseError, NotFound, SparError
+from app.serving.drain import DrainBarrier
 
 log = logging.getLogger(__name__)
 
 
 class ServerReport:
-    """This server's row, from its start to its end."""
+    """This server's row in the table of servers, from start to end."""
 
     def __init__(self, database: Database, url: str, seconds: float) -> None:
-        """`url` is the server's own address; `seconds` the longest time between two reports."""
+        """`url` is the server's address, `seconds` the longest interval between two reports."""
         now = datetime.now(UTC)
         self._database = database
         self._seconds = seconds
@@ -33,11 +33,15 @@ class ServerReport:
 
     @property
     def id(self) -> str:
-        """What tells this server from others, and from itself after a restart."""
+        """A new ULID at each start."""
         return self._state.id
 
-    async def say(self, versions: Versions, *, ready: bool, error: str | None) -> None:
-        """Write down what holds now, if it is news or time to. Raises `DatabaseError`."""
+    async def write(self, versions: Versions, *, ready: bool, error: str | None) -> None:
+        """Update the row, if its content changed or the interval has passed.
+
+        Raises:
+            DatabaseError: the row cannot be written.
+        """
         state = replace(self._state, versions=versions, ready=ready, error=error)
         now = asyncio.get_running_loop().time()
         if state == self._state and now < self._due:
@@ -52,30 +56,32 @@ class ServerReport:
             async with self._database.session() as session:
                 await ServerRepository(session).remove(self.id)
         except DatabaseError as error:
-            # Readers tell by `seen_at` that nobody is there any more.
-            log.warning("this server stays on the record of servers: %s", error.message)
+            # Readers see by `seen_at` that the server has ended.
+            log.warning("the row of this server cannot be removed: %s", error.message)
 
 
 HISTORY = 100
-"""Promotions looked back on, for the versions to keep and to fall back to."""
+"""Promotions read at each poll: the versions to keep loaded and to fall back to."""
 
 OnSwap = Callable[[float | None], None]
-"""Told how many seconds a swap took, from the sight of the promotion; None when it failed."""
+"""Called with the seconds of a swap, from reading the promotion to serving it; None: it failed."""
 
 ASLEEP = "asleep while a training has the GPU"
 
-FAILURES_TO_TELL = 2
-"""Failed looks in a row that are worth a line in the log; a lock held for a moment is not."""
+FAILURES_TO_LOG = 2
+"""Consecutive failed polls that are logged; one alone may be a briefly locked database."""
 
 
 @dataclass(frozen=True, slots=True)
 class SwapTimes:
-    """In seconds: between looks at the promotions, between tries after trouble that may pass,
-    between reports of what is served, until a version nobody asked for is unloaded, and how long
-    requests may run on while others wait for full weights to be replaced.
+    """Intervals in seconds.
+
+    poll: between reads of the promotions. retry: between tries after a transient error.
+    report: between reports of what is served. idle: after which an unused version is unloaded.
+    drain: how long running requests may finish before full weights are replaced.
     """
 
-    look: float = 0.5
+    poll: float = 0.5
     retry: float = 10.0
     report: float = 5.0
     idle: float = 300.0
@@ -86,24 +92,13 @@ def ignore_swap(_: float | None) -> None:
     """For callers that do not count swaps."""
 
 
-class Drain(Protocol):
-    """Keeps everybody away from the engine for a while."""
-
-    def drained(self, seconds: float) -> AbstractAsyncContextManager[None]:
-        """While the block runs nobody uses the engine, and whoever comes waits.
-
-        Who uses it when the block begins may finish within so many seconds.
-        """
-        ...
-
-
 class Swapper:
-    """Has one server follow the newest promotion, and reports what it serves.
+    """Makes one server serve the newest promotion, and reports what it serves.
 
-    Both roles' versions are made ready first, and then activated together; full weights, which
-    cannot lie beside others, are loaded while nobody uses the engine. What cannot be served
-    leaves the versions in place that serve, with the reason on the server's row. Before anything
-    serves, the newest earlier promotion that can be served stands in, at last the base models.
+    Both roles' versions are loaded first and then activated together. Full weights, which replace
+    those in memory, are loaded behind the drain barrier. If a version cannot be served, the server
+    keeps its current versions and writes the reason into its row. While it serves none yet, it
+    falls back to the newest earlier promotion that can be served, and finally to the base models.
     """
 
     def __init__(  # noqa: PLR0913 - called once, where the server is wired
@@ -112,13 +107,13 @@ class Swapper:
         registry: Registry,
         engine: Engine,
         *,
-        drain: Drain,
+        drain: DrainBarrier,
         url: str,
         keep: int,
         times: SwapTimes = SwapTimes(),
         on_swap: OnSwap = ignore_swap,
     ) -> None:
-        """`url` is the server's own address, `keep` how many promoted versions stay loaded."""
+        """`url` is the server's address; `keep` promoted versions per role stay loaded."""
         self._database = database
         self._registry = registry
         self._engine = engine
@@ -135,15 +130,15 @@ class Swapper:
 
     @property
     def server_id(self) -> str:
-        """This server's id on the record of servers."""
+        """This server's id in the table of servers."""
         return self._report.id
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start to follow the promotions."""
         self._task = asyncio.create_task(self._watch(), name="swapper")
 
     async def close(self) -> None:
-        """Stop watching, and take this server off the record."""
+        """Stop, and remove this server's row."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -154,19 +149,24 @@ class Swapper:
     async def _watch(self) -> None:
         while True:
             try:
-                await self._look()
+                await self._poll()
             except SparError as error:
                 self._failed(error)
             except Exception:
-                # A mistake of ours. The next promotion may be followed all the same.
+                # A bug; the next promotion may succeed all the same.
                 log.exception("following the promotions failed")
                 await asyncio.sleep(self._times.retry)
             else:
                 self._succeeded()
-            await asyncio.sleep(self._times.look)
+            await asyncio.sleep(self._times.poll)
 
-    async def _look(self) -> None:
-        """One round. Raises `DatabaseError`, and `EngineUnavailable` from unloading."""
+    async def _poll(self) -> None:
+        """One round.
+
+        Raises:
+            DatabaseError: the promotions cannot be read, or the row written.
+            EngineUnavailable: a version cannot be unloaded.
+        """
         async with self._database.session() as session:
             history = await CheckpointRepository(session).promotions(HISTORY)
         # The base models serve before the first promotion.
@@ -174,7 +174,7 @@ class Swapper:
         if self._due(history[0]):
             await self._follow(history)
         ready = self._registry.ready
-        await self._report.say(
+        await self._report.write(
             self._registry.versions if ready else Versions(),
             ready=ready and self._engine.ready,
             error=self._error or (ASLEEP if is_asleep(self._engine) else None),
@@ -188,7 +188,7 @@ class Swapper:
         return self._retry_at is not None and _now() >= self._retry_at
 
     async def _follow(self, history: Sequence[Promotion]) -> None:
-        """Serve the newest promotion, or what stands in for it while nothing serves yet."""
+        """Serve the newest promotion, or its fallback while nothing is served yet."""
         newest = history[0]
         if newest.versions != Versions() and not self._engine.ready:
             return  # it is starting, or restarting: there is nothing to load adapters into
@@ -202,7 +202,7 @@ class Swapper:
             except (CheckpointRefused, NotFound) as error:
                 reason = reason or error.message
             except SparError as error:
-                pause = self._times.retry if self._registry.intact else self._times.look
+                pause = self._times.retry if self._registry.intact else self._times.poll
                 self._retry_at = _now() + pause
                 reason = reason or error.message
                 break
@@ -228,24 +228,24 @@ class Swapper:
 
     def _note(self, newest: Promotion, reason: str | None) -> None:
         before = self._error
-        self._error = reason and f"{_names(newest.versions)} cannot take over: {reason}"
+        self._error = reason and f"{_names(newest.versions)} cannot be served: {reason}"
         if self._error is not None and self._error != before:
             self._on_swap(None)
             log.error("%s", self._error)
 
     def _failed(self, error: SparError) -> None:
         self._failures += 1
-        if self._failures == FAILURES_TO_TELL:
-            log.error("promotions cannot be followed for now: %s", error.message)
+        if self._failures == FAILURES_TO_LOG:
+            log.error("promotions cannot be followed: %s", error.message)
 
     def _succeeded(self) -> None:
-        if self._failures >= FAILURES_TO_TELL:
+        if self._failures >= FAILURES_TO_LOG:
             log.warning("promotions can be followed again")
         self._failures = 0
 
 
 def _newest(history: Iterable[Promotion], count: int) -> set[Checkpoint]:
-    """The last so many versions of each role, by when they were promoted."""
+    """The `count` versions of each role that were promoted last."""
     kept: set[Checkpoint] = set()
     for role in Role:
         versions = dict.fromkeys(promotion.versions.of(role) for promotion in history)

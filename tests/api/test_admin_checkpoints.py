@@ -95,10 +95,10 @@ async def test_what_cannot_be_promoted(admin: httpx.AsyncClient, database: Datab
     await train(database, Role.ACTOR, complete=False)
     unfinished = await promote(admin, Role.ACTOR, 1)
     assert (unfinished.status_code, unfinished.json()["type"]) == (409, "conflict")
-    assert "actor@1 is not complete" in unfinished.json()["message"]
+    assert "actor@1 has not finished" in unfinished.json()["message"]
     already = await promote(admin, Role.ACTOR, 0)
     assert already.status_code == 409
-    assert "serves already" in already.json()["message"]
+    assert "is already served" in already.json()["message"]
     unknown = await promote(admin, Role.REFINER, 7)
     assert unknown.status_code == 404
     assert "refiner@7" in unknown.json()["message"]

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 from sse_starlette import ServerSentEvent
 
-from app.api.admin.events import iteration_events
+from app.api.admin.iterations import iteration_events
 from app.db.checkpoints import CheckpointRepository
 from app.db.iterations import IterationRepository, Sample, SampleRepository
 from app.db.session import Database
@@ -73,6 +73,16 @@ async def test_a_bootstrap_has_fewer_stages(admin: httpx.AsyncClient) -> None:
     [
         ({"preset": "huge"}, "preset", "no preset 'huge': use one of micro, tiny"),
         ({"overrides": {"data": {"promts": 1}}}, "overrides.data.promts", "not known"),
+        (
+            {"overrides": {"data": {"gate": 0.7}}},
+            "overrides.data",
+            "`gate` has been renamed to `accept_threshold`",
+        ),
+        (
+            {"overrides": {"data": {"own_pairs": 1}}},
+            "overrides.data",
+            "`own_pairs` has been renamed to `on_policy_pairs`",
+        ),
         ({"overrides": {"data": {"prompts": 0}}}, "overrides.data.prompts", "greater than"),
         ({"overrides": {"actor": 3}}, "overrides.actor", "dictionary"),
         ({"overrides": {"roles": []}}, "overrides.roles", "at least 1"),

@@ -88,8 +88,8 @@ async def test_a_stream_names_tokens_the_same_way(
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"logprob_token_ids": [1]}, "`logprob_token_ids` needs `logprobs: true`"),
-        ({"return_tokens_as_token_ids": True}, "needs `logprobs: true`"),
+        ({"logprob_token_ids": [1]}, "`logprob_token_ids` requires `logprobs: true`"),
+        ({"return_tokens_as_token_ids": True}, "requires `logprobs: true`"),
         ({"logprobs": True, "logprob_token_ids": [-1]}, "logprob_token_ids.0"),
         ({"logprobs": True, "logprob_token_ids": [1] * 129}, "logprob_token_ids"),
         ({"continue_final_message": False}, "`continue_final_message` must be true"),
@@ -98,7 +98,7 @@ async def test_a_stream_names_tokens_the_same_way(
         ({"messages": [USER], "add_generation_prompt": False}, "and true with any other"),
         (
             {"model": "actor:bfs", "messages": [USER], "logprobs": True, "logprob_token_ids": [1]},
-            "do not go with a search mode",
+            "are not supported with a search mode",
         ),
     ],
 )

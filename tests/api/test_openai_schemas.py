@@ -11,7 +11,7 @@ from app.api.openai_schemas import (
     ChunkChoiceOut,
     DeltaOut,
     Head,
-    messages_from,
+    conversation,
 )
 from app.domain.prompt import Message
 
@@ -28,7 +28,7 @@ def test_developer_reads_as_system_and_parts_as_one_text() -> None:
     body = chat(
         messages=[{"role": "developer", "content": "be"}, {"role": "user", "content": parts}]
     )
-    assert messages_from(body) == (Message("system", "be"), Message("user", "good day"))
+    assert conversation(body.messages) == (Message("system", "be"), Message("user", "good day"))
 
 
 @pytest.mark.parametrize(

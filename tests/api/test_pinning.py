@@ -9,7 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from app.api import generate, health, judge, openai
+from app.api import generate, openai, system
 from app.api.deps import Services
 from app.api.problems import add_handlers
 from app.checkpoints.registry import Registry
@@ -73,7 +73,7 @@ async def client(
 ) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
     add_handlers(app)
-    for routes in (generate, judge, openai, health):
+    for routes in (generate, openai, system):
         app.include_router(routes.router)
     admission = Admission(8, 8)
     app.state.services = Services(
@@ -84,7 +84,7 @@ async def client(
         database=world.database,
         recorder=recorder,
         admission=admission,
-        background=Background(admission, alone=4, beside_people=4),
+        background=Background(admission, idle=4, busy=4),
         registry=registry,
         started_at=0,
     )

@@ -61,7 +61,7 @@ async def test_our_errors_keep_their_status_field_and_pause(client: httpx.AsyncC
     assert "retry-after" not in wrong.headers
 
 
-async def test_the_unforeseen_tells_nothing_of_its_inside(client: httpx.AsyncClient) -> None:
+async def test_an_unexpected_error_hides_its_details(client: httpx.AsyncClient) -> None:
     response = await client.get("/broken")
     assert details(response).type == "internal"
     assert "secret" not in response.text
@@ -76,8 +76,8 @@ async def test_any_other_http_error_keeps_its_headers(client: httpx.AsyncClient)
 @pytest.mark.parametrize(
     ("method", "path", "status", "words"),
     [
-        ("GET", "/nowhere", 404, "nothing at /nowhere"),
-        ("GET", "/generate", 405, "/generate does not take GET"),
+        ("GET", "/nowhere", 404, "no route /nowhere"),
+        ("GET", "/generate", 405, "/generate does not accept GET"),
     ],
 )
 async def test_what_is_not_there(
@@ -97,6 +97,18 @@ async def test_what_is_not_there(
         ("[]", 422, None, "the body must be a JSON object"),
         ('{"prompt": "x", "search": 1}', 422, "search", "`search` must be a JSON object"),
         ('{"prompt": "x", "what": 1}', 422, "what", "`what` is not known"),
+        (
+            '{"prompt": "x", "search": {"gate": 0.7}}',
+            422,
+            "search.gate",
+            "`search.gate` has been renamed to `search.accept_threshold`",
+        ),
+        (
+            '{"prompt": "x", "search": {"first_look": true}}',
+            422,
+            "search.first_look",
+            "renamed to `search.quick_verdict`",
+        ),
         ('{"messages": [{"role": "user"}]}', 422, "messages.0.content", "is required"),
         ('{"prompt": "x", "search": {"n": 0, "votes": 0}}', 422, "search.n", "(and 1 more)"),
     ],

@@ -4,7 +4,6 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from app.api import judge
 from app.api.requests import search_request
 from app.api.schemas import GenerateIn, SearchIn
 from app.domain.search import QuickVerdictRule
@@ -16,7 +15,7 @@ from tests.helpers.serving import endpoint
 def app() -> FastAPI:
     """The judging endpoint over an engine whose quick verdict says 0.05."""
     opened = endpoint(reading_yes(0.05))
-    opened.include_router(judge.router)
+    opened.include_router(generate.router)
     return opened
 
 

@@ -50,7 +50,7 @@ def test_what_the_server_refuses_is_said(spar: Run, endpoint: Endpoint) -> None:
     first = spar("checkpoints", "rollback", "actor", "--url", endpoint.url)
     assert (first.exit_code, first.stderr) == (
         1,
-        "error: nothing was served before the first actor\n",
+        "error: there is no earlier version of the actor\n",
     )
 
 

@@ -6,9 +6,10 @@ from socket import gethostname
 import pytest
 from pydantic import ValidationError
 
-from app.config.settings import Settings, advertised, reachable
+from app.config.settings import Settings, advertised, reachable, settings_from
 from app.domain.checkpoint import Role
 from app.domain.search import QuickVerdictRule
+from app.errors import ConfigurationError
 from scripts.configuration import PAGE, page
 
 
@@ -19,6 +20,42 @@ def test_the_page_lists_the_settings_as_they_are() -> None:
 def test_the_environment_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPAR_PORT", "8123")
     assert Settings().port == 8123
+
+
+@pytest.mark.parametrize(
+    ("variable", "words"),
+    [
+        ("SPAR_PROT", "SPAR_PROT is not a setting: did you mean SPAR_PORT?"),
+        ("SPAR_XYZZY_Q", "SPAR_XYZZY_Q is not a setting: see docs/configuration.md"),
+        ("SPAR_FIRST_LOOK_LOW", "renamed to SPAR_QUICK_VERDICT_LOW"),
+        ("SPAR_PATIENCE_SECONDS", "renamed to SPAR_SERVER_RETRY_SECONDS"),
+        ("SPAR_BACKGROUND_CALLS_BESIDE_PEOPLE", "renamed to SPAR_BACKGROUND_CALLS_BUSY"),
+    ],
+)
+def test_an_unknown_variable_is_refused_with_a_suggestion(
+    monkeypatch: pytest.MonkeyPatch, variable: str, words: str
+) -> None:
+    monkeypatch.setenv(variable, "1")
+    with pytest.raises(ConfigurationError) as refused:
+        settings_from()
+    assert words in refused.value.message
+
+
+def test_an_unknown_variable_in_the_env_file_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("OTHER=1\nSPAR_MODLE=x\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match="did you mean SPAR_MODEL"):
+        settings_from()
+
+
+def test_variables_of_other_programs_and_of_child_processes_are_accepted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for variable in ("SPAR_URL", "SPAR_SERVER_PID", "SPAR_CACHE", "SPARROW", "spar_port"):
+        monkeypatch.setenv(variable, "8001")
+    assert settings_from().port == 8001
 
 
 def test_a_wrong_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,7 +74,7 @@ def test_the_thresholds_of_a_quick_verdict_are_in_order(
     low: float | None, high: float | None
 ) -> None:
     given = {"quick_verdict_low": low, "quick_verdict_high": high}
-    with pytest.raises(ValidationError, match="it must not be below quick_verdict_low"):
+    with pytest.raises(ValidationError, match="must not be below quick_verdict_low"):
         Settings.model_validate({key: value for key, value in given.items() if value is not None})
 
 
@@ -90,14 +127,14 @@ def test_each_role_may_have_engines_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"actor_engines": ["http://a"]}, "need each other"),
+        ({"actor_engines": ["http://a"]}, "must be set together"),
         (
             {"engines": ["a"], "actor_engines": ["b"], "refiner_engines": ["c"]},
-            "SPAR_ENGINES serves both roles",
+            "set either SPAR_ENGINES",
         ),
         ({"engines": ["a"], "separate_engines": True}, "engine in this process"),
         ({"engines": ["a"], "engine_args": {"seed": 1}}, "engine in this process"),
-        ({"engines": ["a"], "sleep_while_training": True}, "do not sleep"),
+        ({"engines": ["a"], "sleep_while_training": True}, "engine in this process"),
         ({"engine_args": "{tensor"}, "engine_args"),
     ],
 )

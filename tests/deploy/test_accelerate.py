@@ -8,8 +8,7 @@ import yaml
 from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.commands.launch import launch_command_parser
 
-from app.doctor import setup
-from app.doctor.finding import Level
+from app.doctor import Level, setup
 
 FILES = sorted((Path(__file__).parents[2] / "deploy" / "accelerate").glob("*.yaml"))
 OPTIONS = set(vars(launch_command_parser().parse_args(["script"])))

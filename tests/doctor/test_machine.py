@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.doctor import machine
-from app.doctor.finding import Level
+from app.doctor import Level, machine
 from app.doctor.machine import MemoryNeed
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -123,3 +122,22 @@ def test_clocks_agree() -> None:
     assert apart.level is Level.WARN
     assert "90 s apart from the database" in apart.words
     assert machine.clock(datetime(1970, 1, 2, tzinfo=UTC)).level is Level.FAIL
+
+
+def test_a_missing_folder_is_not_created(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    assert machine.data_folder(folder).level in (Level.OK, Level.WARN)
+    assert not folder.parent.exists()
+
+
+def test_a_folder_below_a_file_cannot_be_written(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    finding = machine.data_folder(file / "data")
+    assert finding.level is Level.FAIL
+    assert "SPAR_DATA" in finding.fix
+
+
+def test_free_space_on_the_disk(tmp_path: Path) -> None:
+    levels = [machine.disk(tmp_path, free).level for free in (10**7, 10**9, 10**11)]
+    assert levels == [Level.FAIL, Level.WARN, Level.OK]

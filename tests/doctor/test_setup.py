@@ -1,8 +1,9 @@
-"""Checks of the configuration: fine, and each way in which it is not."""
+"""Checks of the configuration and the database."""
 
 import asyncio
 import json
-import socket
+import shutil
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from app import __version__
 from app.config.settings import Settings
 from app.db.keys import KeyRepository
 from app.db.session import Database
-from app.doctor import setup
-from app.doctor.finding import Level
+from app.doctor import Level, setup
 from app.domain.key import Key
-
-HEALTHY: dict[str, Any] = {"engine_ready": True, "version": __version__}
 
 
 @pytest.fixture
@@ -124,39 +121,6 @@ def test_labelled_pairs_are_a_file(tmp_path: Path) -> None:
     assert setup.labelled_pairs(tmp_path / "no").level is Level.FAIL
 
 
-def test_a_taken_port_is_fine_only_if_it_is_ours() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        number = listener.getsockname()[1]
-        taken = setup.port("127.0.0.1", number, None)
-        assert taken.level is Level.FAIL
-        assert "another port" in taken.fix
-        assert setup.port("127.0.0.1", number, HEALTHY).level is Level.OK
-    assert setup.port("127.0.0.1", 0, None).level is Level.OK
-
-
-@pytest.mark.parametrize(
-    "trouble",
-    [
-        {"engine_ready": False},
-        {"version": "0.0.1"},
-        {"searches_lost": 2},
-        {"engine_restarts": 1},
-    ],
-)
-def test_a_server_s_troubles_are_told(trouble: dict[str, Any]) -> None:
-    assert setup.server(None).level is Level.OK
-    assert setup.server(HEALTHY).level is Level.OK
-    finding = setup.server(HEALTHY | trouble)
-    assert finding.level is Level.WARN
-    assert finding.fix
-
-
-def test_a_server_whose_engine_sleeps_is_well() -> None:
-    finding = setup.server(HEALTHY | {"engine_ready": False, "engine_asleep": True})
-    assert finding.level is Level.OK
-    assert "sleeps" in finding.words
-
-
 def test_only_an_engine_on_a_gpu_can_sleep() -> None:
     assert setup.sleeping(wanted=False, on_cpu=True).level is Level.OK
     assert setup.sleeping(wanted=True, on_cpu=False).level is Level.OK
@@ -165,18 +129,56 @@ def test_only_an_engine_on_a_gpu_can_sleep() -> None:
     assert "SPAR_SLEEP_WHILE_TRAINING" in finding.fix
 
 
-def test_a_worker_needs_its_server() -> None:
-    assert setup.worker(None, None).level is Level.OK
-    assert setup.worker("http://x", HEALTHY).level is Level.OK
-    assert setup.worker("http://x", None).level is Level.FAIL
-
-
-def test_nobody_answers_where_nobody_is() -> None:
-    assert setup.ask_health("http://127.0.0.1:9") is None
-    assert setup.ask_health("nonsense") is None
-
-
 def test_traces_go_to_an_address() -> None:
     assert setup.traces(None).level is Level.OK
     assert setup.traces("http://localhost:4318").level is Level.OK
     assert setup.traces("localhost:4318").level is Level.FAIL
+
+
+def test_a_missing_database_is_not_created(tmp_path: Path) -> None:
+    finding, state = setup.database(f"sqlite+aiosqlite:///{tmp_path}/spar.db")
+    assert (finding.level, state) == (Level.OK, None)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_migrated_database_is_fine(migrated_file: Path) -> None:
+    finding, state = setup.database(f"sqlite+aiosqlite:///{migrated_file}")
+    assert finding.level is Level.OK
+    assert state is not None
+    assert state.missing == 0
+
+
+def test_missing_migrations_are_counted(migrated_file: Path, tmp_path: Path) -> None:
+    finding, _ = setup.database(_with_revision("0001", migrated_file, tmp_path))
+    assert finding.level is Level.WARN
+    assert "spar db upgrade" in finding.fix
+
+
+def test_a_newer_database_requires_a_newer_program(migrated_file: Path, tmp_path: Path) -> None:
+    finding, _ = setup.database(_with_revision("9999", migrated_file, tmp_path))
+    assert finding.level is Level.FAIL
+    assert "update spar" in finding.fix
+
+
+def test_an_invalid_database_is_reported(tmp_path: Path) -> None:
+    file = tmp_path / "spar.db"
+    file.write_text("this is a text, and a long one, for a database's header has a hundred bytes")
+    for url in (f"sqlite+aiosqlite:///{file}", "nonsense", "nonsense://x"):
+        finding, state = setup.database(url)
+        assert (finding.level, state) == (Level.FAIL, None)
+        assert "SPAR_DATABASE_URL" in finding.fix
+
+
+def test_an_unreachable_database_server_is_reported() -> None:
+    finding, _ = setup.database("postgresql+psycopg://nobody:secret@127.0.0.1:9/x")
+    assert finding.level is Level.FAIL
+    assert "secret" not in finding.words
+
+
+def _with_revision(revision: str, migrated: Path, folder: Path) -> str:
+    """The URL of a copy with this revision."""
+    copy = shutil.copy(migrated, folder / "copy.db")
+    with sqlite3.connect(copy) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+    connection.close()
+    return f"sqlite+aiosqlite:///{copy}"

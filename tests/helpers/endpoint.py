@@ -5,10 +5,10 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from app.api import feedback, searches
-from app.api.admin import checkpoints, evaluations, iterations, prompts
-from app.api.body_limit import BodyLimit
+from app.api import searches
+from app.api.admin import checkpoints, iterations, prompts
 from app.api.deps import Services
+from app.api.middleware import BodyLimit
 from app.api.problems import add_handlers
 from app.config.settings import Settings
 from app.constraints.checker import Checker
@@ -34,6 +34,6 @@ def admin_door(database: Database, recorder: Recorder) -> FastAPI:
     app.state.services = services
     app.add_middleware(BodyLimit, max_bytes=services.settings.max_body_bytes)
     add_handlers(app)
-    for routes in (feedback, searches, iterations, checkpoints, evaluations, prompts):
+    for routes in (searches, iterations, checkpoints, prompts):
         app.include_router(routes.router)
     return app

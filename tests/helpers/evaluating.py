@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from app.api import health, judge
+from app.api import generate, system
 from app.api.deps import Services
 from app.checkpoints.registry import Registry
 from app.db.recorder import Recorder
@@ -27,8 +27,8 @@ NO_COMMAS: dict[str, Any] = {
 def evaluated_server(engine: AdapterEngine, database_url: str) -> FastAPI:
     """The routes that an evaluation uses; searches are stored in the database at the URL."""
     app = endpoint(engine)
-    app.include_router(judge.router)
-    app.include_router(health.router)
+    app.include_router(generate.router)
+    app.include_router(system.router)
     database = Database(database_url)
     registry = Registry(database, Path(), engine, "base")
     registry.activate(Versions())

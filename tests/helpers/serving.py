@@ -10,7 +10,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from app.api import openai, tokenize
+from app.api import openai, system
 from app.api.deps import Services
 from app.api.problems import add_handlers
 from app.checkpoints.registry import Registry
@@ -33,7 +33,7 @@ def endpoint(engine: AdapterEngine, *, running: int = 64, waiting: int = 64) -> 
     app = FastAPI()
     add_handlers(app)
     app.include_router(openai.router)
-    app.include_router(tokenize.router)
+    app.include_router(system.router)
     app.state.services = Services(
         settings=Settings(_env_file=None),
         engine=engine,
@@ -42,7 +42,7 @@ def endpoint(engine: AdapterEngine, *, running: int = 64, waiting: int = 64) -> 
         database=database,
         recorder=Recorder(database),
         admission=admission,
-        background=Background(admission, alone=64, beside_people=64),
+        background=Background(admission, idle=64, busy=64),
         registry=registry,
         started_at=0,
     )

@@ -31,7 +31,7 @@ from tests.helpers.scripted_engine import Script, ScriptedEngine
 from tests.helpers.scripts import verdict_of_critique
 
 SECONDS_UNTIL_STUCK = 20
-QUICK = SwapTimes(look=0.01, retry=0.05, report=0.05, idle=3600)
+QUICK = SwapTimes(poll=0.01, retry=0.05, report=0.05, idle=3600)
 
 
 async def silence(call: Call) -> str:

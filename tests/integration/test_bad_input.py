@@ -57,10 +57,10 @@ def test_a_bad_body(client: httpx.Client, bad: Bad) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status", "field", "words"),
     [
-        ("GET", "/generate", 405, None, "does not take GET"),
-        ("DELETE", "/searches", 405, None, "does not take DELETE"),
-        ("POST", "/generat", 404, None, "nothing at /generat"),
-        ("GET", "/v1/completions", 404, None, "nothing at /v1/completions"),
+        ("GET", "/generate", 405, None, "does not accept GET"),
+        ("DELETE", "/searches", 405, None, "does not accept DELETE"),
+        ("POST", "/generat", 404, None, "no route /generat"),
+        ("GET", "/v1/completions", 404, None, "no route /v1/completions"),
         ("GET", f"/searches/{NO_SEARCH}", 404, None, NO_SEARCH),
         ("GET", "/searches/nonsense", 422, "search_id", "pattern"),
         ("GET", "/searches/%00%ff", 422, "search_id", "pattern"),

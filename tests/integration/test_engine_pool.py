@@ -22,8 +22,7 @@ from app import main
 from app.checkpoints.manifest import fingerprint, seal
 from app.config.settings import Settings
 from app.db.session import Database
-from app.doctor import engines as doctor
-from app.doctor.finding import Finding, Level
+from app.doctor import Finding, Level, servers
 from app.domain.checkpoint import CheckpointKind, Role
 from app.engine.arguments import CORES, usable_cores
 from app.engine.pool.pool import EnginePool
@@ -124,7 +123,7 @@ def engines(model: Path, tmp_path: Path) -> Iterator[Sequence[Engine]]:
 
 def doctored(settings: Settings, model: Path) -> list[Finding]:
     """What `spar doctor` says of the engines."""
-    return list(doctor.engines(settings.remote_engines, str(model), settings.engines_key))
+    return list(servers.engines(settings.remote_engines, str(model), settings.engines_key))
 
 
 async def add_adapter(url: str, data: Path, model: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from fastapi.routing import APIRoute
 
-from app.api.authentication import ADMIN, NOBODY_ASKED, wanted_scopes
+from app.api.authentication import ADMIN, PUBLIC, required_scopes
 from app.domain.key import Scope
 from tests.keys.conftest import Serve
 
@@ -87,10 +87,10 @@ async def test_every_route_is_for_admins_unless_it_was_thought_about(serve: Serv
     async with serve() as server:
         known = {(method, path) for method, path, scopes in NEEDED if scopes}
         for method, path in routes(server.app):
-            wanted = wanted_scopes(method, path.replace("{search_id}", SEARCH[-26:]))
+            wanted = required_scopes(method, path.replace("{search_id}", SEARCH[-26:]))
             concrete = (method, path.replace("{search_id}", SEARCH[-26:]))
             assert (wanted != ADMIN) == (concrete in known | OPEN), path
-            assert (wanted == NOBODY_ASKED) == (concrete in OPEN), path
+            assert (wanted == PUBLIC) == (concrete in OPEN), path
 
 
 async def test_a_server_for_this_machine_alone_needs_no_key(serve: Serve) -> None:

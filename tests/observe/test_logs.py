@@ -105,7 +105,7 @@ async def test_every_request_has_an_id_of_its_own(client: httpx.AsyncClient) -> 
     assert len(set(ids)) == 3
 
 
-async def test_an_unforeseen_error_has_the_id_too(
+async def test_an_unexpected_error_has_the_id_too(
     client: httpx.AsyncClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(*_: object) -> None:

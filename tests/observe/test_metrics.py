@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.db.iterations import IterationRepository, NewIteration
 from app.db.session import Database
 from app.domain.iteration import IterationOptions
-from app.observe.snapshot import StoredFigures
+from app.observe.metrics import StoredFigures
 
 SMALL = {"branch": 2, "beam": 1, "depth": 1, "votes": 1, "n": 3}
 Sample = tuple[str, frozenset[tuple[str, str]]]
@@ -66,7 +66,7 @@ async def test_plain_chat_is_counted_apart_from_the_worker_s(client: httpx.Async
     found = await scraped(client)
     assert found[sample("spar_tokens_total", source="chat", kind="prompt")] == 6
     assert found[sample("spar_tokens_total", source="background", kind="prompt")] == 3
-    for lane, count in (("people", 2), ("background", 1)):
+    for lane, count in (("foreground", 2), ("background", 1)):
         counted = sample(
             "spar_http_requests_total",
             method="POST",
@@ -117,9 +117,9 @@ async def test_a_failed_search_is_counted_as_failed(
 async def test_the_state_of_the_server_is_told(client: httpx.AsyncClient, app: FastAPI) -> None:
     services = app.state.services
     services.engine.ready, services.engine.restarts = False, 3
-    ticket = services.admission.enter()
+    slot = services.admission.enter()
     found = await scraped(client)
-    ticket.leave()
+    slot.release()
     assert found[sample("spar_ready")] == found[sample("spar_engine_ready")] == 0
     assert found[sample("spar_engine_restarts_total")] == 3
     assert found[sample("spar_queue_requests", state="waiting")] == 1
@@ -128,11 +128,11 @@ async def test_the_state_of_the_server_is_told(client: httpx.AsyncClient, app: F
 
 
 async def test_running_requests_are_not_waiting(client: httpx.AsyncClient, app: FastAPI) -> None:
-    ticket = app.state.services.admission.enter()
-    await ticket.settle()
-    async with ticket.turn():
+    slot = app.state.services.admission.enter()
+    await slot.pass_barrier()
+    async with slot.turn():
         found = await scraped(client)
-    ticket.leave()
+    slot.release()
     assert found[sample("spar_queue_requests", state="running")] == 1
     assert found[sample("spar_queue_requests", state="waiting")] == 0
 

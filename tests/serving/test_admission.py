@@ -8,32 +8,32 @@ from app.errors import Overloaded
 from app.serving.admission import Admission
 
 
-def test_a_full_queue_refuses_and_says_when_to_come_back() -> None:
+def test_a_full_queue_rejects_with_retry_after() -> None:
     admission = Admission(running=1, waiting=2)
-    tickets = [admission.enter() for _ in range(3)]
+    slots = [admission.enter() for _ in range(3)]
     with pytest.raises(Overloaded, match="3 requests") as refused:
         admission.enter()
     assert refused.value.status == 429
     assert refused.value.retry_after is not None
-    tickets[0].leave()
+    slots[0].release()
     admission.enter()
     assert admission.admitted == 3
 
 
-async def test_only_so_many_run_at_a_time_and_all_get_their_turn() -> None:
+async def test_requests_run_up_to_the_limit_in_order() -> None:
     admission = Admission(running=2, waiting=10)
     running, peak, done = 0, 0, []
 
     async def request(number: int) -> None:
         nonlocal running, peak
-        ticket = admission.enter()
-        async with ticket.turn():
+        slot = admission.enter()
+        async with slot.turn():
             running += 1
             peak = max(peak, running)
             await asyncio.sleep(0)
             running -= 1
             done.append(number)
-        ticket.leave()
+        slot.release()
 
     await asyncio.gather(*(request(number) for number in range(7)))
     assert peak == 2
@@ -41,7 +41,7 @@ async def test_only_so_many_run_at_a_time_and_all_get_their_turn() -> None:
     assert admission.admitted == 0
 
 
-async def test_who_runs_out_of_time_goes_in_and_frees_nobodys_slot() -> None:
+async def test_a_missed_deadline_runs_the_block_and_releases_no_slot() -> None:
     admission = Admission(running=1, waiting=2)
     entered = asyncio.Event()
 
@@ -60,7 +60,7 @@ async def test_who_runs_out_of_time_goes_in_and_frees_nobodys_slot() -> None:
     assert entered.is_set()
 
 
-async def test_a_cancelled_request_does_not_keep_its_slot() -> None:
+async def test_a_cancelled_request_releases_its_slot() -> None:
     admission = Admission(running=1, waiting=2)
     entered = asyncio.Event()
 

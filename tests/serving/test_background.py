@@ -1,4 +1,4 @@
-"""Background calls use what people leave free, and wait in order."""
+"""Background calls: their limits, and their order."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -11,12 +11,12 @@ from app.serving.admission import Admission, Background
 TIME_TO_TRY = 0.1
 
 
-def background(people: Admission, *, quiet_seconds: float = 0.0) -> Background:
-    return Background(people, alone=4, beside_people=1, quiet_seconds=quiet_seconds)
+def background(requests: Admission, *, quiet_seconds: float = 0.0) -> Background:
+    return Background(requests, idle=4, busy=1, quiet_seconds=quiet_seconds)
 
 
 async def start(queue: Background, count: int, stack: AsyncExitStack) -> list[int]:
-    """Have `count` calls ask for their turn; the numbers of those that got it."""
+    """Start `count` calls; the numbers of those that run."""
     started: list[int] = []
     end = asyncio.Event()
 
@@ -32,43 +32,43 @@ async def start(queue: Background, count: int, stack: AsyncExitStack) -> list[in
     return started
 
 
-async def test_alone_many_run_in_the_order_they_came() -> None:
+async def test_calls_run_up_to_the_idle_limit_in_order() -> None:
     async with AsyncExitStack() as stack:
         assert await start(background(Admission(4, 4)), 6, stack) == [0, 1, 2, 3]
 
 
-async def test_beside_people_few_run() -> None:
-    people = Admission(4, 4)
-    people.enter()
+async def test_an_active_request_lowers_the_limit() -> None:
+    requests = Admission(4, 4)
+    requests.enter()
     async with AsyncExitStack() as stack:
-        assert await start(background(people), 6, stack) == [0]
+        assert await start(background(requests), 6, stack) == [0]
 
 
-async def test_more_run_when_the_people_are_gone() -> None:
-    people = Admission(4, 4)
-    place = people.enter()
+async def test_more_calls_run_after_the_last_request() -> None:
+    requests = Admission(4, 4)
+    slot = requests.enter()
     async with AsyncExitStack() as stack:
-        started = await start(background(people), 6, stack)
-        place.leave()
+        started = await start(background(requests), 6, stack)
+        slot.release()
         await asyncio.sleep(TIME_TO_TRY)
         assert started == [0, 1, 2, 3]
 
 
-async def test_people_count_as_there_for_a_while_after_they_left() -> None:
-    people = Admission(4, 4)
-    people.enter().leave()
+async def test_a_request_counts_as_active_for_the_quiet_period() -> None:
+    requests = Admission(4, 4)
+    requests.enter().release()
     async with AsyncExitStack() as stack:
-        assert await start(background(people, quiet_seconds=60), 6, stack) == [0]
+        assert await start(background(requests, quiet_seconds=60), 6, stack) == [0]
 
 
-async def test_a_turn_that_ends_lets_the_next_in() -> None:
+async def test_the_end_of_a_call_starts_the_next() -> None:
     queue = background(Admission(4, 4))
     async with AsyncExitStack() as stack:
         await start(queue, 6, stack)
     assert queue.running == 0
 
 
-async def test_a_call_that_is_cancelled_while_it_waits_takes_no_turn() -> None:
+async def test_a_call_cancelled_in_the_queue_does_not_run() -> None:
     queue = background(Admission(4, 4))
     async with AsyncExitStack() as stack:
         await start(queue, 4, stack)
@@ -79,10 +79,10 @@ async def test_a_call_that_is_cancelled_while_it_waits_takes_no_turn() -> None:
         assert queue.running == 4
 
 
-def test_who_gives_way_is_turned_away_too_when_the_queue_is_full() -> None:
-    queue = Background(Admission(4, 4), alone=1, beside_people=1, places=2)
+def test_a_full_background_queue_rejects() -> None:
+    queue = Background(Admission(4, 4), idle=1, busy=1, places=2)
     first, _ = queue.enter(), queue.enter()
     with pytest.raises(Overloaded):
         queue.enter()
-    first.leave()
+    first.release()
     queue.enter()

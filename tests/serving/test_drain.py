@@ -1,4 +1,4 @@
-"""The drain_barrier keeps requests out while weights are replaced, and lets those inside finish."""
+"""The drain barrier holds back new requests and waits for the active ones."""
 
 import asyncio
 from contextlib import suppress
@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from app.errors import EngineUnavailable, InvalidRequest
-from app.serving.admission import Admission, Background, QueueSlot, settled
+from app.serving.admission import Admission, Background, QueueSlot, preparing
 from app.serving.drain import DrainBarrier
 
 LONG = 20.0
@@ -17,13 +17,13 @@ async def drained(drain_barrier: DrainBarrier, seconds: float, log: list[str]) -
         log.append("drained")
 
 
-async def test_nobody_inside_is_waited_for() -> None:
+async def test_an_idle_barrier_drains_at_once() -> None:
     log: list[str] = []
     await asyncio.wait_for(drained(DrainBarrier(), LONG, log), 5)
     assert log == ["drained"]
 
 
-async def test_who_is_inside_may_finish_and_who_comes_waits() -> None:
+async def test_active_requests_finish_and_new_ones_wait() -> None:
     drain_barrier = DrainBarrier()
     log: list[str] = []
     inside, coming = drain_barrier.barrier_pass(), drain_barrier.barrier_pass()
@@ -36,7 +36,7 @@ async def test_who_is_inside_may_finish_and_who_comes_waits() -> None:
 
     async def come() -> None:
         async with coming.working():
-            log.append("came in")
+            log.append("admitted")
         coming.leave()
 
     working = asyncio.create_task(work())
@@ -44,10 +44,10 @@ async def test_who_is_inside_may_finish_and_who_comes_waits() -> None:
     draining = asyncio.create_task(drained(drain_barrier, LONG, log))
     await asyncio.sleep(0)
     await asyncio.gather(working, draining, come())
-    assert log == ["finished", "drained", "came in"]
+    assert log == ["finished", "drained", "admitted"]
 
 
-async def test_who_takes_too_long_is_sent_out_and_may_come_back() -> None:
+async def test_a_request_beyond_the_drain_timeout_is_aborted() -> None:
     drain_barrier = DrainBarrier()
     log: list[str] = []
     inside = drain_barrier.barrier_pass()
@@ -73,8 +73,8 @@ async def test_who_takes_too_long_is_sent_out_and_may_come_back() -> None:
         pass
 
 
-async def test_who_has_pinned_but_not_begun_is_not_waited_for_and_cannot_begin() -> None:
-    """What it is pinned to is gone when it gets its turn."""
+async def test_a_pinned_request_that_has_not_started_is_aborted() -> None:
+    """The version it is pinned to is gone when its turn comes."""
     drain_barrier = DrainBarrier()
     log: list[str] = []
     inside = drain_barrier.barrier_pass()
@@ -86,14 +86,14 @@ async def test_who_has_pinned_but_not_begun_is_not_waited_for_and_cannot_begin()
     assert log == ["drained"]
 
 
-async def test_a_block_that_runs_out_of_its_own_time_is_not_taken_for_sent_out() -> None:
+async def test_a_timeout_of_the_block_itself_is_no_abort() -> None:
     barrier_pass = DrainBarrier().barrier_pass()
     with pytest.raises(TimeoutError):
         async with barrier_pass.working(), asyncio.timeout(0.01):
             await asyncio.Event().wait()
 
 
-async def test_a_failure_while_drained_opens_the_gate_again() -> None:
+async def test_a_failure_while_drained_opens_the_barrier() -> None:
     drain_barrier = DrainBarrier()
     with pytest.raises(RuntimeError):
         async with drain_barrier.drained(LONG):
@@ -102,7 +102,7 @@ async def test_a_failure_while_drained_opens_the_gate_again() -> None:
         pass
 
 
-async def test_who_gives_up_waiting_is_not_counted() -> None:
+async def test_a_cancelled_waiting_request_is_not_active() -> None:
     drain_barrier, release = DrainBarrier(), asyncio.Event()
 
     async def hold() -> None:
@@ -120,51 +120,47 @@ async def test_who_gives_up_waiting_is_not_counted() -> None:
     await asyncio.wait_for(drained(drain_barrier, LONG, []), 5)
 
 
-@pytest.fixture(params=["people", "background"])
+@pytest.fixture(params=["requests", "background"])
 def queue(request: pytest.FixtureRequest) -> Admission | Background:
     admission = Admission(running=1, waiting=4)
-    if request.param == "people":
+    if request.param == "requests":
         return admission
-    return Background(admission, alone=1, beside_people=1, quiet_seconds=0)
+    return Background(admission, idle=1, busy=1, quiet_seconds=0)
 
 
-def gate_of(queue: Admission | Background) -> DrainBarrier:
-    return queue.drain_barrier if isinstance(queue, Admission) else queue._people.drain_barrier
-
-
-async def test_both_queues_pass_the_gate(queue: Admission | Background) -> None:
-    """The one who runs and the one who waits for a turn are sent out, the one who comes waits."""
+async def test_both_queues_pass_the_barrier(queue: Admission | Background) -> None:
+    """The running and the queued request are aborted; the new one waits."""
     outcomes: list[str] = []
 
     async def ask(name: str) -> None:
-        place: QueueSlot = queue.enter()
-        async with settled(place):
+        slot: QueueSlot = queue.enter()
+        async with preparing(slot):
             pass
         try:
-            async with place.turn():
+            async with slot.turn():
                 if name != "late":
                     await asyncio.Event().wait()
             outcomes.append(f"{name} done")
         except EngineUnavailable:
-            outcomes.append(f"{name} sent out")
+            outcomes.append(f"{name} aborted")
         finally:
-            place.leave()
+            slot.release()
 
     tasks = [asyncio.create_task(ask(name)) for name in ("first", "second")]
     await asyncio.sleep(0.05)
-    async with gate_of(queue).drained(0.01):
+    async with queue.drain_barrier.drained(0.01):
         tasks.append(asyncio.create_task(ask("late")))
         await asyncio.sleep(0.05)
-        assert sorted(outcomes) == ["first sent out", "second sent out"]
+        assert sorted(outcomes) == ["first aborted", "second aborted"]
     await asyncio.wait_for(asyncio.gather(*tasks), 5)
     assert outcomes[-1] == "late done"
 
 
-async def test_a_request_that_cannot_be_prepared_leaves_its_place() -> None:
+async def test_a_request_that_cannot_be_prepared_releases_its_slot() -> None:
     admission = Admission(running=1, waiting=0)
-    place = admission.enter()
+    slot = admission.enter()
     with pytest.raises(InvalidRequest):
-        async with settled(place):
+        async with preparing(slot):
             raise InvalidRequest("not like this")
     assert admission.admitted == 0
     await asyncio.wait_for(drained(admission.drain_barrier, LONG, []), 5)

@@ -101,7 +101,7 @@ async def until_told(client: httpx.AsyncClient, error: str | None) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_it_wakes_when_the_worker_has_vanished(start: Start, database: Database) -> None:
+async def test_it_wakes_when_the_lease_expires(start: Start, database: Database) -> None:
     app, client = await start()
     await take(database, seconds=1)
     await until(lambda: engine_of(app).asleep)
@@ -109,7 +109,7 @@ async def test_it_wakes_when_the_worker_has_vanished(start: Start, database: Dat
     assert (await client.post("/generate", json=QUESTION)).status_code == 200
 
 
-async def test_calls_under_way_end_first_and_new_ones_are_turned_away_at_once(
+async def test_running_calls_finish_and_new_ones_are_rejected_at_once(
     start: Start, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app, client = await start()
@@ -132,7 +132,7 @@ async def test_calls_under_way_end_first_and_new_ones_are_turned_away_at_once(
     await until(lambda: engine_of(app).asleep)
 
 
-async def test_calls_that_take_too_long_are_sent_out_with_the_reason(
+async def test_calls_beyond_the_drain_timeout_are_aborted_with_the_reason(
     start: Start, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app, client = await start(drain_seconds=0.05)

@@ -39,7 +39,7 @@ async def test_a_promotion_is_followed(world: World, engine: LoadingEngine) -> N
     assert await world.servers() == []
 
 
-async def test_both_roles_flip_at_once(world: World, engine: LoadingEngine) -> None:
+async def test_both_roles_are_activated_together(world: World, engine: LoadingEngine) -> None:
     """While the second role's version is loading, neither serves yet."""
     await add_all(world, 1)
     engine.held["refiner@1"] = asyncio.Event()
@@ -139,7 +139,7 @@ async def test_a_roll_back_loads_nothing(world: World, engine: LoadingEngine) ->
 
 async def test_the_last_promoted_versions_stay_loaded(world: World, engine: LoadingEngine) -> None:
     await add_all(world, 4)
-    times = type(QUICK)(look=QUICK.look, idle=0)
+    times = type(QUICK)(poll=QUICK.poll, idle=0)
     async with world.server(engine, times=times, keep=2) as (registry, _):
         for version in (1, 2, 3, 4):
             await world.promote(version, 0)
@@ -182,7 +182,7 @@ async def test_a_server_that_cannot_follow_leaves_the_others_alone(world: World)
         await until_reported(world, as_expected, 2)
 
 
-async def test_trouble_that_passes_is_tried_again(world: World, engine: LoadingEngine) -> None:
+async def test_a_transient_error_is_retried(world: World, engine: LoadingEngine) -> None:
     await add_all(world, 1)
     engine.troubles["refiner@1"] = EngineUnavailable("the engine died")
     async with world.server(engine) as (registry, _):
@@ -219,7 +219,7 @@ async def test_base_models_need_no_engine_to_be_ready(world: World, engine: Load
         assert not state.ready
 
 
-async def test_at_start_the_newest_earlier_promotion_that_loads_stands_in(
+async def test_at_start_the_newest_earlier_promotion_that_loads_is_served(
     world: World, engine: LoadingEngine
 ) -> None:
     await add_all(world, 3)
@@ -231,10 +231,10 @@ async def test_at_start_the_newest_earlier_promotion_that_loads_stands_in(
         await registry.wait_ready()
         assert registry.versions == Versions(1, 1)
         [state] = await until_reported(world, lambda state: state.ready)
-        assert "actor@3 and refiner@3 cannot take over: refiner@3" in (state.error or "")
+        assert "actor@3 and refiner@3 cannot be served: refiner@3" in (state.error or "")
 
 
-async def test_at_start_the_base_models_stand_in_at_last(
+async def test_at_start_the_base_models_are_the_last_fallback(
     world: World, engine: LoadingEngine
 ) -> None:
     await add_all(world, 1)
@@ -261,7 +261,7 @@ async def test_a_server_serves_on_while_promotions_cannot_be_read(
         await until_served(registry, 1, 1)
         await rename_table(world.database, "promotions", "away")
         await until(lambda: "cannot be followed" in caplog.text)
-        await asyncio.sleep(10 * QUICK.look)
+        await asyncio.sleep(10 * QUICK.poll)
         assert registry.versions == Versions(1, 1)
         assert caplog.text.count("cannot be followed") == 1
         await rename_table(world.database, "away", "promotions")
@@ -270,9 +270,7 @@ async def test_a_server_serves_on_while_promotions_cannot_be_read(
         await until_served(registry, 0, 0)
 
 
-async def test_a_server_tells_now_and_then_that_it_is_there(
-    world: World, engine: LoadingEngine
-) -> None:
+async def test_a_server_reports_at_intervals(world: World, engine: LoadingEngine) -> None:
     async with world.server(engine):
         [first] = await until_reported(world, lambda state: state.ready)
         await until_reported(world, lambda state: state.seen_at > first.seen_at)

@@ -1,4 +1,4 @@
-"""The worker beside the server is kept alive, and ended with it."""
+"""The supervised worker: restarted, and terminated with the server."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from app.config.settings import Settings
-from app.serving import worker_supervisor as companion
+from app.serving import worker_supervisor
 from app.serving.worker_supervisor import COMMAND, HEALTHY_SECONDS, keep_worker
 
 SECONDS_UNTIL_STUCK = 60
@@ -24,7 +24,7 @@ NOTE = "import os, sys, time; open(sys.argv[1], 'a').write(f'{os.getpid()}\\n');
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short pauses."""
-    monkeypatch.setattr(companion, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(worker_supervisor, "FIRST_PAUSE_SECONDS", 0.01)
 
 
 @asynccontextmanager
@@ -73,7 +73,7 @@ def clock_of(runs: Iterable[float]) -> Callable[[], float]:
     return accumulate(looks).__next__
 
 
-async def test_the_pause_grows_until_the_worker_has_run_for_a_while(
+async def test_the_backoff_grows_until_the_worker_has_run_for_a_while(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = clock_of([0.0, HEALTHY_SECONDS - 1, HEALTHY_SECONDS, 0.0])
@@ -92,10 +92,10 @@ async def test_the_worker_ends_with_the_server(tmp_path: Path) -> None:
     assert not psutil.pid_exists(process)
 
 
-async def test_a_worker_that_does_not_listen_is_killed(
+async def test_a_worker_that_ignores_sigterm_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(companion, "GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(worker_supervisor, "GRACE_SECONDS", 0.1)
     deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + NOTE
     async with kept(deaf + "time.sleep(3600)", tmp_path / "notes"):
         (process,) = await noted(tmp_path / "notes", 1)

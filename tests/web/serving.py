@@ -10,8 +10,8 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from app.api import constraints, feedback, generate, health, searches
-from app.api.admin import checkpoints, evaluations, iterations, overview, prompts
+from app.api import generate, searches, system
+from app.api.admin import checkpoints, iterations, overview, prompts
 from app.api.authentication import AuthMiddleware, Authorizer
 from app.api.deps import Services
 from app.api.problems import add_handlers
@@ -33,7 +33,7 @@ from tests.helpers.checkpoint_files import make_base
 from tests.helpers.iterating import World
 from tests.helpers.serving import served
 
-TIMES = SwapTimes(look=0.05, retry=0.05, report=2, idle=3600)
+TIMES = SwapTimes(poll=0.05, retry=0.05, report=2, idle=3600)
 DEFAULTS = Settings(_env_file=None)
 
 
@@ -95,7 +95,7 @@ async def site(
         database=database,
         recorder=recorder,
         admission=admission,
-        background=Background(admission, alone=8, beside_people=8),
+        background=Background(admission, idle=8, busy=8),
         registry=registry,
         started_at=int(time.time()),
     )
@@ -104,8 +104,7 @@ async def site(
     app.state.authorizer = Authorizer(services.settings, database, None)
     app.add_middleware(AuthMiddleware)
     add_handlers(app)
-    admin = (iterations, checkpoints, evaluations, prompts, overview)
-    for routes in (generate, constraints, searches, feedback, health, *admin):
+    for routes in (generate, searches, system, iterations, checkpoints, prompts, overview):
         app.include_router(routes.router)
     add_pages(app)
     swapper.start()

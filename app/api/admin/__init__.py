@@ -1,5 +1,5 @@
-"""The admin endpoint: iterations, checkpoints and the prompt pool.
+"""The admin API: iterations, checkpoints, prompts, and the state of the server.
 
-It only writes and reads the database. The worker does what iterations ask for, and every server
-notices by itself what is promoted.
+It only reads and writes the database: workers claim queued iterations, and servers poll for
+promotions.
 """

@@ -1,14 +1,15 @@
-"""`/admin/iterations`: queue self-play iterations, follow them, stop them, look at their data."""
+"""`/admin/iterations`: queue, follow, cancel and resume iterations; read their data."""
 
+from collections.abc import AsyncGenerator
 from typing import Annotated
 
 import anyio
 from fastapi import APIRouter, Header, Path, Query, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
-from sse_starlette import EventSourceResponse
+from pydantic import BaseModel, ValidationError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from app.api.admin.events import iteration_events
 from app.api.admin.render import (
     find_iteration,
     iteration_out,
@@ -22,17 +23,22 @@ from app.api.admin.schemas import (
     IterationOut,
     IterationPageOut,
     SamplePageOut,
+    StepOut,
     StepsOut,
     UlidText,
 )
 from app.api.deps import ServicesDep
+from app.api.problems import problem
 from app.db.checkpoints import CheckpointRepository
 from app.db.iterations import IterationRepository, NewIteration, SampleRepository, StoredIteration
+from app.db.session import Database
 from app.domain.checkpoint import Role
 from app.domain.iteration import IterationOptions, UnknownOption, options_for
-from app.errors import Conflict, InvalidRequest
+from app.errors import Conflict, DatabaseError, InvalidRequest, NotFound
 
 router = APIRouter(prefix="/admin/iterations", tags=["iterations"])
+
+POLL_SECONDS = 0.5
 
 IterationId = Annotated[UlidText, Path()]
 Key = Annotated[
@@ -41,7 +47,7 @@ Key = Annotated[
         alias="Idempotency-Key",
         min_length=1,
         max_length=255,
-        description="The same key again gives the same iteration, and queues nothing.",
+        description="A repeated key returns the same iteration and queues nothing.",
     ),
 ]
 
@@ -50,7 +56,7 @@ Key = Annotated[
 async def queue_iteration(
     body: IterationIn, response: Response, services: ServicesDep, key: Key = None
 ) -> IterationOut:
-    """Queue an iteration; a worker takes it up when those before it are done."""
+    """Queue an iteration; a worker claims it after those queued before."""
     new = NewIteration(body.preset, _options(body), body.promote, body.kind, key)
     async with services.database.session() as session:
         stored = await find_iteration(session, await IterationRepository(session).add(new))
@@ -93,8 +99,8 @@ async def get_iteration(iteration_id: IterationId, services: ServicesDep) -> Ite
 async def follow_iteration(iteration_id: IterationId, services: ServicesDep) -> EventSourceResponse:
     """An iteration as server-sent events, until it ends.
 
-    `iteration` has the whole iteration, at first and whenever it changed; `step` has one training
-    step, also those before; `error` ends the events.
+    `iteration` has the whole iteration, at first and after every change; `step` has one training
+    step, past ones included; `error` ends the stream.
     """
     async with services.database.session() as session:
         await find_iteration(session, iteration_id)
@@ -108,20 +114,67 @@ async def follow_iteration(iteration_id: IterationId, services: ServicesDep) -> 
     )
 
 
+async def iteration_events(
+    database: Database,
+    iteration_id: str,
+    stopping: anyio.Event,
+    *,
+    poll_seconds: float = POLL_SECONDS,
+) -> AsyncGenerator[ServerSentEvent, None]:
+    """New training steps and changes of the iteration, until it ends or the server stops.
+
+    The database is polled. If it cannot be read, an `error` event ends the stream.
+    """
+    shown: IterationOut | None = None
+    reached = dict.fromkeys(Role, -1)
+    while not (stopping.is_set() or (shown and shown.status.final)):
+        try:
+            async with database.session() as session:
+                steps = await _new_steps(session, iteration_id, reached)
+                stored = await find_iteration(session, iteration_id)
+                iteration = await whole_iteration(session, stored)
+        except (DatabaseError, NotFound) as error:
+            yield _event("error", problem(error))
+            return
+        for step in steps:
+            reached[step.role] = step.step
+            yield _event("step", step)
+        if iteration != shown:
+            yield _event("iteration", iteration)
+        shown = iteration
+        with anyio.move_on_after(0 if iteration.status.final else poll_seconds):
+            await stopping.wait()
+
+
+async def _new_steps(
+    session: AsyncSession, iteration_id: str, reached: dict[Role, int]
+) -> list[StepOut]:
+    samples = SampleRepository(session, iteration_id)
+    return [
+        step_out(role, step)
+        for role in Role
+        for step in await samples.steps(role, after=reached[role])
+    ]
+
+
+def _event(name: str, data: BaseModel) -> ServerSentEvent:
+    return ServerSentEvent(data.model_dump_json(), event=name)
+
+
 @router.post("/{iteration_id}/cancel", status_code=202)
 async def cancel_iteration(iteration_id: IterationId, services: ServicesDep) -> IterationOut:
-    """Have an iteration end: at once if it is queued, soon if it runs. It can be resumed."""
+    """Cancel an iteration: at once if queued, soon if running. It can be resumed."""
     async with services.database.session() as session:
         cancelled = await IterationRepository(session).request_cancel(iteration_id)
         stored = await find_iteration(session, iteration_id)
         if not cancelled:
-            raise Conflict(f"the iteration has ended already: it is {stored.status}")
+            raise Conflict(f"the iteration has already ended: it is {stored.status}")
         return await whole_iteration(session, stored)
 
 
 @router.post("/{iteration_id}/resume", status_code=202)
 async def resume_iteration(iteration_id: IterationId, services: ServicesDep) -> IterationOut:
-    """Queue a failed or cancelled iteration again, to go on where it was."""
+    """Queue a failed or cancelled iteration again; finished stages are not repeated."""
     async with services.database.session() as session:
         resumed = await IterationRepository(session).resume(iteration_id)
         stored = await find_iteration(session, iteration_id)
@@ -136,13 +189,13 @@ async def resume_iteration(iteration_id: IterationId, services: ServicesDep) -> 
 async def list_samples(
     iteration_id: IterationId,
     services: ServicesDep,
-    role: Annotated[Role, Query(description="Whose training data.")],
+    role: Annotated[Role, Query(description="The role that is trained on it.")],
     limit: Annotated[int, Query(ge=1, le=500, description="Samples per page.")] = 50,
     cursor: Annotated[
-        int, Query(ge=-1, le=2**31 - 1, description="`next_cursor` of the page before.")
+        int, Query(ge=-1, le=2**31 - 1, description="`next_cursor` of the previous page.")
     ] = -1,
 ) -> SamplePageOut:
-    """What a role was trained on, or will be, in TRL's formats."""
+    """The training data of a role, in TRL's formats."""
     async with services.database.session() as session:
         await find_iteration(session, iteration_id)
         samples = SampleRepository(session, iteration_id)
@@ -156,9 +209,9 @@ async def list_samples(
 async def list_steps(
     iteration_id: IterationId,
     services: ServicesDep,
-    role: Annotated[Role, Query(description="Whose training.")],
+    role: Annotated[Role, Query(description="The trained role.")],
 ) -> StepsOut:
-    """What the trainer reported after each step: loss, and for the actor margin and accuracy."""
+    """Training metrics of each step: loss, and for the actor reward margin and accuracy."""
     async with services.database.session() as session:
         await find_iteration(session, iteration_id)
         steps = await SampleRepository(session, iteration_id).steps(role)
@@ -166,7 +219,12 @@ async def list_steps(
 
 
 def _options(body: IterationIn) -> IterationOptions:
-    """The preset with its overrides. Raises an error that names the field."""
+    """The preset with its overrides.
+
+    Raises:
+        InvalidRequest: the preset is unknown.
+        RequestValidationError: an override is invalid; names the field.
+    """
     try:
         return options_for(body.preset, body.overrides)
     except UnknownOption as error:

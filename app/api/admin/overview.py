@@ -1,48 +1,52 @@
-"""`GET /admin/overview`: this server at one glance."""
+"""`GET /admin/overview`: the state of this server. `GET /admin/audit`: admin actions."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from app import __version__
+from app.api.admin.schemas import Cursor
 from app.api.deps import Services, ServicesDep
+from app.db.keys import AuditRepository
 from app.db.searches import SearchRepository
 from app.engine.metrics import MeasuredEngine
 
-router = APIRouter(prefix="/admin", tags=["health"])
+router = APIRouter(prefix="/admin")
 
-LATELY = timedelta(hours=24)
+RECENT = timedelta(hours=24)
 
 
 class OverviewOut(BaseModel):
-    """How this server is now. Other servers on the same database tell it of themselves."""
+    """The state of this server; other servers on the same database have their own."""
 
     version: str
     started_at: datetime
     engine_ready: bool
     checkpoints_ready: bool
     engine_restarts: int
-    requests_running: int = Field(description="People's requests that are worked on.")
-    requests_waiting: int = Field(description="People's requests in the queue.")
-    requests_most: int = Field(description="How many run at the same time at most.")
-    background_calls: int = Field(description="Calls of the self-play worker that run.")
+    requests_running: int = Field(description="Running requests, background calls excluded.")
+    requests_waiting: int = Field(description="Queued requests.")
+    requests_most: int = Field(description="Most requests that run at the same time.")
+    background_calls: int = Field(description="Running calls of the self-play worker.")
     generated_tokens: int = Field(
-        description="Generated since the start; it grows as they come where the engine counts"
-        " them, and when requests end where it does not."
+        description="Since the start; updated per token if the engine counts them, else when a"
+        " request ends."
     )
-    searches_judged: int = Field(description="Of the last 24 hours, by all servers.")
-    searches_accepted: int = Field(description="Those of them with an accepted answer.")
+    searches_judged: int = Field(description="Judged in the last 24 hours, by all servers.")
+    searches_accepted: int = Field(description="Of these, those with an accepted answer.")
     searches_unwritten: int
     searches_lost: int
 
 
-@router.get("/overview")
+@router.get("/overview", tags=["health"])
 async def overview(services: ServicesDep) -> OverviewOut:
-    """Whether this server is well, and how busy it is."""
+    """Readiness, load and throughput of this server."""
     async with services.database.session() as session:
         searches = SearchRepository(session)
-        judged, accepted = await searches.judged_since(datetime.now(UTC) - LATELY)
+        judged, accepted = await searches.judged_since(datetime.now(UTC) - RECENT)
     admission = services.admission
     return OverviewOut(
         version=__version__,
@@ -67,3 +71,38 @@ def _generated_tokens(services: Services) -> int:
     if isinstance(engine, MeasuredEngine):
         return sum(metrics.generated_tokens for metrics in engine.metrics.values())
     return services.observer.metrics.generated_tokens
+
+
+class ActionOut(BaseModel):
+    """One admin action."""
+
+    id: str
+    created_at: datetime
+    who: str
+    key_id: str | None
+    client: str | None
+    action: str
+    status: int | None = Field(description="HTTP status; null when the end was not recorded.")
+
+
+class AuditPageOut(BaseModel):
+    """One page, newest first; `cursor=next_cursor` requests the next one."""
+
+    actions: list[ActionOut]
+    next_cursor: str | None
+
+
+@router.get("/audit", tags=["audit"])
+async def list_actions(
+    services: ServicesDep,
+    limit: Annotated[int, Query(ge=1, le=200, description="Actions per page.")] = 50,
+    cursor: Cursor = None,
+) -> AuditPageOut:
+    """Admin actions, newest first, each with its key, client and status."""
+    async with services.database.session() as session:
+        page, next_cursor = await AuditRepository(session).page(limit, cursor)
+    actions = [
+        ActionOut(id=one.id, created_at=one.created_at, status=one.status, **asdict(one.action))
+        for one in page
+    ]
+    return AuditPageOut(actions=actions, next_cursor=next_cursor)

@@ -1,4 +1,4 @@
-"""`/admin/prompts` and `/admin/conversations`: what iterations play on and learn from."""
+"""`/admin/prompts` and `/admin/conversations`: the inputs of iterations."""
 
 from typing import Annotated
 
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/admin", tags=["prompts"])
 
 @router.post("/prompts")
 async def add_prompts(body: PromptsIn, services: ServicesDep) -> AddedOut:
-    """Put prompts into the pool: all of them, or none if one is wrong."""
+    """Add prompts to the pool: all, or none if one is invalid."""
     prompts = [
         prompt_from(one, services, f"prompts.{index}.constraints")
         for index, one in enumerate(body.prompts)
@@ -54,7 +54,7 @@ async def list_prompts(
 
 @router.post("/conversations")
 async def add_conversations(body: ConversationsIn, services: ServicesDep) -> AddedOut:
-    """Keep conversations for a bootstrap: all of them, or none if one is wrong."""
+    """Add conversations for a bootstrap: all, or none if one is invalid."""
     conversations = [Conversation(one.role, _messages(one.messages)) for one in body.conversations]
     async with services.database.session() as session:
         added = await PromptRepository(session).add_conversations(conversations)

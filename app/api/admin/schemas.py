@@ -1,4 +1,4 @@
-"""The JSON of iterations, checkpoints and what is served."""
+"""Request and response models of the admin API."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
@@ -31,33 +31,33 @@ MOST_AT_ONCE = 1000
 
 
 class PromptsIn(Schema):
-    """Prompts to play on; a text that is known already is left out."""
+    """Prompts for self-play; known ones are skipped."""
 
     prompts: Annotated[list[PromptIn], Field(min_length=1, max_length=MOST_AT_ONCE)]
 
 
 class ConversationIn(Schema):
-    """What one role should have said: the assistant's messages are learned."""
+    """A conversation whose assistant messages a role is trained on."""
 
     role: Role
     messages: Annotated[list[MessageIn], Field(min_length=1, max_length=1000)]
 
     @field_validator("messages")
     @classmethod
-    def _something_to_learn(cls, messages: list[MessageIn]) -> list[MessageIn]:
+    def _ends_with_the_assistant(cls, messages: list[MessageIn]) -> list[MessageIn]:
         if messages[-1].role != "assistant" or not messages[-1].content.strip():
             raise ValueError("the last of `messages` must be an assistant message with text")
         return messages
 
 
 class ConversationsIn(Schema):
-    """Conversations for a bootstrap; one that is known already is left out."""
+    """Conversations for a bootstrap; known ones are skipped."""
 
     conversations: Annotated[list[ConversationIn], Field(min_length=1, max_length=MOST_AT_ONCE)]
 
 
 class AddedOut(BaseModel):
-    """How many were new, and how many were there already."""
+    """How many were new, and how many were already stored."""
 
     added: int
     known: int
@@ -71,7 +71,7 @@ class PooledPromptOut(BaseModel):
 
 
 class PromptPageOut(BaseModel):
-    """How many prompts there are of each source, and one page of them, newest first."""
+    """The number of prompts of each source, and one page of prompts, newest first."""
 
     counts: dict[Source, int]
     prompts: list[PooledPromptOut]
@@ -79,30 +79,28 @@ class PromptPageOut(BaseModel):
 
 
 UlidText = Annotated[str, StringConstraints(pattern=r"^[0-9A-HJKMNP-TV-Z]{26}$")]
-Cursor = Annotated[UlidText | None, Query(description="`next_cursor` of the page before.")]
+Cursor = Annotated[UlidText | None, Query(description="`next_cursor` of the previous page.")]
 
 
 class IterationIn(Schema):
-    """What to do; everything has a default."""
+    """The options of an iteration; all have defaults."""
 
     preset: Text = Field(
-        "tiny", max_length=64, description="A ready-made size: micro, tiny, small or paper."
+        "tiny", max_length=64, description="Named options: micro, tiny, small or paper."
     )
-    promote: Policy = Field(
-        Policy.GATE, description="Promote what measures better, or always, or never."
-    )
+    promote: Policy = Field(Policy.GATE, description="Promote by the gate, always or never.")
     kind: IterationKind = Field(
         IterationKind.SELF_PLAY, description="Self-play, or training on provided conversations."
     )
     overrides: JsonObject = Field(
         default_factory=dict,
-        description="Values in place of the preset's, nested like an iteration's `options`.",
+        description="Values that replace the preset's, nested like an iteration's `options`.",
         examples=[{"seed": 7, "data": {"prompts": 12}}],
     )
 
 
 class StageOut(BaseModel):
-    """One stage. `total` is 0 until it is known; `metrics` is what the stage counted."""
+    """One stage; `total` is 0 until it is known."""
 
     name: Stage
     status: Status
@@ -114,7 +112,7 @@ class StageOut(BaseModel):
 
 
 class TrainedOut(BaseModel):
-    """A checkpoint that an iteration made."""
+    """A checkpoint trained by an iteration."""
 
     role: Role
     version: int
@@ -122,18 +120,18 @@ class TrainedOut(BaseModel):
 
 
 class IterationOut(BaseModel):
-    """An iteration: what was asked, how far it is, and what came of it."""
+    """An iteration: its options, progress and results."""
 
     id: str
     status: Status
-    stage: Stage | None = Field(description="The stage it is in, or ended in.")
+    stage: Stage | None = Field(description="The current or last stage.")
     stages: list[StageOut]
     kind: IterationKind
     preset: str
     promote: Policy
     options: IterationOptions
     checkpoints: list[TrainedOut]
-    report: Any = Field(description="What was measured and decided, once it is.")
+    report: Any = Field(description="Evaluation and gate decision, once available.")
     error: str | None
     created_at: datetime
     started_at: datetime | None
@@ -142,14 +140,14 @@ class IterationOut(BaseModel):
 
 
 class IterationPageOut(BaseModel):
-    """One page, newest first; pass `next_cursor` as `cursor` for the next one."""
+    """One page, newest first; `cursor=next_cursor` requests the next one."""
 
     iterations: list[IterationOut]
     next_cursor: str | None
 
 
 class SampleOut(BaseModel):
-    """One row of training data; `content` is in TRL's format, `checkpoint` what made it."""
+    """One row of training data. `content` is in TRL's format; `checkpoint` generated it."""
 
     position: int
     role: Role
@@ -161,14 +159,14 @@ class SampleOut(BaseModel):
 
 
 class SamplePageOut(BaseModel):
-    """One page, in order; pass `next_cursor` as `cursor` for the next one."""
+    """One page, in order; `cursor=next_cursor` requests the next one."""
 
     samples: list[SampleOut]
     next_cursor: int | None
 
 
 class StepOut(BaseModel):
-    """What the trainer reported after an optimiser step."""
+    """The trainer's metrics of one optimizer step."""
 
     role: Role
     step: int
@@ -180,10 +178,9 @@ class StepsOut(BaseModel):
 
 
 class VersionOut(BaseModel):
-    """One version of one role. `iteration` made it, starting from the version `parent`.
+    """One version of one role, trained by `iteration` from the version `parent`.
 
-    `evaluation` is how it measured against what served then; `error` is why a server could not
-    load it.
+    `evaluation` compares it with the version served then; `error`: a server could not load it.
     """
 
     role: Role
@@ -194,7 +191,7 @@ class VersionOut(BaseModel):
     kind: CheckpointKind
     evaluation: Any
     error: str | None
-    serving: bool = Field(description="Whether it is what servers are meant to serve now.")
+    serving: bool = Field(description="Whether it is promoted.")
     created_at: datetime
 
 
@@ -205,48 +202,48 @@ class VersionsOut(BaseModel):
 
 
 class PromotionOut(BaseModel):
-    """A change of what is meant to be served: `checkpoint` from `created_at` on."""
+    """A promotion: servers are to serve `checkpoint` from `created_at` on."""
 
     id: int
     checkpoint: CheckpointOut
     cause: PromotionCause
-    iteration: str | None = Field(description="The iteration whose gate decided it.")
+    iteration: str | None = Field(description="The iteration whose gate decided it, if any.")
     created_at: datetime
 
 
 class PromotionPageOut(BaseModel):
-    """One page, newest first; pass `next_cursor` as `cursor` for the next one."""
+    """One page, newest first; `cursor=next_cursor` requests the next one."""
 
     promotions: list[PromotionOut]
     next_cursor: int | None
 
 
 class ServerOut(BaseModel):
-    """What one server serves, as it last said itself."""
+    """What one server serves, by its last report."""
 
     id: str
     url: str
     actor: int
     refiner: int
     ready: bool
-    error: str | None = Field(description="Why it does not serve what is promoted.")
+    error: str | None = Field(description="Why it does not serve the promoted versions.")
     started_at: datetime
     seen_at: datetime
 
 
 class ServingOut(BaseModel):
-    """What is meant to be served, and what each server seen lately does serve."""
+    """The promoted versions, and what each active server serves."""
 
     promoted: CheckpointOut
     servers: list[ServerOut]
 
 
 class FeedbackIn(Schema):
-    """A rating, a better answer, or both; a comment is for people only."""
+    """A rating, a better answer, or both. Comments are not used for training."""
 
     search_id: UlidText
     rating: Literal[-1, 1] | None = Field(None, description="1 is good, -1 is bad.")
-    better: NonEmptyText | None = Field(None, description="What the answer should have been.")
+    better: NonEmptyText | None = Field(None, description="A better answer.")
     comment: NonEmptyText | None = None
 
     @field_validator("better")
@@ -257,7 +254,7 @@ class FeedbackIn(Schema):
         return better
 
     @model_validator(mode="after")
-    def _says_something(self) -> Self:
+    def _not_empty(self) -> Self:
         if self.rating is None and self.better is None:
             raise ValueError("give `rating`, `better` or both")
         return self

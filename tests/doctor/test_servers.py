@@ -1,6 +1,7 @@
-"""Checks of engines that run elsewhere, against real HTTP servers that behave as vLLM's."""
+"""Checks over HTTP, against servers that behave like vLLM's, and of our own server."""
 
 import asyncio
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,9 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
-from app.doctor.engines import engine, engines
-from app.doctor.finding import Finding, Level
+from app import __version__
+from app.doctor import Finding, Level, servers
+from app.doctor.servers import engine, engines
 from app.domain.checkpoint import Role
 from tests.helpers.serving import served
 from tests.helpers.vllm_like import VllmLike
@@ -18,6 +20,7 @@ MODEL = "/models/base"
 NOBODY = "http://127.0.0.1:9"
 KEY = "a-key"
 BEARER = f"Bearer {KEY}"
+HEALTHY: dict[str, Any] = {"engine_ready": True, "version": __version__}
 
 
 async def found(app: Any, model: str | None = MODEL, key: str | None = None) -> Finding:
@@ -115,3 +118,47 @@ async def test_every_address_has_a_line_once() -> None:
 def test_without_addresses_the_engine_is_here() -> None:
     [finding] = engines({}, MODEL, None)
     assert finding.level is Level.OK
+
+
+def test_a_taken_port_is_fine_only_if_it_is_ours() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        number = listener.getsockname()[1]
+        taken = servers.port("127.0.0.1", number, None)
+        assert taken.level is Level.FAIL
+        assert "another port" in taken.fix
+        assert servers.port("127.0.0.1", number, HEALTHY).level is Level.OK
+    assert servers.port("127.0.0.1", 0, None).level is Level.OK
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        {"engine_ready": False},
+        {"version": "0.0.1"},
+        {"searches_lost": 2},
+        {"engine_restarts": 1},
+    ],
+)
+def test_problems_of_the_server_are_reported(trouble: dict[str, Any]) -> None:
+    assert servers.server(None).level is Level.OK
+    assert servers.server(HEALTHY).level is Level.OK
+    finding = servers.server(HEALTHY | trouble)
+    assert finding.level is Level.WARN
+    assert finding.fix
+
+
+def test_a_server_whose_engine_sleeps_is_well() -> None:
+    finding = servers.server(HEALTHY | {"engine_ready": False, "engine_asleep": True})
+    assert finding.level is Level.OK
+    assert "sleeps" in finding.words
+
+
+def test_a_worker_needs_its_server() -> None:
+    assert servers.worker(None, None).level is Level.OK
+    assert servers.worker("http://x", HEALTHY).level is Level.OK
+    assert servers.worker("http://x", None).level is Level.FAIL
+
+
+def test_a_missing_server_has_no_health() -> None:
+    assert servers.ask_health("http://127.0.0.1:9") is None
+    assert servers.ask_health("nonsense") is None

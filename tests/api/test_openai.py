@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.api.openai_models import ModelName, model_names, parse_model, wanted_checkpoint
+from app.api.openai import ModelName, model_names, parse_model, wanted_checkpoint
 from app.api.schemas import CheckpointIn
 from app.domain.checkpoint import Role, Versions
 from app.domain.search import Mode

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fastapi import Body, FastAPI
 
-from app.api.body_limit import BodyLimit
+from app.api.middleware import BodyLimit
 from app.api.problems import add_handlers
 
 LIMIT = 1000
