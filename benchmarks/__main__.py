@@ -16,6 +16,7 @@ from benchmarks.adapters import CHOICES, Adapters, Choice, Kernel
 from benchmarks.beside import PROMPTS, Beside, Phase
 from benchmarks.bound import Bound
 from benchmarks.decisions import Decisions
+from benchmarks.dtype import Dtypes
 from benchmarks.filling import Size
 from benchmarks.instructions import read_prompts
 from benchmarks.measure import Context, Row, Section, print_table, write_json
@@ -167,6 +168,15 @@ def rivals(
     """Measure this project, its-hub, optillm and a sequential search on one engine."""
     sections = {part.value: PARTS[part] for part in only or list(RivalPart)}
     _run(sections, model, rounds, at_once or [], quick, json)
+
+
+@cli.command()
+def dtype(
+    model: Model = None, rounds: Rounds = 1, quick: Quick = False, json: Json = OUT / "dtype.json"
+) -> None:
+    """Measure serving and training in bfloat16 and in float32 on this machine."""
+    titled = {"dtype": ("The same work in bfloat16 and in float32", Dtypes())}
+    _run(titled, model, rounds, [], quick, json)
 
 
 @cli.command()
