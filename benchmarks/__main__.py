@@ -16,6 +16,7 @@ from benchmarks.adapters import CHOICES, Adapters, Choice, Kernel
 from benchmarks.beside import PROMPTS, Beside, Phase
 from benchmarks.bound import Bound
 from benchmarks.decisions import Decisions
+from benchmarks.dtype import Dtypes
 from benchmarks.filling import Size
 from benchmarks.instructions import read_prompts
 from benchmarks.measure import Context, Row, Section, print_table, write_json
@@ -61,7 +62,7 @@ SECTIONS: dict[Part, Titled] = {
 
 @cli.callback()
 def benchmarks() -> None:
-    """Measure the system; ratios of one run on one machine are what counts."""
+    """Measure the system. Compare only ratios of one run on one machine."""
 
 
 @cli.command()
@@ -93,7 +94,7 @@ def adapters(
     quick: Quick = False,
     json: Json = OUT / "adapters.json",
 ) -> None:
-    """Measure what an adapter costs per token, for choices of layers and rank."""
+    """Measure the cost of an adapter per token, for choices of layers and rank."""
     try:
         choices = [Choice.parse(text) for text in choice or []] or CHOICES
     except ConfigurationError as error:
@@ -127,15 +128,13 @@ def beside(
     phase: Annotated[
         list[Phase] | None, typer.Option(help="Only with an iteration in this phase.")
     ] = None,
-    pause: Annotated[
-        float, typer.Option(min=0, help="Seconds the user waits between two questions.")
-    ] = 0,
+    pause: Annotated[float, typer.Option(min=0, help="Seconds between two requests.")] = 0,
     quick: Quick = False,
     json: Json = OUT / "beside.json",
 ) -> None:
-    """Measure how much longer one user waits while an iteration runs in the background."""
+    """Measure the latency of one user's requests while an iteration runs in the background."""
     section = Beside(phase or list(Phase), pause)
-    titled = {"beside": ("One user's wait, beside an iteration / without one", section)}
+    titled = {"beside": ("Latency of a user's requests, with an iteration / without", section)}
     _run(titled, model, rounds, [], quick, json, pause_seconds=pause)
 
 
@@ -152,7 +151,7 @@ def swap(
 def follow(
     model: Model = None, rounds: Rounds = 3, quick: Quick = False, json: Json = OUT / "follow.json"
 ) -> None:
-    """Measure how soon two servers of one database serve what one of them was told to."""
+    """Measure how soon two servers of one database serve a promotion that one of them received."""
     titled = {"follow": ("Ten promotions a round, two servers", Follow())}
     _run(titled, model, rounds, [], quick, json)
 
@@ -166,9 +165,18 @@ def rivals(
     quick: Quick = False,
     json: Json = OUT / "rivals.json",
 ) -> None:
-    """Measure this project beside its-hub, optillm and a sequential search, on one engine."""
+    """Measure this project, its-hub, optillm and a sequential search on one engine."""
     sections = {part.value: PARTS[part] for part in only or list(RivalPart)}
     _run(sections, model, rounds, at_once or [], quick, json)
+
+
+@cli.command()
+def dtype(
+    model: Model = None, rounds: Rounds = 1, quick: Quick = False, json: Json = OUT / "dtype.json"
+) -> None:
+    """Measure serving and training in bfloat16 and in float32 on this machine."""
+    titled = {"dtype": ("The same work in bfloat16 and in float32", Dtypes())}
+    _run(titled, model, rounds, [], quick, json)
 
 
 @cli.command()
@@ -190,16 +198,16 @@ def staged(
     quick: Quick = False,
     json: Json = OUT / "staged.json",
 ) -> None:
-    """Measure the worker's stages beside the same work of a reference, stage by stage."""
-    titled = {"staged": ("Responses, judgments and repairs of an iteration", Staged(prompts))}
+    """Measure the worker's stages, compared with a reference that runs one stage at a time."""
+    titled = {"staged": ("Responses, judgments and refinements of an iteration", Staged(prompts))}
     _run(titled, model, rounds, [], quick, json, prompts=prompts)
 
 
 @cli.command()
 def rows(
-    searches: Annotated[int, typer.Option(min=1, help="Searches to make up.")] = 50_000,
+    searches: Annotated[int, typer.Option(min=1, help="Searches to generate.")] = 50_000,
     nodes: Annotated[int, typer.Option(min=1, help="Nodes of all searches together.")] = 500_000,
-    rounds: Annotated[int, typer.Option(min=1, help="Times each query is asked.")] = 30,
+    rounds: Annotated[int, typer.Option(min=1, help="Times each query runs.")] = 30,
     database_url: Annotated[
         str | None, typer.Option(help="An empty database; none means a SQLite file, removed later.")
     ] = None,
@@ -217,14 +225,14 @@ def rows(
 @cli.command()
 def overload(
     url: Annotated[
-        str | None, typer.Option(help="A running server that nobody else asks; else its own.")
+        str | None, typer.Option(help="A running, idle server; without it, one is started.")
     ] = None,
     model: Model = None,
     seconds: Annotated[float, typer.Option(min=1, help="How long to overload it.")] = 120,
     factor: Annotated[float, typer.Option(min=1, help="Times the sustainable rate.")] = 10,
     json: Json = OUT / "overload.json",
 ) -> None:
-    """Measure a server that is asked ten times what it can do; settings as the server's own."""
+    """Measure a server at ten times its sustainable rate, with the server's own settings."""
     from benchmarks.overload import measure_overload
 
     try:
@@ -232,7 +240,7 @@ def overload(
     except SparError as error:
         console.print(f"error: {error.message}", style="red", markup=False)
         raise typer.Exit(1) from error
-    print_table(console, "Asked more than it can do", rows)
+    print_table(console, "Overload", rows)
     write_json(json, {"seconds": seconds, "factor": factor}, {"overload": rows})
     console.print(f"Figures: {json}", markup=False)
 
@@ -246,7 +254,7 @@ def _run(
     json: Path,
     **conditions: object,
 ) -> None:
-    """Measure the sections; errors meant for people are printed for people."""
+    """Measure the sections; user errors are printed without a traceback."""
     rounds = 1 if quick else rounds
     try:
         folder = resolve_model(model, lambda step, _share: console.print(step))

@@ -343,7 +343,7 @@ async def _compare(
 
 
 def compared(phase: Phase, question: str, alone: Sequence[Asked], beside: Sequence[Asked]) -> Row:
-    """Per round, the median wait for one kind of question beside an iteration / without it."""
+    """Per round, the median latency of one kind of request with an iteration / without it."""
     sides = {
         name: [asked[question] for asked in rounds]
         for name, rounds in ((ALONE, alone), (BESIDE, beside))
@@ -353,7 +353,7 @@ def compared(phase: Phase, question: str, alone: Sequence[Asked], beside: Sequen
         for name, rounds in sides.items()
     }
     return Row(
-        f"wait for {question}, {phase}",
+        f"latency of {question}, {phase}",
         1,
         Spread.of_ratios(medians[BESIDE], medians[ALONE]),
         target=Target(LIMIT, at_least=False),

@@ -177,7 +177,8 @@ def _params(recorded: Recorded, renderer: Renderer) -> "SamplingParams":
 
 LOADS = (1, 8)
 RESPONSE_TOKENS, CRITIQUE_TOKENS = 128, 64
-NODES, VOTES = 15, 5
+TREE = SearchOptions(branch=3, beam=2, depth=3, votes=5, early_stop=False)
+"""SPaR's search in full."""
 
 
 class Bound:
@@ -228,7 +229,8 @@ class _Pair:
         shorter = _shorter(self._context)
         roles = self._local.roles(engine, CRITIQUE_TOKENS // shorter)
         prompt = Prompt.from_text(LONG_INSTRUCTIONS[seed])
-        request = _bfs_request(self._context.settings, prompt, seed, RESPONSE_TOKENS // shorter)
+        tokens = RESPONSE_TOKENS // shorter
+        request = bfs_request(self._context.settings, prompt, seed, tokens, TREE)
         return (await run_search(request, roles)).usage.completion_tokens
 
 
@@ -258,20 +260,22 @@ async def _warm_up(local: Local) -> None:
     """A short search, so that neither side pays for first times."""
     roles = local.roles(ForcingEngine(local.engine), 4)
     prompt = Prompt.from_text(LONG_INSTRUCTIONS[-1])
-    await run_search(_bfs_request(local.settings, prompt, 0, 8), roles)
+    await run_search(bfs_request(local.settings, prompt, 0, 8, TREE), roles)
 
 
 def _shorter(context: Context) -> int:
     return 4 if context.quick else 1
 
 
-def _bfs_request(settings: Settings, prompt: Prompt, seed: int, max_tokens: int) -> SearchRequest:
-    """SPaR's search (branch 3, beam 2, depth 3, 5 votes) in full, as if it arrived now."""
+def bfs_request(
+    settings: Settings, prompt: Prompt, seed: int, max_tokens: int, tree: SearchOptions
+) -> SearchRequest:
+    """A breadth-first search without limits, as if it arrived now."""
     return SearchRequest(
         id=f"search-{seed}",
         mode=Mode.BFS,
         prompt=prompt,
-        options=SearchOptions(branch=3, beam=2, depth=3, votes=5, early_stop=False),
+        options=tree,
         budget=Budget(),
         sampling=Sampling(
             settings.response_temperature, settings.response_top_p, max_tokens, seed=seed

@@ -47,7 +47,7 @@ async def measure(url: str, rounds: int, seed: int = 1) -> list[Row]:
             took = [await _timed(database, query) for query in queries]
             rows.append(Row(name, 1, Spread.of(took), "ms", MEDIAN_TARGET_MS))
         whole = [await _look_through_all(database)]
-        return [*rows, Row("all pages of a word nobody wrote, together", 1, Spread.of(whole), "ms")]
+        return [*rows, Row("all pages of a word in no search, together", 1, Spread.of(whole), "ms")]
     finally:
         await database.close()
 
@@ -85,7 +85,7 @@ FILTERS = {
     "of a refiner that never served": SearchFilter(refiner=99),
     "of a mode that is never judged, accepted": SearchFilter(mode=Mode.GREEDY, accepted=True),
     "with a common word": SearchFilter(text="river"),
-    "with a word nobody wrote": SearchFilter(text="zeppelin"),
+    "with a word in no search": SearchFilter(text="zeppelin"),
 }
 
 
@@ -126,8 +126,8 @@ def _queries(
 
     lists: dict[str, Query] = {
         "checkpoints": lambda session: CheckpointRepository(session).all(),
-        "what is served": lambda session: CheckpointRepository(session).serving(),
-        "what was served": lambda session: CheckpointRepository(session).history(PAGE),
+        "serving versions": lambda session: CheckpointRepository(session).serving(),
+        "serving history": lambda session: CheckpointRepository(session).history(PAGE),
         "evaluations": lambda session: EvaluationRepository(session).page(PAGE),
         "iterations": lambda session: IterationRepository(session).page(PAGE),
         "next iteration": lambda session: IterationRepository(session).next_to_run(),
@@ -138,7 +138,7 @@ def _queries(
             Source.RECORDED, PAGE
         ),
         "better answers": lambda session: FeedbackRepository(session).better_answers("none"),
-        "what admins did": lambda session: AuditRepository(session).page(PAGE),
+        "audit log": lambda session: AuditRepository(session).page(PAGE),
         "share of accepted searches in a day": lambda session: SearchRepository(
             session
         ).judged_since(datetime.now(UTC) - timedelta(days=1)),
@@ -177,7 +177,7 @@ async def _look_through_all(database: Database) -> float:
     while not ended:
         start = time.perf_counter()
         async with database.session() as session:
-            wanted = FILTERS["with a word nobody wrote"]
+            wanted = FILTERS["with a word in no search"]
             _, cursor = await SearchRepository(session).page(PAGE, cursor, wanted)
         took += (time.perf_counter() - start) * 1000
         ended = cursor is None

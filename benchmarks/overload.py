@@ -118,7 +118,7 @@ async def overload(
     warm_seconds: float = WARM_SECONDS,
     max_tokens: int = 32,
 ) -> Overloaded:
-    """Overload a running server of these settings, which nobody else asks meanwhile."""
+    """Overload a running server of these settings, which gets no other requests meanwhile."""
     asking = _Asking(url, max_tokens)
     async with asking.client:
         restarts = await asking.restarts()

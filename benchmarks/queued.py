@@ -224,7 +224,7 @@ def rows_of(replies: Sequence[Reply], samples: Sequence[Sample]) -> list[Row]:
         Row("not completed", queued, _one(failed), "searches", Target(0.5, at_least=False)),
         Row("rate of the last part / of the first", AT_ONCE, last, target=Target(SLOWEST)),
         Row("rates of all parts / their median", AT_ONCE, parts, detail={"per_second": rates}),
-        Row("wait, most of it for one's turn", queued, waits, "s"),
+        Row("latency, most of it queueing", queued, waits, "s"),
         *_memory_rows("server", samples, queued, lambda sample: sample.server),
         *_memory_rows("engine and checker", samples, queued, lambda sample: sample.engine),
     ]

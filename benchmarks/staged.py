@@ -242,7 +242,7 @@ async def worker_at(
         )
         roles = replace(make_roles(own, engine, checker), judge=every_vote)
         lease = await acquire(database, LEASE, "benchmark", LEASE_SECONDS)
-        assert lease is not None, "nobody else has this database"
+        assert lease is not None, "no other process uses this database"
         yield Worker(rejecting, roles, checker, database, lease, Paths(data, model))
 
 
@@ -311,7 +311,7 @@ class _MatchUp:
         self._load = load
 
     async def warm_up(self) -> None:
-        """One prompt each, with the shortest of texts, so that nobody pays for first times."""
+        """One prompt each, with the shortest of texts, so that first-use costs are not measured."""
         one = Load(self._load.prompts[-1:], self._load.data, self._load.critique_tokens)
         for play in (self._worker.play, self._staged):
             await self._server.begin(forced=True, limit=WARM_UP_TOKENS)
@@ -329,7 +329,7 @@ class _MatchUp:
         await play_staged(self._server.http, load, stages)
 
     async def _play(self, name: str, play: Play) -> Played:
-        # Only a server that nobody has asked for a while lets the worker use it all.
+        # Only a server without recent requests gives the worker its whole capacity.
         self._context.say(f"{name}: silence")
         await asyncio.sleep(QUIET_SECONDS)
         await self._server.begin(forced=True)

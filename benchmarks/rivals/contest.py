@@ -84,7 +84,7 @@ class Contest:
         return await self._run(contender, questions, load, forced=False)
 
     async def warm_up(self, contender: Contender) -> None:
-        """One answer with the shortest of texts, so that nobody pays for first times."""
+        """One answer with the shortest of texts, so that first-use costs are not measured."""
         self._context.say(f"warming up {contender.name}")
         await self._server.begin(forced=True, limit=WARM_UP_TOKENS)
         await self._do(contender, [Question("Be brief.", "Name a colour.")], 1, forced=True)

@@ -85,7 +85,7 @@ def forced_rows(
         hits = Spread.of(run.tally.hit_rate for run in found)
         detail = {"runs": [run.detail for run in found]}
         rows += [
-            Row(f"wait, {name}", load, waits, "s", detail=detail),
+            Row(f"latency, {name}", load, waits, "s", detail=detail),
             Row(f"tokens/s, {name} / {RAW}", load, rates),
             Row(f"cache hits, {name}", load, hits, "share"),
         ]

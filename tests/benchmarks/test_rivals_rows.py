@@ -47,7 +47,7 @@ def test_contenders_are_compared_by_time_per_token_within_a_round() -> None:
     compared = rows["time per token, theirs / ours"]
     assert compared.spread == Spread(median=2.5, low=2, high=3)
     assert compared.verdict == "missed"
-    assert rows["wait, ours"].spread == Spread(median=3, low=2, high=4)
+    assert rows["latency, ours"].spread == Spread(median=3, low=2, high=4)
     assert rows["tokens/s, ours / raw engine"].spread.high == 300 / 400
     assert rows["cache hits, theirs"].spread.median == 0.25
     assert rows["tokens/s, raw engine"].spread.high == 500

@@ -59,7 +59,7 @@ async def worker(server: MeteredServer) -> AsyncIterator[Worker]:
 
 
 def stages() -> Stages:
-    """Times nobody looks at."""
+    """Times that no test reads."""
     return Stages(lambda _: None)
 
 
