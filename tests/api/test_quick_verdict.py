@@ -4,6 +4,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from app.api import generate
 from app.api.requests import search_request
 from app.api.schemas import GenerateIn, SearchIn
 from app.domain.search import QuickVerdictRule
