@@ -22,6 +22,7 @@ from app.domain.search import Sampling, SearchOptions
 from app.engine.base import Call
 from app.search.run import run_search
 from benchmarks.bound import ForcingEngine, bfs_request
+from benchmarks.forcing import forced
 from benchmarks.instructions import LONG_INSTRUCTIONS
 from benchmarks.local import Local, started
 from benchmarks.measure import Context, Row, Spread, Stopwatch, Work, alternate
@@ -132,12 +133,10 @@ async def _answer(local: Local, load: int, tokens: int) -> Work:
     await local.forget()
     sampling = Sampling(temperature=0.9, top_p=1.0, max_tokens=tokens)
     calls = [
-        Call(
-            (Message("user", text),),
-            served_name(Role.ACTOR, 0),
-            sampling,
-            chunk_tokens=tokens,
-            forced=True,
+        forced(
+            Call(
+                (Message("user", text),), served_name(Role.ACTOR, 0), sampling, chunk_tokens=tokens
+            )
         )
         for text in islice(cycle(LONG_INSTRUCTIONS), load)
     ]
