@@ -13,9 +13,9 @@ from app.db.tables import Base
 
 
 def render_plain_type(kind: str, item: Any, _: AutogenContext) -> str | Literal[False]:
-    """Write our column types as what they are in the database.
+    """Render the project's column types as their database types.
 
-    A migration must mean the same for ever, so it may not import our code, which changes.
+    A migration must never change, so it may not import the project's code, which does.
     """
     if kind != "type":
         return False
@@ -27,7 +27,7 @@ def render_plain_type(kind: str, item: Any, _: AutogenContext) -> str | Literal[
 
 
 def run(connection: sa.Connection) -> None:
-    """Run what Alembic was asked for, inside the connection's transaction."""
+    """Run Alembic's migrations inside the connection's transaction."""
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,

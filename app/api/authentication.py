@@ -242,7 +242,7 @@ class Authorizer:
             async with self._database.session() as session:
                 await AuditRepository(session).end(action_id, status)
         except DatabaseError as error:
-            # The action itself is recorded, and its response may already be sent.
+            # The action is already recorded, and its response may be sent.
             log.warning("the status of action %s cannot be recorded: %s", action_id, error.message)
 
 

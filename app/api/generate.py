@@ -102,7 +102,11 @@ async def judge(body: JudgeIn, request: Request, services: ServicesDep) -> Judge
 
 
 async def _check_length(prompt: Prompt, response: str, services: Services) -> None:
-    """Raises `PromptTooLong` if prompt, response and critique exceed the context."""
+    """Check the length.
+
+    Raises:
+        PromptTooLong: prompt, response and critique exceed the context.
+    """
     needed = await services.engine.count_tokens(judge_messages(prompt, response))
     needed += services.settings.critique_tokens + SLACK
     if needed > services.engine.context_tokens:

@@ -30,8 +30,8 @@ class AccessLogMiddleware:
             return
         started = time.perf_counter()
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        # Not reset at the end: the task is the request's own, and the line that uvicorn logs
-        # about an exception, after this returned, shall have the id too.
+        # Not reset at the end: each request has its own task, and the line that uvicorn logs
+        # about an exception after this returns must have the id too.
         context = begin_request(headers.get(HEADER.lower().encode()), headers.get(b"traceparent"))
         # An exception without a response becomes a 500 further out.
         status = 500

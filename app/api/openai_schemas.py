@@ -69,7 +69,11 @@ class Continuing(Schema):
     add_generation_prompt: bool | None = None
 
     def check_continuation(self, messages: list[ChatMessageIn]) -> None:
-        """Raises `ValueError` if a field contradicts the messages."""
+        """Check both fields.
+
+        Raises:
+            ValueError: a field contradicts the messages.
+        """
         continued = messages[-1].role == "assistant"
         if self.continue_final_message not in (None, continued):
             raise ValueError(
@@ -84,7 +88,11 @@ class Continuing(Schema):
 
 
 def check_answerable(messages: list[ChatMessageIn]) -> list[ChatMessageIn]:
-    """The messages; raises `ValueError` if there is nothing to answer or to continue."""
+    """Return the messages.
+
+    Raises:
+        ValueError: there is no message to answer or to continue.
+    """
     if messages[-1].role in ("system", "developer") or not messages[-1].text.strip():
         raise ValueError("the last of `messages` must be a user or assistant text")
     if messages[-1].role == "assistant" and len(messages) == 1:

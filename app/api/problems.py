@@ -1,4 +1,4 @@
-"""Every error as RFC 9457 problem details; nothing else renders errors."""
+"""Renders every error as RFC 9457 problem details."""
 
 import logging
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ TITLES = {
 
 
 def problem(error: SparError) -> Problem:
-    """The problem details of one of our errors."""
+    """The problem details of a `SparError`."""
     return Problem(
         type=error.type,
         title=error.title,
@@ -65,7 +65,7 @@ def route_of(scope: Scope) -> str | None:
 
 
 def add_handlers(app: FastAPI) -> None:
-    """Render our errors, FastAPI's and unexpected exceptions as problem details."""
+    """Render `SparError`s, FastAPI's errors and unexpected exceptions as problem details."""
     app.add_exception_handler(SparError, _spar_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_exception)

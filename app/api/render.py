@@ -1,4 +1,4 @@
-"""From results to the JSON that clients get: what is computed; equal names are copied."""
+"""Converts results to response models: fields of equal names are copied, others computed."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar

@@ -12,7 +12,11 @@ from app.domain.tree import NodeKind
 
 
 def storable_text(text: str) -> str:
-    """The text itself; raises `ValueError` for NUL and for lone surrogates."""
+    """Return the text unchanged.
+
+    Raises:
+        ValueError: it contains NUL or a lone surrogate.
+    """
     if "\x00" in text:
         raise ValueError("text must not contain the NUL character")
     try:
@@ -23,7 +27,11 @@ def storable_text(text: str) -> str:
 
 
 def storable_json(values: dict[str, Any]) -> dict[str, Any]:
-    """The JSON object itself; raises `ValueError` for such texts in it, NaN and Infinity."""
+    """Return the JSON object unchanged.
+
+    Raises:
+        ValueError: it contains such a text, NaN or Infinity.
+    """
     for scalar in _scalars(values):
         if isinstance(scalar, str):
             storable_text(scalar)

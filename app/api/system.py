@@ -1,4 +1,4 @@
-"""Health, metrics, and what clients need to know of the server: constraint types, tokens."""
+"""Health, metrics, constraint types and tokenization."""
 
 from typing import Annotated, Any, Self
 

@@ -14,7 +14,12 @@ from app.errors import CheckpointRefused
 
 
 def read_object(file: Path) -> dict[str, Any]:
-    """The JSON object that a file holds. Raises `CheckpointRefused` and `OSError`."""
+    """The JSON object in a file.
+
+    Raises:
+        CheckpointRefused: the file is missing or is not a JSON object.
+        OSError: the file cannot be read.
+    """
     try:
         value = json.loads(file.read_bytes())
     except FileNotFoundError:
@@ -35,7 +40,11 @@ class Tensor:
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
-    """Every tensor of a file by its name. Raises `CheckpointRefused` for a file that is damaged."""
+    """Every tensor of a file by its name.
+
+    Raises:
+        CheckpointRefused: the file is damaged.
+    """
     try:
         with safe_open(file, framework="numpy") as weights:
             slices = {name: weights.get_slice(name) for name in weights.keys()}  # noqa: SIM118
@@ -137,7 +146,11 @@ def _check_options(config: Mapping[str, Any]) -> None:
 
 
 def _pairs(tensors: Mapping[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
-    """The two matrices of each changed layer. Raises `CheckpointRefused` for any other tensor."""
+    """The two matrices of each adapted layer.
+
+    Raises:
+        CheckpointRefused: there is any other tensor.
+    """
     halves: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         found = TENSOR.fullmatch(name)

@@ -21,7 +21,8 @@ from app.errors import CheckpointRefused
 def place(stored: StoredCheckpoint, data: Path) -> tuple[Path, str]:
     """A checkpoint's folder, which is inside the data folder, and its manifest's hash.
 
-    Raises `CheckpointRefused`.
+    Raises:
+        CheckpointRefused: there is no such folder inside the data folder.
     """
     if stored.path is None or stored.digest is None:
         raise CheckpointRefused("its training has not finished")
@@ -94,7 +95,11 @@ def seal(folder: Path, role: Role, version: int, kind: CheckpointKind, base: str
 
 
 def read_manifest(folder: Path, digest: str) -> Manifest:
-    """The manifest whose hash was recorded. Raises `CheckpointRefused` if it is not that one."""
+    """The manifest, whose hash must be the recorded one.
+
+    Raises:
+        CheckpointRefused: the manifest is missing or has another hash.
+    """
     try:
         content = (folder / MANIFEST).read_bytes()
     except FileNotFoundError:
@@ -118,7 +123,10 @@ def fingerprint(model: str | Path) -> str:
 
     For a folder it covers the configuration, the tensors' names, types and shapes, the files'
     sizes, and samples of the weights, in which a fine-tuned model differs from its base. For a hub
-    name it covers the name. Raises `CheckpointRefused` if the folder cannot be read.
+    name it covers the name.
+
+    Raises:
+        CheckpointRefused: the folder cannot be read.
     """
     folder = Path(model)
     if not folder.is_dir():
@@ -141,7 +149,7 @@ def fingerprint(model: str | Path) -> str:
 
 
 def hash_file(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal. Raises `OSError`."""
+    """SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -38,8 +38,10 @@ async def open_registry(
 ) -> "Registry":
     """A registry, with the base model recorded as version 0 of both roles.
 
-    `data` is the data folder, `model` the base model's folder or hub name. Raises
-    `DatabaseError`.
+    `data` is the data folder, `model` the base model's folder or hub name.
+
+    Raises:
+        DatabaseError: the database cannot be written.
     """
     async with database.session() as session:
         await CheckpointRepository(session).ensure_base_checkpoints(model)
@@ -73,7 +75,8 @@ class Registry:
     def versions(self) -> Versions:
         """The versions that new requests are pinned to; read them once per request.
 
-        Raises `EngineUnavailable` until the first versions are loaded.
+        Raises:
+            EngineUnavailable: the first versions are not loaded yet.
         """
         if self._versions is None:
             raise EngineUnavailable("the checkpoints are being loaded; try again", retry_after=5)
@@ -103,9 +106,11 @@ class Registry:
         self._opened.set()
 
     async def pin(self, actor: int | None = None, refiner: int | None = None) -> Versions:
-        """The versions of one request: the served ones, unless it asks for others.
+        """The versions of one request: the served ones, unless it names others.
 
-        Raises as `prepare` does, and `EngineUnavailable` until the first versions are loaded.
+        Raises:
+            SparError: what `prepare` raises.
+            EngineUnavailable: the first versions are not loaded yet.
         """
         versions = self.versions
         for role, version in ((Role.ACTOR, actor), (Role.REFINER, refiner)):
@@ -148,7 +153,8 @@ class Registry:
     async def needed(self, versions: Versions) -> list[Weights]:
         """The verified full weights to `replace` before these versions can be prepared, if any.
 
-        Raises as `prepare` does.
+        Raises:
+            SparError: what `prepare` raises.
         """
         found = []
         for role in Role:
@@ -165,8 +171,11 @@ class Registry:
     async def replace(self, needed: Sequence[Weights], versions: Versions) -> None:
         """Replace full weights and activate these versions, or restore the previous ones.
 
-        The engine must be drained. Raises as `prepare` does; if the previous weights cannot be
-        restored either, `intact` is false afterwards.
+        The engine must be drained. If the previous weights cannot be restored either, `intact` is
+        false afterwards.
+
+        Raises:
+            SparError: what `prepare` raises.
         """
         before = [self._weights[weights.role] for weights in needed]
         try:
@@ -182,7 +191,8 @@ class Registry:
     async def retire(self, kept: Set[Checkpoint], idle_seconds: float) -> None:
         """Unload adapters that are neither kept nor served, and unused for `idle_seconds`.
 
-        Raises `EngineUnavailable`; the next call tries the remaining ones again.
+        Raises:
+            EngineUnavailable: the engine failed; the next call retries the remaining ones.
         """
         served = set() if self._versions is None else {(r, self._versions.of(r)) for r in Role}
         for role, version in self._loaded.keys() - kept - served:

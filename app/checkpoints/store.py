@@ -37,7 +37,7 @@ def verify(
     max_rank: int,
     targets: Set[str] | None,
 ) -> None:
-    """Raise `CheckpointRefused` with the reason unless an adapter's folder can be served.
+    """Check that an adapter's folder can be served.
 
     digest: the recorded hash of the manifest.
     base_model: the folder or hub name of the weights that are served under it.
@@ -45,6 +45,9 @@ def verify(
     targets: the layers it lets adapters change, such as `down_proj`; None for all.
 
     Reads every byte of the folder, so call it in a thread.
+
+    Raises:
+        CheckpointRefused: it cannot be served; with the reason.
     """
     with readable():
         manifest = read_manifest(folder, digest)
@@ -54,9 +57,12 @@ def verify(
 
 
 def verify_full(folder: Path, digest: str, *, role: Role, version: int, base_model: str) -> None:
-    """Raise `CheckpointRefused` with the reason unless a folder of full weights can be served.
+    """Check that a folder of full weights can be served.
 
     See `verify`. base_model: the model that the weights descend from, over any number of trainings.
+
+    Raises:
+        CheckpointRefused: it cannot be served; with the reason.
     """
     with readable():
         manifest = read_manifest(folder, digest)
@@ -66,9 +72,12 @@ def verify_full(folder: Path, digest: str, *, role: Role, version: int, base_mod
 
 
 def verify_files(folder: Path, digest: str, role: Role, version: int) -> None:
-    """Raise `CheckpointRefused` unless a folder holds this checkpoint, with its files as sealed.
+    """Check that a folder holds this checkpoint, with its files as sealed.
 
     Does not check whether an engine can serve it; see `verify`.
+
+    Raises:
+        CheckpointRefused: a file is missing, damaged or not in the manifest.
     """
     with readable():
         manifest = read_manifest(folder, digest)
@@ -181,7 +190,12 @@ class CheckpointStore:
         return Path(self._model)
 
     async def get(self, role: Role, version: int) -> StoredCheckpoint:
-        """The record of a checkpoint. Raises `NotFound` and `DatabaseError`."""
+        """The record of a checkpoint.
+
+        Raises:
+            NotFound: there is no such checkpoint.
+            DatabaseError: the database cannot be read.
+        """
         async with self._database.session() as session:
             stored = await CheckpointRepository(session).get(role, version)
         if stored is None:
@@ -189,9 +203,11 @@ class CheckpointStore:
         return stored
 
     async def base_checkpoint(self, stored: StoredCheckpoint) -> StoredCheckpoint:
-        """The checkpoint whose full weights a checkpoint needs, itself if it is full.
+        """The checkpoint with the full weights that a checkpoint needs; the same one if it is full.
 
-        Raises `CheckpointRefused` and `DatabaseError`.
+        Raises:
+            CheckpointRefused: the checkpoint that it was trained on is not recorded.
+            DatabaseError: the database cannot be read.
         """
         async with self._database.session() as session:
             base_checkpoint = await CheckpointRepository(session).base_checkpoint(stored)
@@ -200,7 +216,11 @@ class CheckpointStore:
         return base_checkpoint
 
     async def adapter_folder(self, stored: StoredCheckpoint, weights: Path) -> Path:
-        """The verified folder of an adapter for these weights. Raises `CheckpointRefused`."""
+        """The verified folder of an adapter for these weights.
+
+        Raises:
+            CheckpointRefused: the files are damaged or cannot be served with these weights.
+        """
         folder, digest = place(stored, self._data)
         await asyncio.to_thread(
             verify,
@@ -215,7 +235,11 @@ class CheckpointStore:
         return folder
 
     def check_kind(self, stored: StoredCheckpoint) -> None:
-        """Raise `CheckpointRefused` for full weights if both roles share one engine."""
+        """Check that this kind of checkpoint can be served.
+
+        Raises:
+            CheckpointRefused: it has full weights, and both roles share one engine.
+        """
         if stored.kind is CheckpointKind.FULL and not self._limits.separate_roles:
             raise CheckpointRefused(
                 "it is a full checkpoint, which would replace the other role's model too: set"
@@ -225,7 +249,8 @@ class CheckpointStore:
     async def weights_folder(self, stored: StoredCheckpoint) -> Path:
         """The verified folder of full weights, or the folder of the base model.
 
-        Raises `CheckpointRefused`.
+        Raises:
+            CheckpointRefused: the files are damaged or cannot be served.
         """
         if stored.kind is CheckpointKind.BASE:
             return self.model
@@ -245,7 +270,8 @@ class CheckpointStore:
     async def recorded(self, stored: StoredCheckpoint) -> AsyncIterator[None]:
         """Record on the row why the block refused the checkpoint, or that it did not.
 
-        Raises the refusal again, with the checkpoint's name.
+        Raises:
+            CheckpointRefused: the block's refusal, with the checkpoint's name.
         """
         try:
             yield

@@ -38,8 +38,8 @@ OnStep = Callable[[str], None]
 class BaseModel:
     """The model that checkpoints are for.
 
-    path: its folder, or its hub name. name: what others know it as, for `adapter_config.json` and
-    the model card. note: what sets the local weights apart from those of that name, if anything.
+    path: its folder, or its hub name. name: its public name, for `adapter_config.json` and
+    the model card. note: how the local weights differ from those of that name, if they do.
     """
 
     path: str
@@ -57,12 +57,12 @@ class AdapterLimits:
 
 
 _ANYTHING = AdapterLimits(2**31, None, True)
-"""An export is limited by no engine."""
+"""Exports have no engine limits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """The new version, and what its owner should know about it."""
+    """The new version, and warnings about it."""
 
     role: Role
     version: int
@@ -90,7 +90,7 @@ async def export_checkpoint(
         NotFound: no such checkpoint.
         CheckpointRefused: its files are damaged, or made for another base model than `base`.
         Conflict: it cannot be exported in this form.
-        InvalidRequest: `target` holds something.
+        InvalidRequest: `target` is not empty.
         ConfigurationError: `target` cannot be written.
         DatabaseError: the database cannot be read.
     """
@@ -139,7 +139,7 @@ async def import_checkpoint(
     candidate on the base model: it serves once it is promoted, and not before.
 
     Raises:
-        CheckpointRefused: the folder holds nothing that these engines can serve.
+        CheckpointRefused: the folder has no checkpoint that these engines can serve.
         ConfigurationError: the data folder cannot be written.
         DatabaseError: the database cannot be written.
     """
@@ -176,7 +176,11 @@ async def import_checkpoint(
 
 
 def _check(source: Path, base: BaseModel, limits: Limits) -> CheckpointKind:
-    """What kind of checkpoint `source` holds. Raises `CheckpointRefused` if none of use."""
+    """The kind of the checkpoint in `source`.
+
+    Raises:
+        CheckpointRefused: it cannot be served.
+    """
     if (source / CONFIG).is_file():
         if not (source / WEIGHTS).is_file() and (source / "adapter_model.bin").is_file():
             raise CheckpointRefused(
@@ -231,9 +235,9 @@ def _warnings(source: Path, kind: CheckpointKind, base: BaseModel) -> Iterator[s
     if kind is not CheckpointKind.LORA:
         return
     named = read_object(source / CONFIG).get("base_model_name_or_path")
-    # Last parts only: the same model lies in other folders elsewhere.
+    # Last parts only: the folder of a model differs between machines.
     if named and Path(str(named)).name not in (Path(base.name).name, Path(base.path).name):
-        # Shapes tell models of one family apart, and not a model from its own fine-tuned sibling.
+        # Shapes distinguish models of one family, but not a model from its fine-tuned variant.
         yield f"{CONFIG} names the base model {named}, and {base.name} is served: compare them"
 
 
@@ -241,8 +245,9 @@ def _warnings(source: Path, kind: CheckpointKind, base: BaseModel) -> Iterator[s
 def _new_folder(target: Path) -> Iterator[Path]:
     """An empty folder, which becomes `target` when the block ends without an error.
 
-    Raises `InvalidRequest` if `target` holds something, and `ConfigurationError` if it cannot be
-    written.
+    Raises:
+        InvalidRequest: `target` is not empty.
+        ConfigurationError: `target` cannot be written.
     """
     target = target.absolute()
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
@@ -324,7 +329,7 @@ tokenizer = AutoTokenizer.from_pretrained("FOLDER")
 def model_card(
     stored: StoredCheckpoint, base: BaseModel, adapter: Path | None, *, merged: bool
 ) -> str:
-    """The README.md of an export: what it is, where it comes from, and how it measured."""
+    """The README.md of an export: kind, origin, usage and metrics."""
     name = served_name(stored.role, stored.version)
     is_adapter = adapter is not None and not merged
     front = {

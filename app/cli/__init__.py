@@ -86,7 +86,7 @@ def spar(
         ),
     ] = False,
 ) -> None:
-    """The options that come before a command."""
+    """Options before the command."""
 
 
 cli.command("serve")(serve.serve)

@@ -1,4 +1,4 @@
-"""Talking to a running server: plain JSON calls, and the event stream of a search."""
+"""HTTP client of a running server: JSON calls, and the event stream of a search."""
 
 import os
 from collections.abc import Iterator
@@ -26,14 +26,14 @@ from app.http_client import (
 )
 
 _SILENCE_SECONDS = 120.0
-"""An event stream has a heartbeat every few seconds; this much silence means it is dead."""
+"""An event stream has a heartbeat every few seconds; after this long without one it is dead."""
 
 JsonObject = dict[str, Any]
 _JSON_OBJECT = TypeAdapter(JsonObject)
 
 
 class Refused(SparError):
-    """The server rejected the request; the message and the field are its own."""
+    """The server rejected the request; message and field are the server's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,11 @@ class Client:
     """Calls to one server; a context manager that closes its connections.
 
     The key in the environment variable `SPAR_API_KEY` is sent along; an option would show in the
-    list of processes. Every method raises `ServerUnreachable`, `ConnectionLost`, `InvalidReply` or
-    `Refused`, and the class itself `ConfigurationError` for what is not an address.
+    list of processes.
+
+    Raises:
+        ConfigurationError: the URL is invalid.
+        ServerUnreachable, ConnectionLost, InvalidReply, Refused: raised by every method.
     """
 
     def __init__(self, url: str) -> None:
@@ -158,7 +161,7 @@ class Client:
             raise self._invalid_reply() from error
 
     def _event(self, event: ServerSentEvent) -> Event | None:
-        """None for an event that this client has no use for."""
+        """None for an event that this client ignores."""
         match event.event:
             case "node" | "judged":
                 return NodeSeen(self.read(NodeOut, self._object(event.data)))
@@ -185,7 +188,7 @@ class Client:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """The HTTP library's errors as ours, in the words of the command line."""
+        """Convert the HTTP library's errors into `SparError`s for the command line."""
         try:
             with transport_errors(self._url):
                 yield
@@ -205,7 +208,7 @@ class _Text(BaseModel):
 
 
 def _body(request: BaseModel) -> str:
-    """Only what was asked for, so that the server's own defaults hold for the rest."""
+    """Only the given options, so that the server's defaults apply to the rest."""
     return request.model_dump_json(exclude_unset=True)
 
 

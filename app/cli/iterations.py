@@ -25,7 +25,7 @@ Overrides = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="A value in place of the preset's, such as data.prompts=12; JSON. Repeatable.",
+        help="Overrides a value of the preset, such as data.prompts=12; JSON. Repeatable.",
     ),
 ]
 Seed = Annotated[int | None, typer.Option(min=0, help="Seed; makes the iteration reproducible.")]
@@ -129,7 +129,7 @@ def resume(iteration_id: IterationId, as_json: options.Json = False, url: option
 def iteration_request(
     *, preset: str, promote: str, overrides: list[str] | None, seed: int | None, **more: str
 ) -> "IterationIn":
-    """The iteration that the options ask for; `more` are other fields of it.
+    """The requested iteration; `more` are its other fields.
 
     Raises:
         typer.BadParameter: An option is invalid.

@@ -30,7 +30,7 @@ def bundled(**defaults: Any) -> Callable[[Command], Command]:
     The options take the place of the parameter; the command is called with the dataclass.
 
     Args:
-        defaults: Defaults of these options, instead of the dataclass's own.
+        defaults: Defaults that replace those of the dataclass.
 
     Raises:
         TypeError: No dataclass has a field of that name.

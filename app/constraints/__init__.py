@@ -1,4 +1,4 @@
 """Requirements a program can check: what they are, whether they are met, and what was found.
 
-`checker.Checker` checks; `catalogue.catalogue` lists what can be asked for.
+`checker.Checker` checks; `catalogue.catalogue` lists all kinds.
 """

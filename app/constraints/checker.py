@@ -1,6 +1,6 @@
 """Checks the constraints of a prompt on a response, and whether it is a copy of the prompt.
 
-The checks run in processes of their own, with a time limit. Only those processes import the
+The checks run in separate processes, with a time limit. Only those processes import the
 verifier library: it is slow to import, large, and changes modules for its whole process.
 """
 
@@ -93,7 +93,7 @@ class Workers:
     async def _run_once(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         if self._closed:
             raise RuntimeError("The checking processes are stopped.")
-        if not self._pool.active:  # pebble gives up a pool when one of its idle processes dies
+        if not self._pool.active:  # pebble stops a pool when one of its idle processes dies
             retired = asyncio.create_task(asyncio.to_thread(_stop, self._pool))
             self._retired.add(retired)
             retired.add_done_callback(self._retired.discard)
@@ -101,7 +101,7 @@ class Workers:
         pool = self._pool
         future = asyncio.wrap_future(pool.schedule(function, args, kwargs, timeout=self._seconds))
         try:
-            # A pool that breaks just when it is given a call forgets that call.
+            # A pool that breaks while a call is submitted loses that call.
             while not (await asyncio.wait({future}, timeout=_POLL_SECONDS))[0]:
                 if not pool.active:
                     raise BrokenProcessPool("The checking processes ended.")
@@ -124,7 +124,7 @@ class Checker:
 
     def __init__(self, processes: int, seconds: float) -> None:
         self._seconds = seconds
-        # A pattern stops by itself after `seconds`; only what does not is killed.
+        # A pattern's own timeout is `seconds`; the process is killed only if that fails.
         self._workers = Workers(processes, seconds + _GRACE_SECONDS, start_process)
 
     async def start(self) -> None:

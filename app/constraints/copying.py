@@ -1,9 +1,9 @@
-"""Does a response merely copy the prompt?
+"""Detects responses that only copy the prompt.
 
 A copy is the prompt's words once or several times over, with a few words changed inside or put
 in front. Changes of case, punctuation and spacing do not count. Words after an echo are content,
-and so is an echo without the prompt's first or last words, which is what a rewrite of a text
-looks like ("Fix the commas in this: ...").
+and so is an echo without the prompt's first or last words, which is typical of a
+rewritten text ("Fix the commas in this: ...").
 """
 
 import re
@@ -16,7 +16,7 @@ _WORD = re.compile(r"[^\W_]+")
 
 
 def copies_prompt(instruction: str, response: str) -> bool:
-    """Whether `response` has nothing in it but `instruction`.
+    """Whether `response` contains only `instruction`.
 
     Time grows with the sum of both lengths.
     """

@@ -132,7 +132,7 @@ class MultipleSections(Kwargs):
 
     @property
     def pattern(self) -> str:
-        """What the library looks for before each section's number."""
+        """What the library searches for before each section's number."""
         return re.escape(self.section_spliter.strip())
 
     def for_library(self) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class ConstraintKind:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a response meets a constraint, what was found, and what was asked."""
+    """Whether a response meets a constraint, the finding, and the requirement."""
 
     satisfied: bool
     message: str

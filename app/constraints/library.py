@@ -26,8 +26,8 @@ def _without_hub() -> None:
 def _without_science() -> None:
     """Import NLTK as where SciPy and scikit-learn are not installed.
 
-    It imports both when it finds them, which takes longer than everything else here together,
-    and the checkers use nothing of it.
+    It imports both when they are installed, which takes longer than all other imports here
+    together, and the checkers use neither.
     """
     absent = [name for name in ("scipy", "sklearn") if name not in sys.modules]
     sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type] # None: cannot be imported
@@ -81,7 +81,7 @@ _CHECKERS: dict[str, Any] = {
 
 
 def follows(constraint_id: str, arguments: dict[str, Any], response: str) -> tuple[bool, str]:
-    """The library's verdict, and its own description of what was asked.
+    """The library's verdict, and its description of the requirement.
 
     Raises:
         Exception: whatever a checker raises on unexpected text.

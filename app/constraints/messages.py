@@ -53,7 +53,7 @@ _EXAMPLES = 3
 def describe(
     constraint_id: str, kwargs: Kwargs, response: str, satisfied: bool, description: str
 ) -> str:
-    """What was found and what was asked.
+    """The finding and the requirement.
 
     `description` is the library's, for the constraints that have no describer.
     """
@@ -69,7 +69,7 @@ def _plural(number: int, noun: str) -> str:
 
 
 def _bound(relation: Relation, number: int) -> str:
-    """What was asked for: "at most 100 allowed"."""
+    """The requirement: "at most 100 allowed"."""
     return _BOUNDS[relation].format(number)
 
 

@@ -91,7 +91,7 @@ class CheckpointRepository:
         current = (await self.serving()).versions.of(role)
         query = select(column).where(column != current).order_by(PromotionRow.id.desc()).limit(1)
         found: int | None = await self._session.scalar(query)
-        # Before the first promotion of all, the base model served.
+        # Before the first promotion, the base model served.
         return BASE_VERSION if found is None and current != BASE_VERSION else found
 
     async def promote(
@@ -138,7 +138,7 @@ class CheckpointRepository:
         return next(iter(await self._read(_checkpoints().where(*of))), None)
 
     async def base_checkpoint(self, stored: StoredCheckpoint) -> StoredCheckpoint | None:
-        """The checkpoint whose full weights a checkpoint needs: itself, unless it is an adapter.
+        """The checkpoint with the full weights that a checkpoint needs; the same one if it is full.
 
         Follows the parents of an adapter to full weights or the base model; None if the records
         lead to neither.
@@ -173,9 +173,9 @@ class CheckpointRepository:
         parent: int,
         iteration_id: str | None = None,
     ) -> int:
-        """Record a new checkpoint whose files are still to come, and return its version.
+        """Record a new checkpoint whose files do not exist yet, and return its version.
 
-        An iteration makes one version of a role: asked again, it gets the same one.
+        Idempotent: an iteration has one version of each role.
         """
         if iteration_id is not None:
             mine = [row for row in await self.of_iteration(iteration_id) if row.role is role]

@@ -1,4 +1,4 @@
-"""Translates errors of SQLite and PostgreSQL into messages that say what to do."""
+"""Translates errors of SQLite and PostgreSQL into messages with a remedy."""
 
 import sqlite3
 from dataclasses import dataclass
@@ -80,7 +80,7 @@ def explain(error: DBAPIError | TimeoutError) -> Failure:
         return _BUSY
     code = getattr(error.orig, "sqlite_errorcode", None)
     if code is not None:
-        primary = code & 0xFF  # the higher bits only say where inside SQLite it happened
+        primary = code & 0xFF  # the higher bits are SQLite's extended code
         return _SQLITE.get(primary, Failure(str(error.orig)))
     return _POSTGRESQL.get(getattr(error.orig, "sqlstate", None) or "") or _by_text(error)
 

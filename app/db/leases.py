@@ -54,7 +54,7 @@ class Lease:
             yield session
 
     async def write(self, change: Callable[[AsyncSession], Awaitable[None]]) -> None:
-        """Make an idempotent change in such a transaction; retry while the database is away.
+        """Make an idempotent change in such a transaction; retry while the database is unavailable.
 
         The change runs twice if the connection breaks during a commit.
 
@@ -76,12 +76,20 @@ class Lease:
             await asyncio.sleep(RETRY_SECONDS)
 
     async def renew(self) -> None:
-        """Extend the lease to its full time. Raises `LeaseLost`."""
+        """Extend the lease to its full duration.
+
+        Raises:
+            LeaseLost: another process has taken the lease over.
+        """
         async with self.session():
             pass
 
     async def release(self) -> None:
-        """End the lease now. Raises `LeaseLost`."""
+        """End the lease now.
+
+        Raises:
+            LeaseLost: another process has taken the lease over.
+        """
         async with self.session() as session:
             await session.execute(
                 update(LeaseRow).where(LeaseRow.name == self._name).values(expires_at=FromNow())

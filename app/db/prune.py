@@ -16,7 +16,7 @@ BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class Old:
-    """Which searches to delete: those that began before `before` and that nothing refers to.
+    """Which searches to delete: unreferenced ones that began before `before`.
 
     keep_accepted: keep searches whose answer was accepted.
     """
@@ -58,7 +58,7 @@ async def prune(database: Database, old: Old, batch: int = BATCH) -> AsyncGenera
 
 
 async def _delete(database: Database, old: Old, ids: list[str]) -> int:
-    """Delete those that still nothing refers to, with nodes and votes; gives their number."""
+    """Delete those still unreferenced, with nodes and votes; returns their number."""
     async with database.session() as session:
         await lock_rows(session, select(SearchRow.id).where(SearchRow.id.in_(ids)))
         deleted = await session.execute(

@@ -19,7 +19,7 @@ from app.search.base import SearchResult
 logger = logging.getLogger(__name__)
 
 RETRY_DELAYS = (0.1, 0.2, 0.4, 0.8, 1.6, *[3.0] * 200)
-"""In seconds, ten minutes in total: enough for a database to restart or fail over."""
+"""Seconds, ten minutes in total: enough for a database to restart or fail over."""
 CAPACITY = 10_000
 
 
@@ -91,7 +91,8 @@ class Recorder:
     async def wait_for(self, search_id: str) -> None:
         """Wait until the search is written or lost; returns at once if it is not pending.
 
-        Raises `DatabaseError` as soon as it cannot be written for now; it may be later.
+        Raises:
+            DatabaseError: an attempt failed; a later attempt may succeed.
         """
         for entry in tuple(self._queue):
             if entry.id == search_id:

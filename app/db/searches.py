@@ -47,8 +47,8 @@ class StoredSummary:
 class StoredSearch(StoredSummary):
     """One search with its whole tree.
 
-    `constraints` is what was asked, `results` what the checkers said of the best node;
-    `options` has the keys `search`, `budget` and `sampling`, as they were asked for.
+    `constraints` are the request's, `results` the checkers' results for the best node;
+    `options` has the request's `search`, `budget` and `sampling`.
     `nodes` starts with the root and is ordered by id.
     """
 

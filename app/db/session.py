@@ -42,7 +42,8 @@ DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
 def complete(url: str) -> URL:
     """The URL with this program's driver if it names none; `postgres://` is PostgreSQL, too.
 
-    Raises SQLAlchemy's `ArgumentError` for an invalid URL.
+    Raises:
+        ArgumentError: the URL is invalid.
     """
     scheme, mark, rest = url.partition("://")
     return make_url(f"{DRIVERS.get(scheme, scheme)}{mark}{rest}")
@@ -58,7 +59,7 @@ async def insert_new(
     *,
     known_by: Sequence[str],
 ) -> int:
-    """Insert the rows whose `known_by` columns are new; gives their number.
+    """Insert the rows whose `known_by` columns are new; returns their number.
 
     known_by: the columns of a unique constraint. Rows that another process inserts concurrently
     count as known.
@@ -172,7 +173,7 @@ SESSION = {
     # A process that is frozen in a transaction must not keep its locks.
     "idle_in_transaction_session_timeout": "60s",
 }
-"""Set on every connection, unless the URL's `options` say otherwise."""
+"""Set on every connection, unless the URL's `options` set them."""
 
 CONNECTION = {
     "connect_timeout": 5,
@@ -224,13 +225,14 @@ OPENERS = {"sqlite": open_sqlite, "postgresql": open_postgresql}
 def open_engine(url: str, *, migrating: bool = False) -> AsyncEngine:
     """An engine for `url`; it connects at first use.
 
-    A SQLite file is used in WAL mode with foreign keys enforced; it waits 5 seconds for a lock
-    unless the URL says otherwise (`?timeout=`, in seconds). `migrating` is for changing tables:
-    SQLite then takes the write lock first, and leaves foreign keys alone, because rebuilding a
-    table would otherwise delete the rows that refer to it; on PostgreSQL one upgrade waits for
-    another. PostgreSQL is waited for as long (`?options=-c lock_timeout=`).
+    A SQLite file is used in WAL mode with foreign keys enforced; a lock times out after 5 seconds
+    unless the URL has another `?timeout=` (in seconds). `migrating` is for changing tables:
+    SQLite then takes the write lock first and does not enforce foreign keys, because rebuilding a
+    table would otherwise delete the rows that refer to it; on PostgreSQL upgrades are serialized.
+    PostgreSQL has the same lock timeout (`?options=-c lock_timeout=`).
 
-    Raises `ConfigurationError` for a URL that no installed driver understands.
+    Raises:
+        ConfigurationError: no installed driver supports the URL.
     """
     try:
         parsed = complete(url)
@@ -254,7 +256,11 @@ class Database:
     """A pool of connections to one database, for one event loop."""
 
     def __init__(self, url: str) -> None:
-        """Connects at first use. Raises `ConfigurationError` for an invalid URL."""
+        """Connects at first use.
+
+        Raises:
+            ConfigurationError: the URL is invalid.
+        """
         self._engine = open_engine(url)
         self._sessions = async_sessionmaker(self._engine)
 

@@ -1,6 +1,6 @@
-"""Every table, and how its rows become the values that repositories return.
+"""Every table, and the conversion of rows into the values that repositories return.
 
-Ids are ULIDs unless said otherwise, so the primary key also orders by time.
+Ids are ULIDs unless stated otherwise, so the primary key also orders by time.
 """
 
 from dataclasses import fields
@@ -30,7 +30,7 @@ SHA256_LENGTH = 64
 def from_row(value: "type[Value]", row: object, **given: Any) -> "Value":
     """A dataclass from the attributes of a row that have its fields' names.
 
-    given: the fields that are no attribute of the row, or not as they are there.
+    given: the fields that are not attributes of the row, or are converted.
     """
     names = [one.name for one in fields(value) if one.name not in given]
     return value(**{name: getattr(row, name) for name in names}, **given)
@@ -385,7 +385,7 @@ class SearchRow(Base):
     """One finished search."""
 
     __tablename__ = "searches"
-    # One for each filter of the list, whose order is that of the id.
+    # One index for each filter of the list, in the order of the id.
     __table_args__ = (
         sa.Index(None, "mode", "id"),
         sa.Index(None, "accepted", "id"),

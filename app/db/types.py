@@ -19,10 +19,10 @@ def storable_text(text: str) -> str:
 
 
 def storable_json(value: Any) -> Any:
-    """A copy of a JSON-like value that every database takes.
+    """A copy of a JSON-like value that every database accepts.
 
-    Texts and keys become `storable_text`; NaN and infinite numbers, which JSON has no word
-    for, become null.
+    Texts and keys become `storable_text`; NaN and infinite numbers, which JSON lacks,
+    become null.
     """
     match value:
         case str():
@@ -66,7 +66,11 @@ class UtcDateTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, _: Dialect) -> datetime | None:
-        """Convert to UTC. Raises `ValueError` for a time without a zone."""
+        """Convert to UTC.
+
+        Raises:
+            ValueError: the time has no zone.
+        """
         if value is None:
             return None
         if value.tzinfo is None:
@@ -74,7 +78,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, _: Dialect) -> datetime | None:
-        """Say that it is UTC where the database forgot."""
+        """Add the zone UTC where the database does not store it."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)

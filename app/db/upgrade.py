@@ -1,4 +1,4 @@
-"""Brings a database to the tables this version of the program needs."""
+"""Migrates a database to the schema of this version."""
 
 import asyncio
 from pathlib import Path
@@ -19,8 +19,11 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "migrations"
 def upgrade(url: str) -> None:
     """Run the missing migrations; all of them take effect, or none.
 
-    For use before an event loop runs, or in a thread. Raises `ConfigurationError` when the
-    database cannot be opened or changed, or was made by a newer version of the program.
+    For use before an event loop runs, or in a thread.
+
+    Raises:
+        ConfigurationError: the database cannot be opened or changed, or was made by a newer version
+            of the program.
     """
     asyncio.run(_upgrade(url))
 
@@ -50,7 +53,7 @@ def _to_head(connection: Connection) -> None:
     config = alembic_config(connection)
     _refuse_newer(connection, ScriptDirectory.from_config(config))
     command.upgrade(config, "head")
-    # Without a migration to run, nothing has shown yet that the database can be written.
+    # Without a pending migration, write access has not been checked yet.
     connection.exec_driver_sql("UPDATE alembic_version SET version_num = version_num")
 
 

@@ -1,1 +1,1 @@
-"""Pure, frozen values that every other package speaks in. Imports nothing of ours."""
+"""Immutable domain types shared by all packages. Imports no other package of the project."""

@@ -12,7 +12,7 @@ class Role(StrEnum):
 
 
 class CheckpointKind(StrEnum):
-    """What a checkpoint consists of: the base model itself, an adapter, or all weights."""
+    """What a checkpoint consists of: the base model, an adapter, or full weights."""
 
     BASE = "base"
     LORA = "lora"

@@ -21,7 +21,7 @@ class EvaluationPlan:
     options: the `search`, `budget` and `sampling` of every request.
     versions, model: the checkpoints, and the base model they belong to.
     seed: every row's own seed is derived from it.
-    limit: only the first so many rows; None is all.
+    limit: number of rows from the start of the file; None is all.
     with_constraints: the rows' checkable constraints are sent along, so that the search uses the
         same checks that score its answer.
     """

@@ -176,7 +176,7 @@ class DataOptions(_Options):
 
 
 class TrainOptions(_Options):
-    """How one role is trained; `training.config.TrainingConfig` adds what a run needs besides."""
+    """How one role is trained; `training.config.TrainingConfig` adds the settings of a run."""
 
     renamed: ClassVar[Mapping[str, str]] = {
         "method": "kind",
@@ -262,7 +262,7 @@ def _short(learning_rate: float, *, steps: int, samples: int) -> TrainOptions:
 
 
 PRESETS: Mapping[str, IterationOptions] = {
-    # The smallest of everything, to check that it works: what the tests run.
+    # The smallest configuration; the tests run it.
     "micro": IterationOptions(
         data=DataOptions(
             prompts=8, responses=3, max_tokens=40, votes=1, branch=2, beam=1, depth=1, in_flight=8
@@ -278,7 +278,7 @@ PRESETS: Mapping[str, IterationOptions] = {
         refiner=_short(2e-4, steps=6, samples=8),
         evaluation=EvaluationOptions(prompts=32, judged=8, max_tokens=128),
     ),
-    # Half an hour on two CPU cores; docs/self-play.md has what it taught the embedded model.
+    # Half an hour on two CPU cores; docs/self-play.md has its effect on the embedded model.
     "small": IterationOptions(
         data=DataOptions(
             prompts=100,

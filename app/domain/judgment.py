@@ -20,7 +20,7 @@ class Vote:
 
 @dataclass(frozen=True, slots=True)
 class ConstraintResult:
-    """Whether one constraint is met; `message` has what was found and what was asked."""
+    """Whether one constraint is met; `message` states the finding and the requirement."""
 
     id: str
     kwargs: Mapping[str, Any]
@@ -58,7 +58,7 @@ class Judgment:
     def value(self) -> float | None:
         """Share of yes votes (0..1); without votes, P(yes) of the quick verdict.
 
-        None when the refiner was not asked.
+        None when the refiner was not called.
         """
         if not self.votes:
             return self.quick_verdict.probability if self.quick_verdict else None

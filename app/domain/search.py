@@ -1,4 +1,4 @@
-"""What a search is asked for and how it ends: mode, options, budget, sampling, seeds, usage."""
+"""Inputs and outcome of a search: mode, options, budget, sampling, seeds, usage, stop reason."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -2,7 +2,7 @@
 
 A search that repairs a given response has that response for its root.
 
-A `Tree` only grows. Nodes are frozen; judging a node replaces it by its judged self.
+A `Tree` only grows. Nodes are frozen; judging a node replaces it by a judged copy.
 """
 
 from collections.abc import Iterator

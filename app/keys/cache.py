@@ -1,4 +1,4 @@
-"""API keys: creating and parsing them, and the cache in which servers look them up."""
+"""API keys: creation, parsing, and the cache of a server."""
 
 import asyncio
 import hashlib

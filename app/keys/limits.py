@@ -1,4 +1,4 @@
-"""Rate limits of each key, and the tokens its calls use. Each server process counts alone."""
+"""Rate limits of each key, and the tokens its calls use. Each server process counts separately."""
 
 import math
 import time
@@ -131,7 +131,7 @@ class Limiter:
         return stats.remaining, max(1, math.ceil(stats.reset_time - time.time()))
 
     def _wait(self, key: Key, tokens: RateLimitItem, seconds: int) -> int:
-        """Seconds until the debt is repaid: whole windows of debt come on top."""
+        """Seconds until the debt is repaid: each whole window of debt adds its length."""
         return seconds + self._owed[key.id] // tokens.amount * 60
 
 

@@ -41,7 +41,7 @@ NODES = (1, 2, 3, 5, 8, 13, 21, 34, 64)
 
 
 class Metrics:
-    """The metrics of one process, in a registry of their own."""
+    """The metrics of one process, in a separate registry."""
 
     def __init__(self) -> None:
         # Otherwise every counter has a second series with its creation time.

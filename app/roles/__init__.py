@@ -1,1 +1,1 @@
-"""Actor, judge and refiner: what they are asked, and how their replies are read."""
+"""Actor, judge and refiner: their prompts, and the parsing of their replies."""

@@ -25,7 +25,7 @@ ONE_TOKEN = Sampling(temperature=0.0, top_p=1.0, max_tokens=1)
 
 
 class ConstraintChecker(Protocol):
-    """What the judge needs of `app.constraints.checker.Checker`."""
+    """Interface of `app.constraints.checker.Checker` that the judge uses."""
 
     async def check(self, prompt: Prompt, response: str) -> tuple[ConstraintResult, ...]:
         """The result of every constraint of the prompt."""
@@ -53,7 +53,7 @@ class JudgeOptions:
 
 
 def judge_messages(prompt: Prompt, response: str) -> tuple[Message, ...]:
-    """The question put to the judge."""
+    """The judge's prompt."""
     text = fill("judge", instruction=transcript(prompt), response=response)
     return (Message("user", text),)
 
@@ -62,7 +62,7 @@ def lacks_critique(judgment: Judgment, quick_verdict: QuickVerdictRule) -> bool:
     """Whether a critique has to be written before the response can be rewritten.
 
     Votes bring critiques. The message of a failed constraint is one, unless the rule's `critiques`
-    asks for the judge's own as well.
+    requires a critique by the judge as well.
     """
     if judgment.votes or judgment.late_critique is not None:
         return False
@@ -94,7 +94,7 @@ class Judge:
         *,
         on_vote: Callable[[], None] = lambda: None,
     ) -> Judgment:
-        """Check the constraints, take the quick verdict if one is asked for, collect the votes.
+        """Check the constraints, take the quick verdict if requested, collect the votes.
 
         A response that repeats the request to rewrite it is never accepted. A response that fails
         a constraint is rejected whatever the votes say: with early stop it gets a single vote, for

@@ -9,15 +9,15 @@ from app.engine.base import CallContext, Completion, Engine
 from app.roles.templates import fill, transcript
 
 OPENING = "Here is the new answer:\n\n"
-"""Prefilled, so that the refiner generates the answer itself and no introduction to it."""
+"""Prefilled, so that the refiner generates the answer without an introduction."""
 NO_REVIEW = "It does not meet every requirement yet."
 
 
 def refine_messages(prompt: Prompt, response: str, judgment: Judgment) -> tuple[Message, ...]:
     """The request to rewrite: instruction, response, review, and the instruction once more.
 
-    The instruction comes last because a small model continues what it read last: asked at the end
-    of the judge's dialogue, it repeats the request instead of answering it (docs/self-play.md has
+    The instruction comes last because a small model continues the end of its context: after
+    the judge's dialogue it repeats the request instead of answering it (docs/self-play.md has
     measurements).
     """
     text = fill(

@@ -49,7 +49,7 @@ def transcript(prompt: Prompt) -> str:
 
 
 def repeats_request(instruction: str, response: str) -> bool:
-    """Whether the response contains text of our prompts that the instruction does not contain.
+    """Whether the response contains text of the prompt templates that the instruction lacks.
 
     That is one of their marks, or `RUN` consecutive words.
     """

@@ -17,7 +17,7 @@ NO = (" no", " No", " NO")
 def yes_probability(logprobs: Mapping[str, float]) -> float | None:
     """P(yes) among yes and no (0..1), from log-probabilities of their spellings.
 
-    None when one of the words was scored in no spelling, or both have vanished.
+    None when one of the words was scored in no spelling, or both probabilities are 0.
     """
     yes = [math.exp(logprobs[option]) for option in YES if option in logprobs]
     no = [math.exp(logprobs[option]) for option in NO if option in logprobs]
@@ -35,10 +35,10 @@ def sample_verdict(probability: float, temperature: float, seed: int | None) -> 
 
 
 def is_decided(yes: int, no: int, total: int, accept_threshold: float) -> bool:
-    """Whether the votes still missing of `total` can change nothing any more.
+    """Whether the remaining votes of `total` cannot change the outcome.
 
-    Nothing means: neither acceptance (a share of yes above `accept_threshold`) nor a tie, which
-    would be judged again.
+    The outcome is acceptance (a share of yes above `accept_threshold`) or a tie, which would be
+    judged again.
     """
     missing = total - yes - no
     tie_possible = total % 2 == 0 and yes <= total / 2 <= yes + missing

@@ -1,4 +1,4 @@
-"""The search algorithms: pure, and ignorant of models, I/O and time.
+"""The search algorithms: pure functions of the tree, without models, I/O or time.
 
 A new mode is a name in `app.domain.search.Mode` and a subclass of `Algorithm` with that `mode`.
 """

@@ -1,4 +1,4 @@
-"""What goes into a search and comes out of it: request, result, events, phases."""
+"""Interface of a search: request, result, events, phases."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext

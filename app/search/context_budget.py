@@ -1,4 +1,4 @@
-"""How long a response may be, so that everything a search asks later still fits the context."""
+"""How long a response may be, so that every later request of the search fits the context."""
 
 from app.domain.judgment import Judgment
 from app.domain.prompt import Prompt
@@ -10,7 +10,7 @@ from app.roles.refiner import refine_messages
 from app.search.algorithms import ALGORITHMS
 
 SHORTEST_RESPONSE = 16
-"""Tokens below which a response makes no sense."""
+"""Minimum length of a response, in tokens."""
 SLACK = 32
 """Tokens for marks and verdicts, and for text that is tokenized into more tokens than it had."""
 TOKENS_PER_FAILURE = 48
@@ -44,7 +44,7 @@ async def response_budget(
         return spent + TOKENS_PER_FAILURE * len(prompt.constraints)
 
     def left(spent: int, *, copies: int) -> int:
-        """What is left of the context for each of so many copies of the response."""
+        """Tokens of the context left for each of `copies` copies of the response."""
         budget = (engine.context_tokens - spent) // copies
         if budget < SHORTEST_RESPONSE:
             raise PromptTooLong(

@@ -1,4 +1,4 @@
-"""The driver of every search: it alone awaits, spends the budget, and ends what still runs.
+"""The driver of every search: awaits model calls, spends the budget, cancels running calls.
 
 A search expands what its algorithm selects, all at once. Expanding the root means that the
 actor responds, expanding any other node means that the refiner rewrites that node's response.
@@ -51,7 +51,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """The actor, the judge and the refiner, which rewrites at a temperature of its own."""
+    """The actor, the judge and the refiner, which has its own temperature."""
 
     actor: Actor
     judge: Judge
@@ -67,12 +67,12 @@ async def run_search(
 ) -> SearchResult:
     """Run one search to its end and return the best node found.
 
-    `on_event` is told what happens as it happens, `on_phase` how long it takes; neither may
+    `on_event` gets each event when it occurs, `on_phase` measures durations; neither may
     block. Lack of time or budget is not an error: the result says how the search ended. A step
-    whose children all failed ends the search with what it had before.
+    whose children all failed ends the search with the best node found before.
 
     Raises:
-        EngineUnavailable: the engine is gone; raised at once.
+        EngineUnavailable: the engine is unavailable; raised at once.
         SparError: every child of a step failed and no node had been judged before.
     """
     return await _Search(request, roles, on_event, on_phase).run()
@@ -108,7 +108,7 @@ class _Search:
             or bool(request.prompt.constraints)
             or request.root.kind is not NodeKind.PROMPT
         )
-        # Only a token budget needs to know of every token at once.
+        # Only a token budget needs a report of every token.
         unlimited = request.budget.max_tokens is None
         self._actor, self._refiner = (
             CallContext(
@@ -171,10 +171,10 @@ class _Search:
         return StopReason.EXHAUSTED
 
     async def _expand_step(self, parents: list[Node]) -> StopReason | None:
-        """Expand these nodes at once; why the search ends with them, or None to go on.
+        """Expand these nodes at once; why the search ends with them, or None to continue.
 
-        Waits for the children as long as one of them can still matter. A failed child only costs
-        that child, except when the engine is gone.
+        Waits while a child can still change the result. A failed child does not affect the
+        others, except when the engine is unavailable.
         """
         early_stop = self._request.options.early_stop
         first_accepted_wins = early_stop and not self._algorithm.compares_values
@@ -299,7 +299,7 @@ class _Search:
             votes=options.votes,
             accept_threshold=options.accept_threshold,
             early_stop=options.early_stop and decision_is_enough,
-            # From the text, so that it does not matter which of several equal nodes asks first.
+            # From the text: independent of which of several equal nodes comes first.
             seed=derive_seed(self._request.sampling.seed, "judgment", response),
             quick_verdict=options.quick_verdict if decision_is_enough else None,
             ties=options.ties,
@@ -310,7 +310,7 @@ class _Search:
     ) -> Judgment:
         """The result of `work`, which runs once for each key while a node waits for it.
 
-        A result is kept. An error is not: the next node that asks starts the work again. When
+        A result is kept. An error is not: the next node with this key starts the work again. When
         every waiting node is cancelled, so is the work.
         """
         if key not in self._shared:

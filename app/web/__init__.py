@@ -1,1 +1,1 @@
-"""The pages: templates that are a frame, and scripts that ask the server's own API."""
+"""The web pages: static templates, and scripts that call the server's API."""

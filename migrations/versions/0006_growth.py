@@ -1,4 +1,4 @@
-"""Indexes for what is asked of large tables."""
+"""Indexes for queries on large tables."""
 
 from alembic import op
 

@@ -53,7 +53,11 @@ def server_out(state: ServerState) -> ServerOut:
 
 
 async def find_iteration(session: AsyncSession, iteration_id: str) -> StoredIteration:
-    """The iteration of that id. Raises `NotFound`."""
+    """The iteration of that id.
+
+    Raises:
+        NotFound: there is none.
+    """
     stored = await IterationRepository(session).get(iteration_id)
     if stored is None:
         raise NotFound(f"there is no iteration {iteration_id}")

@@ -1,4 +1,4 @@
-"""`spar eval SUITE` and `spar eval resume`: ask a server for every row, and store the results."""
+"""`spar eval SUITE` and `spar eval resume`: run every row on a server and store the results."""
 
 import asyncio
 import shlex
@@ -159,7 +159,7 @@ async def resume(
 
 @asynccontextmanager
 async def asked_server(target: ServerTarget) -> AsyncIterator[Server]:
-    """The server to ask, ready; a child process where none was named and none answers.
+    """The ready server; a child process where none was named and none answers.
 
     Raises:
         ServerGone: The named server does not answer.

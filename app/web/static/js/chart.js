@@ -147,7 +147,7 @@ function around(_, low, high) {
 
 const plain = (value) => (value === null || value === undefined ? null : value.value ?? value);
 
-/** A CSS variable's colour, resolved: a canvas does not know variables. */
+/** A CSS variable's colour, resolved: a canvas does not support variables. */
 function colour(container, name) {
   const probe = document.createElement("span");
   probe.style.color = `var(--${name})`;

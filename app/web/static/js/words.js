@@ -60,7 +60,7 @@ export function ago(moment, now = Date.now()) {
 export const moment = (text) =>
   new Date(text).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "medium" });
 
-/** The text on one line, cut after so many characters. */
+/** The text on one line, cut to `length` characters. */
 export function firstWords(text, length) {
   const line = text.slice(0, 8 * length).replace(/\s+/gu, " ").trim();
   const characters = Array.from(line);
