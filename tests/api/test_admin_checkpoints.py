@@ -1,4 +1,4 @@
-"""Checkpoints through the admin endpoint: what there is, and changing what is served."""
+"""Checkpoints through the admin endpoint: lists, promotion and rollback."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -110,7 +110,7 @@ async def test_a_path_that_names_no_version(admin: httpx.AsyncClient, path: str)
     assert (await admin.post(f"/admin/checkpoints/{path}")).status_code == 422
 
 
-async def test_rolling_back_goes_to_what_served_before(
+async def test_rolling_back_promotes_the_previous_version(
     admin: httpx.AsyncClient, database: Database
 ) -> None:
     for role in (Role.ACTOR, Role.ACTOR, Role.REFINER):
@@ -124,7 +124,7 @@ async def test_rolling_back_goes_to_what_served_before(
     assert (await promotions(database))[-1] == (1, 1, PromotionCause.ROLLBACK)
 
 
-async def test_there_is_nothing_before_the_first(
+async def test_the_first_version_has_no_previous_one(
     admin: httpx.AsyncClient, database: Database
 ) -> None:
     response = await admin.post("/admin/checkpoints/actor/rollback")
@@ -161,7 +161,7 @@ async def test_serving_shows_the_servers_seen_lately(
     ]
 
 
-async def test_the_history_tells_what_served_when_and_why(
+async def test_the_history_lists_promotions_with_time_and_cause(
     admin: httpx.AsyncClient, database: Database
 ) -> None:
     version = await train(database, Role.ACTOR)

@@ -90,7 +90,7 @@ async def test_a_bootstrap_has_fewer_stages(admin: httpx.AsyncClient) -> None:
         ({"sede": 1}, "sede", "not known"),
     ],
 )
-async def test_what_is_not_known_is_refused_by_name(
+async def test_unknown_names_are_refused(
     admin: httpx.AsyncClient, body: dict[str, Any], field: str, words: str
 ) -> None:
     response = await admin.post("/admin/iterations", json=body)
@@ -108,7 +108,7 @@ async def test_a_repeated_key_gives_the_same_iteration(admin: httpx.AsyncClient)
     assert len((await admin.get("/admin/iterations")).json()["iterations"]) == 1
 
 
-async def test_a_key_still_means_the_same_once_the_iteration_has_gone_on(
+async def test_a_repeated_key_returns_an_iteration_that_has_progressed(
     admin: httpx.AsyncClient, database: Database
 ) -> None:
     first = (await admin.post("/admin/iterations", json={}, headers=KEY)).json()
@@ -147,7 +147,7 @@ async def test_pages_are_newest_first(admin: httpx.AsyncClient) -> None:
     assert second["next_cursor"] is None
 
 
-async def test_the_checkpoints_an_iteration_made_are_its_own(
+async def test_an_iteration_lists_the_checkpoints_it_trained(
     admin: httpx.AsyncClient, database: Database
 ) -> None:
     mine, other = (await queue(admin))["id"], (await queue(admin))["id"]
@@ -184,7 +184,7 @@ async def test_a_queued_iteration_is_cancelled_at_once_and_resumed(
     assert (resumed.status_code, resumed.json()["status"]) == (202, "queued")
 
 
-async def test_a_running_iteration_is_asked_to_end(
+async def test_cancelling_a_running_iteration_sets_cancel_requested(
     admin: httpx.AsyncClient, database: Database
 ) -> None:
     iteration_id = (await queue(admin))["id"]
@@ -219,15 +219,15 @@ async def test_what_has_not_succeeded_can_be_resumed(
         ("GET", "/steps?role=actor"),
     ],
 )
-async def test_an_iteration_there_is_not(admin: httpx.AsyncClient, method: str, path: str) -> None:
+async def test_an_unknown_iteration_is_not_found(
+    admin: httpx.AsyncClient, method: str, path: str
+) -> None:
     response = await admin.request(method, f"/admin/iterations/{NOBODY}{path}")
     assert response.status_code == 404
     assert NOBODY in response.json()["message"]
 
 
-async def test_training_data_is_leafed_through(
-    admin: httpx.AsyncClient, database: Database
-) -> None:
+async def test_training_data_is_paged(admin: httpx.AsyncClient, database: Database) -> None:
     iteration_id = (await queue(admin))["id"]
     made = [
         Sample(Role.ACTOR, SampleKind.PREFERENCE, {"n": n}, Versions(1, 2), "s", n)

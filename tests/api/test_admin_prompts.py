@@ -46,7 +46,7 @@ async def test_conversations_and_constraints_are_kept(admin: httpx.AsyncClient) 
     assert stored["source"] == "imported"
 
 
-async def test_the_pool_is_leafed_through(admin: httpx.AsyncClient) -> None:
+async def test_the_prompt_pool_is_paged(admin: httpx.AsyncClient) -> None:
     await add(admin, *({"prompt": f"Number {n}."} for n in range(5)))
     first = (await admin.get("/admin/prompts", params={"limit": 3})).json()
     params = {"limit": 3, "cursor": first["next_cursor"]}

@@ -1,4 +1,4 @@
-"""Chunks on their way to a client who may go away."""
+"""Streams of chunks to clients that may disconnect."""
 
 from collections.abc import AsyncGenerator
 
@@ -16,7 +16,7 @@ CHUNK = ChatChunkOut(
 
 
 class Work:
-    """Chunks, and whether whoever makes them was told to stop."""
+    """Chunks, and whether their producer was cancelled."""
 
     def __init__(self, *chunks: ChatChunkOut | SparError) -> None:
         self._chunks = chunks

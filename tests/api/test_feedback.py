@@ -13,7 +13,7 @@ from tests.db.building import search_id, searched
 SEARCH = search_id(1)
 
 
-async def test_a_better_answer_is_there_for_the_next_iteration(
+async def test_a_better_answer_is_stored_for_the_next_iteration(
     admin: httpx.AsyncClient, database: Database, recorder: Recorder
 ) -> None:
     recorder.submit(searched(SEARCH))
@@ -36,7 +36,7 @@ async def test_a_rating_alone_is_enough(admin: httpx.AsyncClient, recorder: Reco
     assert (response.status_code, response.json()["better"]) == (201, None)
 
 
-async def test_a_search_there_is_not(admin: httpx.AsyncClient) -> None:
+async def test_feedback_on_an_unknown_search_is_not_found(admin: httpx.AsyncClient) -> None:
     response = await admin.post("/feedback", json={"search_id": SEARCH, "rating": 1})
     assert (response.status_code, response.json()["field"]) == (404, "search_id")
 
@@ -51,7 +51,7 @@ async def test_a_search_there_is_not(admin: httpx.AsyncClient) -> None:
         ({"rating": 1, "search_id": "nonsense"}, "search_id"),
     ],
 )
-async def test_feedback_has_to_say_something(
+async def test_empty_feedback_is_refused(
     admin: httpx.AsyncClient, body: dict[str, Any], field: str | None
 ) -> None:
     response = await admin.post("/feedback", json={"search_id": SEARCH} | body)

@@ -1,4 +1,4 @@
-"""A response to repair, given at either endpoint."""
+"""A response to repair, at both endpoints."""
 
 from typing import Any
 
@@ -51,7 +51,7 @@ async def test_generate_rewrites_it(mode: Mode) -> None:
     assert (root["kind"], root["text"], root["accepted"]) == ("response", GIVEN, False)
 
 
-async def test_an_accepted_one_comes_back_as_it_is() -> None:
+async def test_an_accepted_response_is_returned_unchanged() -> None:
     answer = await post(opened(GIVEN), "/generate", prompt=PROMPT, response=GIVEN)
     found = answer.json()
     assert (found["response"], found["accepted"], found["usage"]["nodes"]) == (GIVEN, True, 0)
@@ -68,7 +68,7 @@ async def test_a_chat_completion_with_a_search_mode_rewrites_it() -> None:
     assert answer.json()["choices"][0]["message"]["content"] == "rewrite 1"
 
 
-async def test_a_plain_chat_completion_has_no_use_for_it() -> None:
+async def test_a_plain_chat_completion_refuses_a_given_response() -> None:
     messages = [{"role": "user", "content": PROMPT}]
     answer = await post(
         opened(), "/v1/chat/completions", model="actor", messages=messages, response=GIVEN

@@ -1,4 +1,4 @@
-"""Work that is followed while it runs."""
+"""Events of running work."""
 
 import asyncio
 from collections.abc import Callable
@@ -20,7 +20,7 @@ async def test_the_events_come_in_order_and_then_the_result() -> None:
     assert [item async for item in Live(work).follow()] == [0, 1, 2, "done"]
 
 
-async def test_an_error_of_ours_is_the_last_item() -> None:
+async def test_a_spar_error_is_the_last_item() -> None:
     error = EngineError("the call failed")
 
     async def work(report: Callable[[int], None]) -> str:
@@ -55,7 +55,7 @@ async def test_closing_cancels_the_work() -> None:
     await asyncio.wait_for(cancelled.wait(), 5)
 
 
-async def test_work_starts_before_anybody_listens() -> None:
+async def test_work_starts_before_the_events_are_read() -> None:
     started = asyncio.Event()
 
     async def work(report: Callable[[int], None]) -> str:

@@ -39,7 +39,7 @@ def test_any_other_name_is_not_found(name: str) -> None:
     assert repr(name) in caught.value.message
 
 
-def test_every_offered_name_can_be_asked_for() -> None:
+def test_every_listed_model_name_can_be_requested() -> None:
     names = model_names(Versions(3, 7))
     assert names[-2:] == ["actor@3", "refiner@7"]
     assert len({parse_model(name) for name in names}) == len(names)

@@ -62,7 +62,7 @@ async def test_wanted_tokens_are_reported_by_their_ids(
     assert engine.started[0].logprob_token_ids == (yes, never)
 
 
-async def test_without_being_asked_tokens_are_named_by_their_text(
+async def test_by_default_tokens_are_named_by_their_text(
     client: httpx.AsyncClient, engine: ScriptedEngine
 ) -> None:
     ids = await engine.tokenize(" yes")
@@ -121,6 +121,6 @@ async def test_the_flags_may_say_what_the_messages_say(
     assert response.status_code == 200
 
 
-async def test_every_model_tells_the_context(client: httpx.AsyncClient) -> None:
+async def test_every_model_reports_the_context_length(client: httpx.AsyncClient) -> None:
     models = (await client.get("/v1/models")).json()["data"]
     assert {model["max_model_len"] for model in models} == {4096}

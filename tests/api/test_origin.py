@@ -1,4 +1,4 @@
-"""What a foreign page in somebody's browser may not do."""
+"""Requests from pages of other sites (CSRF)."""
 
 import pytest
 
@@ -19,7 +19,7 @@ HOST = {"host": "127.0.0.1:8000"}
         {"origin": "http://127.0.0.1:8000", "sec-fetch-site": "cross-site"},
     ],
 )
-def test_a_foreign_page_may_read_what_the_browser_lets_it_and_change_nothing(
+def test_a_cross_site_page_may_read_but_not_change_state(
     headers: dict[str, str],
 ) -> None:
     for method in ("POST", "PUT", "PATCH", "DELETE"):
@@ -37,5 +37,5 @@ def test_a_foreign_page_may_read_what_the_browser_lets_it_and_change_nothing(
         {"sec-fetch-site": "none"},
     ],
 )
-def test_our_own_pages_and_programs_may(headers: dict[str, str]) -> None:
+def test_same_origin_pages_and_programs_may_change_state(headers: dict[str, str]) -> None:
     check_origin("POST", HOST | headers)

@@ -80,7 +80,7 @@ async def test_any_other_http_error_keeps_its_headers(client: httpx.AsyncClient)
         ("GET", "/generate", 405, "/generate does not accept GET"),
     ],
 )
-async def test_what_is_not_there(
+async def test_an_unknown_path_is_not_found(
     client: httpx.AsyncClient, method: str, path: str, status: int, words: str
 ) -> None:
     problem = details(await client.request(method, path))

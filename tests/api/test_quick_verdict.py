@@ -1,4 +1,4 @@
-"""The quick verdict at the HTTP endpoint: asked for by a flag, decided by the server's settings."""
+"""The quick verdict at the HTTP endpoint: enabled by a flag, thresholds from the settings."""
 
 import httpx
 import pytest

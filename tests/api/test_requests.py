@@ -1,4 +1,4 @@
-"""What an operator lets one request take."""
+"""The operator's limits for one request."""
 
 import pytest
 
@@ -14,7 +14,7 @@ LIMITS = Settings(max_nodes=8, max_seconds=20)
 
 
 async def budget(**wanted: int) -> tuple[int | None, int | None]:
-    """Nodes and milliseconds of a request that asks for so much."""
+    """Nodes and milliseconds that a request with this budget gets."""
     services: Services = endpoint(playing(decide=never)).state.services
     services.settings = LIMITS
     body = GenerateIn.model_validate({"prompt": "Name a river.", "budget": wanted})
@@ -26,11 +26,11 @@ async def test_the_limits_are_the_defaults() -> None:
     assert await budget() == (8, 20_000)
 
 
-async def test_a_request_may_ask_for_less() -> None:
+async def test_a_request_may_lower_the_limits() -> None:
     assert await budget(max_nodes=2, deadline_ms=50) == (2, 50)
 
 
 @pytest.mark.parametrize(("field", "most"), [("max_nodes", 8), ("deadline_ms", 20_000)])
-async def test_no_request_may_ask_for_more(field: str, most: int) -> None:
+async def test_no_request_may_exceed_the_limits(field: str, most: int) -> None:
     with pytest.raises(InvalidRequest, match=f"{field}` may be at most {most} on this server"):
         await budget(**{field: most + 1})

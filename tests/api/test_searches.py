@@ -66,7 +66,7 @@ async def test_pages_hold_only_what_fits(stored: httpx.AsyncClient) -> None:
     ("name", "value"),
     [("mode", "sideways"), ("accepted", "perhaps"), ("actor", "-1"), ("text", "a\x00b")],
 )
-async def test_a_filter_that_means_nothing_is_refused(
+async def test_an_invalid_filter_is_refused(
     stored: httpx.AsyncClient, name: str, value: str
 ) -> None:
     response = await stored.get("/searches", params={name: value})

@@ -1,4 +1,4 @@
-"""What is refused at the endpoint because somebody behind it could not take it."""
+"""Texts and JSON that the database or JSON readers cannot store are refused."""
 
 import json
 import math
@@ -20,7 +20,7 @@ any_json = st.recursive(
 
 
 def fits(value: Any) -> bool:
-    """Whether PostgreSQL and every JSON reader take it."""
+    """Whether PostgreSQL and every JSON reader accept it."""
     try:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False)
         text.encode()

@@ -1,4 +1,4 @@
-"""Full checkpoints replace an engine's weights while nobody uses it, all or nothing."""
+"""Full checkpoints replace the weights of a drained engine, all or nothing."""
 
 import asyncio
 
@@ -76,7 +76,7 @@ async def test_one_engine_for_both_roles_refuses_full_weights_and_names_the_sett
     assert "SPAR_SEPARATE_ENGINES" in ((await world.row(Role.ACTOR, 1)).error or "")
 
 
-async def test_a_broken_full_checkpoint_is_found_before_anybody_has_to_wait(
+async def test_a_broken_full_checkpoint_is_refused_before_draining(
     world: World, engine: LoadingEngine
 ) -> None:
     await world.add_full(Role.ACTOR, 1)
@@ -104,7 +104,7 @@ async def test_weights_are_replaced_when_the_last_request_has_ended(
         await world.promote(1, 0)
         entering = asyncio.create_task(coming.enter())
         await asyncio.sleep(0.3)
-        if entering.done():  # it was quicker than the swapper's look
+        if entering.done():  # it ended before the swapper's poll
             coming.leave()
         assert registry.versions == Versions(0, 0)
         assert engine.loads == []
@@ -113,7 +113,7 @@ async def test_weights_are_replaced_when_the_last_request_has_ended(
         await entering
 
 
-async def test_what_needs_other_weights_cannot_be_asked_for_by_name(
+async def test_a_checkpoint_for_other_weights_cannot_be_pinned(
     world: World, engine: LoadingEngine
 ) -> None:
     await world.add_full(Role.ACTOR, 1)
@@ -187,7 +187,7 @@ async def test_if_one_role_cannot_be_replaced_neither_is(
 async def test_a_failed_replacement_has_been_undone_when_it_ends(
     world: World, engine: LoadingEngine
 ) -> None:
-    """Requests come in again at once then."""
+    """Requests are admitted again at once then."""
     await world.add_full(Role.ACTOR, 1)
     await world.add_full(Role.REFINER, 1)
     engine.troubles["refiner@1"] = CheckpointRefused("the engine cannot load it")
@@ -217,7 +217,7 @@ async def test_an_engine_that_cannot_go_back_gets_what_it_can_serve(
         await until(lambda: registry.intact)
 
 
-async def test_an_engine_that_is_away_is_tried_again(world: World, engine: LoadingEngine) -> None:
+async def test_an_unavailable_engine_is_retried(world: World, engine: LoadingEngine) -> None:
     await world.add_full(Role.ACTOR, 1)
     engine.troubles["actor@1"] = EngineUnavailable("restarting")
     async with world.server(engine) as (registry, _):
@@ -232,7 +232,7 @@ async def test_an_engine_that_is_away_is_tried_again(world: World, engine: Loadi
 async def test_an_adapter_that_is_being_loaded_is_not_left_on_new_weights(
     world: World, engine: LoadingEngine
 ) -> None:
-    """Whoever wanted it may be gone; the loading goes on."""
+    """The load continues after its caller was cancelled."""
     await world.add(Role.ACTOR, 1)
     await world.add_full(Role.ACTOR, 2)
     engine.held["actor@1"] = asyncio.Event()
@@ -283,7 +283,7 @@ async def test_requests_during_ten_swaps_are_never_refused(
     assert served == {0, 1, 2}
 
 
-async def test_a_full_checkpoint_asked_for_while_it_is_loaded_is_not_taken_for_an_adapter(
+async def test_a_full_checkpoint_pinned_while_it_loads_is_not_loaded_as_an_adapter(
     world: World, engine: LoadingEngine
 ) -> None:
     await world.add_full(Role.ACTOR, 1)

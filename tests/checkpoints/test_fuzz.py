@@ -1,4 +1,4 @@
-"""Checkpoint folders of any content: accepted, or refused in words, and never anything else."""
+"""Checkpoint folders of any content: accepted, or refused with `CheckpointRefused`."""
 
 import hashlib
 import json
@@ -35,7 +35,7 @@ OPTIONS = ("peft_type", "r", "lora_alpha", "target_modules", "bias", "use_dora",
 
 
 def served(folder: Path, digest: str, base: Path) -> bool:
-    """Whether it is accepted; whatever is raised that is no refusal fails the test."""
+    """Whether it is accepted; any other error than a refusal fails the test."""
     with suppress(CheckpointRefused):
         verify(
             folder,

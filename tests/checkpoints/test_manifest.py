@@ -93,7 +93,7 @@ def test_another_manifest_than_the_recorded_one_is_refused(folder: Path) -> None
         read_manifest(folder, digest)
 
 
-def test_a_model_is_the_same_wherever_it_lies(base: Path, tmp_path: Path) -> None:
+def test_the_fingerprint_does_not_depend_on_the_folder(base: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(base, tmp_path / "elsewhere"))
     config = json.loads((copy / "config.json").read_bytes())
     (copy / "config.json").write_text(json.dumps({"transformers_version": "9"} | config))

@@ -62,7 +62,7 @@ async def test_requests_for_one_checkpoint_load_it_once(
     assert engine.loads == ["actor@1"]
 
 
-async def test_who_gives_up_waiting_does_not_stop_the_others(
+async def test_cancelling_one_waiter_does_not_cancel_the_load(
     world: World, engine: LoadingEngine
 ) -> None:
     await world.add(Role.ACTOR, 1)
@@ -121,7 +121,7 @@ async def test_what_the_engine_refuses_is_refused(world: World, engine: LoadingE
     assert "too many dimensions" in ((await world.row(Role.ACTOR, 1)).error or "")
 
 
-async def test_an_engine_that_is_away_is_no_error_of_the_checkpoint(
+async def test_an_unavailable_engine_is_not_recorded_as_an_error_of_the_checkpoint(
     world: World, engine: LoadingEngine
 ) -> None:
     await world.add(Role.ACTOR, 1)
@@ -179,7 +179,7 @@ async def test_a_request_may_pin_other_versions_than_those_served(
 
 
 async def test_a_pin_during_a_swap_is_not_mixed(world: World, engine: LoadingEngine) -> None:
-    """The version that was not asked for is the one served when the request came."""
+    """The other role has the version served when the request arrived."""
     for version in (1, 2):
         await world.add(Role.ACTOR, version)
     registry = await world.registry(engine)
@@ -192,7 +192,7 @@ async def test_a_pin_during_a_swap_is_not_mixed(world: World, engine: LoadingEng
     assert await pinning == Versions(2, 0)
 
 
-async def test_only_what_nobody_needs_is_unloaded(world: World, engine: LoadingEngine) -> None:
+async def test_only_unused_adapters_are_unloaded(world: World, engine: LoadingEngine) -> None:
     for version in (1, 2, 3):
         await world.add(Role.ACTOR, version)
     registry = await world.registry(engine)
@@ -208,7 +208,7 @@ async def test_only_what_nobody_needs_is_unloaded(world: World, engine: LoadingE
     assert "actor@3" in engine.adapters
 
 
-async def test_who_asks_for_what_is_being_unloaded_gets_it_loaded_after_that(
+async def test_an_adapter_requested_during_its_unload_is_loaded_again(
     world: World, engine: LoadingEngine
 ) -> None:
     registry = await loaded(world, engine)
@@ -223,9 +223,7 @@ async def test_who_asks_for_what_is_being_unloaded_gets_it_loaded_after_that(
     assert "actor@1" in engine.adapters
 
 
-async def test_what_could_not_be_unloaded_is_tried_again(
-    world: World, engine: LoadingEngine
-) -> None:
+async def test_a_failed_unload_is_retried(world: World, engine: LoadingEngine) -> None:
     registry = await loaded(world, engine)
     engine.troubles["unload actor@1"] = EngineUnavailable("away")
     with pytest.raises(EngineUnavailable):

@@ -1,4 +1,4 @@
-"""A checkpoint leaves as PEFT and transformers know it, and comes back as a new version."""
+"""Exports for PEFT and transformers, and imports as new versions."""
 
 import json
 import shutil
@@ -73,7 +73,7 @@ class Transfers:
         return target
 
     async def bring(self, source: Path, limits: AdapterLimits = LIMITS) -> StoredCheckpoint:
-        """Import, and give what is recorded."""
+        """Import, and return the record."""
         imported = await import_checkpoint(
             self.world.database,
             self.world.data,
@@ -103,12 +103,12 @@ def logits(model: Any) -> torch.Tensor:
 
 
 def stored_logits(world: World) -> torch.Tensor:
-    """What the stored adapter says on the base model."""
+    """The logits of the stored adapter on the base model."""
     model = AutoModelForCausalLM.from_pretrained(world.base, dtype=torch.float32)
     return logits(PeftModel.from_pretrained(model, str(world.folder(Role.ACTOR, 1))))
 
 
-async def test_an_exported_adapter_loads_with_peft_and_says_the_same(
+async def test_an_exported_adapter_loads_with_peft_and_has_the_same_logits(
     transfers: Transfers, tmp_path: Path
 ) -> None:
     folder = await transfers.export(tmp_path / "out")
@@ -122,7 +122,7 @@ async def test_an_exported_adapter_loads_with_peft_and_says_the_same(
     torch.testing.assert_close(logits(model), stored_logits(transfers.world))
 
 
-async def test_merged_weights_need_no_peft_and_say_the_same(
+async def test_merged_weights_need_no_peft_and_have_the_same_logits(
     transfers: Transfers, tmp_path: Path
 ) -> None:
     folder = await transfers.export(tmp_path / "out", merge=True)
@@ -137,7 +137,9 @@ async def test_merged_weights_need_no_peft_and_say_the_same(
     assert "Merging the adapter" in transfers.steps
 
 
-async def test_the_card_says_what_it_is(transfers: Transfers, tmp_path: Path) -> None:
+async def test_the_model_card_describes_the_checkpoint(
+    transfers: Transfers, tmp_path: Path
+) -> None:
     async with transfers.world.database.session() as session:
         await CheckpointRepository(session).decide(
             Role.ACTOR, 1, CheckpointStatus.REJECTED, EVALUATION
@@ -151,7 +153,7 @@ async def test_the_card_says_what_it_is(transfers: Transfers, tmp_path: Path) ->
     assert str(transfers.world.base) not in card
 
 
-async def test_an_exported_folder_comes_back_as_a_candidate_that_can_be_promoted(
+async def test_an_exported_folder_is_imported_as_a_candidate(
     transfers: Transfers, engine: LoadingEngine, tmp_path: Path
 ) -> None:
     stored = await transfers.bring(await transfers.export(tmp_path / "out"))
@@ -169,7 +171,7 @@ async def test_an_exported_folder_comes_back_as_a_candidate_that_can_be_promoted
         await until_served(registry, 2, 0)
 
 
-async def test_merged_weights_come_back_where_full_weights_can_serve(
+async def test_merged_weights_are_imported_where_full_weights_can_be_served(
     transfers: Transfers, tmp_path: Path
 ) -> None:
     folder = await transfers.export(tmp_path / "out", merge=True)
@@ -223,7 +225,7 @@ def raise_rank(folder: Path) -> None:
         (raise_rank, r"at most 8 \(SPAR_ADAPTER_RANK\)"),
     ],
 )
-async def test_a_broken_folder_leaves_nothing(
+async def test_a_failed_import_leaves_no_files(
     transfers: Transfers, tmp_path: Path, damage: Any, reason: str
 ) -> None:
     folder = await transfers.export(tmp_path / "out")
@@ -236,7 +238,7 @@ async def test_a_broken_folder_leaves_nothing(
     assert [one.name for one in checkpoints.iterdir()] == ["actor@1"]
 
 
-async def test_an_import_that_fails_later_gives_its_version_back(
+async def test_an_import_that_fails_late_discards_its_version(
     transfers: Transfers, tmp_path: Path, adapter: Path
 ) -> None:
     in_the_way = transfers.world.folder(Role.ACTOR, 2)

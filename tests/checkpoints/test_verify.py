@@ -1,4 +1,4 @@
-"""Every kind of damage is refused, with its reason in plain words."""
+"""Every kind of damage is refused with its reason."""
 
 import hashlib
 import json
@@ -110,7 +110,7 @@ def test_a_damaged_file_is_refused_by_name(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(position=st.integers(0, 10_000), bit=st.integers(0, 7), data=st.data())
-def test_no_flipped_bit_goes_unnoticed(
+def test_every_flipped_bit_is_detected(
     folder: Path, digest: str, base: Path, position: int, bit: int, data: st.DataObject
 ) -> None:
     file = folder / data.draw(st.sampled_from([WEIGHTS, CONFIG, "manifest.json"]))
@@ -173,7 +173,7 @@ def test_a_name_that_leaves_the_folder_is_refused(
 ) -> None:
     manifest = json.loads((folder / "manifest.json").read_bytes())
     manifest["files"][name] = manifest["files"][CONFIG]
-    # Sealed so by somebody who can write to the database too: names are still checked.
+    # Sealed so by an attacker with write access to the database: names are still checked.
     content = json.dumps(manifest).encode()
     (folder / "manifest.json").write_bytes(content)
     digest = hashlib.sha256(content).hexdigest()

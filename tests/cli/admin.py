@@ -1,4 +1,4 @@
-"""What the admin endpoint sends, built by hand."""
+"""Responses of the admin endpoint, built by hand."""
 
 from typing import Any
 

@@ -57,7 +57,7 @@ def _running() -> Iterator[Server]:
 
 @pytest.fixture
 def server(_running: Server) -> Server:
-    """The server, with nothing to say yet."""
+    """The server, without a script yet."""
     _running.reset()
     return _running
 

@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A server's admin endpoint, and its database for whoever plays the worker."""
+    """A server's admin endpoint, and its database for a test that acts as the worker."""
 
     url: str
     database_url: str

@@ -72,7 +72,7 @@ def problem_of(status: int, **problem: Any) -> Json:
 
 @dataclass
 class Server:
-    """What the server sends next, and what it was asked."""
+    """The server's next responses, and the requests it received."""
 
     url: str
     events: list[Event] = field(default_factory=list)

@@ -168,7 +168,7 @@ def test_the_server_may_be_named_by_the_environment(
     assert spar("generate", "hi").exit_code == 0
 
 
-def test_a_proxy_is_not_asked_for_this_machine(
+def test_loopback_requests_bypass_the_proxy(
     spar: Run, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.events = SEARCH

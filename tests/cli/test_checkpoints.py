@@ -44,7 +44,7 @@ def test_a_version_is_promoted_and_rolled_back(spar: Run, endpoint: Endpoint) ->
     assert back.stdout == "Promoted: actor@0, refiner@0\n"
 
 
-def test_what_the_server_refuses_is_said(spar: Run, endpoint: Endpoint) -> None:
+def test_the_servers_error_is_printed(spar: Run, endpoint: Endpoint) -> None:
     unknown = spar("checkpoints", "promote", "refiner@7", "--url", endpoint.url)
     assert (unknown.exit_code, unknown.stderr) == (1, "error: there is no checkpoint refiner@7\n")
     first = spar("checkpoints", "rollback", "actor", "--url", endpoint.url)
@@ -55,7 +55,7 @@ def test_what_the_server_refuses_is_said(spar: Run, endpoint: Endpoint) -> None:
 
 
 @pytest.mark.parametrize("name", ["actor", "actor@x", "critic@1", "actor@-1"])
-def test_what_names_no_version_is_a_usage_error(spar: Run, endpoint: Endpoint, name: str) -> None:
+def test_an_invalid_version_name_is_a_usage_error(spar: Run, endpoint: Endpoint, name: str) -> None:
     assert spar("checkpoints", "promote", name, "--url", endpoint.url).exit_code == 2
 
 
@@ -63,7 +63,7 @@ async def break_actor(session: AsyncSession) -> None:
     await CheckpointRepository(session).record_error(Role.ACTOR, 0, "a file is\x1b[2J missing")
 
 
-def test_why_a_version_cannot_be_loaded_is_said_below(spar: Run, endpoint: Endpoint) -> None:
+def test_the_error_of_a_version_is_printed_below(spar: Run, endpoint: Endpoint) -> None:
     endpoint.do(break_actor)
     listed = spar("checkpoints", "list", "--url", endpoint.url).stdout
     assert listed.endswith("actor@0: a file is[2J missing\n")
@@ -116,12 +116,12 @@ def test_a_rating_is_stored(spar: Run, endpoint: Endpoint) -> None:
     "arguments",
     [[], ["--up", "--down"], ["--better", "x", "--better-file", "y"], ["--better", " "]],
 )
-def test_feedback_that_says_nothing_or_too_much_is_a_usage_error(
+def test_empty_or_contradictory_feedback_is_a_usage_error(
     spar: Run, endpoint: Endpoint, arguments: list[str]
 ) -> None:
     assert spar("feedback", SEARCH, *arguments, "--url", endpoint.url).exit_code == 2
 
 
-def test_feedback_on_a_search_there_is_not(spar: Run, endpoint: Endpoint) -> None:
+def test_feedback_on_an_unknown_search_is_an_error(spar: Run, endpoint: Endpoint) -> None:
     result = spar("feedback", SEARCH, "--up", "--url", endpoint.url)
     assert (result.exit_code, f"there is no search {SEARCH}" in result.stderr) == (1, True)

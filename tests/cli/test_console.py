@@ -22,7 +22,7 @@ def test_clean_keeps_ordinary_text_as_it_is() -> None:
     assert clean(text) == text
 
 
-def test_clean_disarms_escape_sequences() -> None:
+def test_clean_removes_escape_sequences() -> None:
     assert clean("\x1b[31mred\x1b[0m\r\n") == "[31mred[0m\n"
     assert clean("\u202eaccepted\u2066") == "accepted"
 
@@ -39,7 +39,7 @@ def test_first_words_say_when_they_are_not_all() -> None:
     assert first_words("one two three", 8) == "one two…"
 
 
-def test_json_is_exact_and_harmless(capsys: pytest.CaptureFixture[str]) -> None:
+def test_printed_json_is_exact_and_escaped(capsys: pytest.CaptureFixture[str]) -> None:
     value = {"text": HOSTILE, "雨": [1.5, None, True]}
     print_json(value)
     printed = capsys.readouterr().out

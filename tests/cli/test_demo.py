@@ -1,4 +1,4 @@
-"""`spar demo` against a server that answers greedily without, and by search with what is asked."""
+"""`spar demo` against a server whose searched answers meet the constraints, unlike greedy ones."""
 
 import json
 

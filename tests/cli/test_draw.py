@@ -64,7 +64,7 @@ def test_control_characters_in_text_are_removed() -> None:
     assert "\x9b" not in drawn
 
 
-def test_a_summary_says_how_it_ended_and_what_it_cost() -> None:
+def test_a_summary_has_the_stop_reason_and_the_usage() -> None:
     assert rendered(draw_summary(GenerateOut.model_validate(answer())), width=200) == (
         "accepted, value 0.80; stopped: accepted; 3 nodes, 12 votes, 1,234 tokens, 8.2 s; "
         "search 01HZSEARCH"

@@ -36,7 +36,7 @@ def squeezed(text: str) -> list[str]:
     return [" ".join(line.split()) for line in text.splitlines()]
 
 
-def test_what_is_asked_for_reaches_the_server(spar: Run, server: Server) -> None:
+def test_options_reach_the_server(spar: Run, server: Server) -> None:
     play(server, end=SUCCEEDED)
     options = ["--preset", "micro", "--promote", "never", "--seed", "3"]
     values = [
@@ -140,7 +140,7 @@ def test_a_lost_connection_is_reopened(
     assert server.calls == [follow, follow, SHOW]
 
 
-def test_a_connection_that_never_was_is_an_error_at_once(spar: Run, server: Server) -> None:
+def test_a_failed_first_connection_is_an_error_at_once(spar: Run, server: Server) -> None:
     result = spar("iterations", "follow", ITERATION, "--url", server.url)
     assert result.exit_code == 1
     assert "the server ended its events early" in result.stderr

@@ -29,7 +29,7 @@ def keys(spar: Run, tmp_path: Path) -> Run:
 
 
 def recognised(text: str, folder: Path) -> frozenset[Scope] | None:
-    """What a server would let the key do."""
+    """The scopes that a server grants the key."""
 
     async def find() -> frozenset[Scope] | None:
         database = Database(f"sqlite+aiosqlite:///{folder / 'spar.db'}")
@@ -112,7 +112,7 @@ def test_limits_and_scopes_are_listed(keys: Run, monkeypatch: pytest.MonkeyPatch
         ("ann", "--scope", "admin", "--searches", "0"),
     ],
 )
-def test_what_cannot_be_right_is_refused(keys: Run, arguments: tuple[str, ...]) -> None:
+def test_invalid_options_are_refused(keys: Run, arguments: tuple[str, ...]) -> None:
     assert keys("create", *arguments).exit_code in (1, 2)
     assert "ann" not in keys("list").stdout
 
@@ -123,7 +123,7 @@ def test_names_in_use_are_not_given_twice(keys: Run) -> None:
     assert (again.exit_code, again.stdout) == (1, "")
 
 
-def test_the_audit_says_who_made_which_key(keys: Run) -> None:
+def test_the_audit_log_has_the_creator_of_each_key(keys: Run) -> None:
     keys("create", "ann", "--scope", "judge")
     keys("revoke", "ann")
     shown = keys("audit").stdout

@@ -35,7 +35,7 @@ def test_upgrade_takes_a_url(spar: Run, tmp_path: Path) -> None:
     assert "searches" in tables(file)
 
 
-def test_a_file_that_is_no_database_is_an_error_in_words(spar: Run, tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_an_error(spar: Run, tmp_path: Path) -> None:
     (tmp_path / "spar.db").write_text("not a database, and long enough to be read as one" * 20)
     result = spar("db", "upgrade", "--data", str(tmp_path))
     assert result.exit_code == 1

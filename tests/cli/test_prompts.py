@@ -215,7 +215,7 @@ def test_training_data_is_exported_as_it_was_made(
         assert [json.loads(line) for line in lines] == pairs
 
 
-def test_an_export_of_nothing_known_leaves_no_file(
+def test_an_export_of_an_unknown_iteration_writes_no_file(
     spar: Run, endpoint: Endpoint, tmp_path: Path
 ) -> None:
     unknown = "01ARZ3NDEKTSV4RRFFQ69G5FAV"

@@ -48,7 +48,7 @@ def test_a_bad_argument_is_named_before_anything_is_sent(
     assert server.asked == []
 
 
-def test_only_what_was_asked_for_is_sent(spar: Run, server: Server) -> None:
+def test_only_given_options_are_sent(spar: Run, server: Server) -> None:
     server.events = [("final", answer())]
     spar("generate", "hi", "--url", server.url)
     assert server.asked == [

@@ -13,7 +13,7 @@ from tests.cli.replay import Run
 
 
 class Started(ModuleType):
-    """Stands where the server is: it is enough to know what it was started with."""
+    """Replaces the server and records its arguments."""
 
     def __init__(self) -> None:
         super().__init__("app.main")
@@ -61,7 +61,7 @@ def test_the_server_is_started_with_what_was_given(
     assert "Starting" in result.stdout
 
 
-def test_the_number_type_and_its_reason_are_said_at_start(
+def test_the_dtype_and_its_reason_are_printed_at_start(
     spar: Run, started: Started, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SPAR_DATA", str(tmp_path / "data"))
@@ -83,7 +83,7 @@ def test_options_win_over_the_environment_and_the_rest_stays(
     assert (settings.port, settings.data, settings.max_nodes) == (0, tmp_path / "data", 17)
 
 
-def test_a_taken_port_is_said_before_anything_is_prepared(
+def test_a_port_in_use_is_an_error_before_any_preparation(
     spar: Run, started: Started, tmp_path: Path
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -102,7 +102,7 @@ def test_a_taken_port_is_said_before_anything_is_prepared(
         ("--data", "cannot be written"),
     ],
 )
-def test_what_cannot_work_is_one_line_without_a_traceback(
+def test_a_configuration_error_is_one_line_without_a_traceback(
     spar: Run, started: Started, tmp_path: Path, option: str, message: str
 ) -> None:
     file = tmp_path / "file"

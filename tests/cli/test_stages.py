@@ -1,4 +1,4 @@
-"""The stages of an iteration as a person meets them: a process of its own, on a terminal."""
+"""The stages of an iteration, printed by a separate process on a terminal."""
 
 import contextlib
 import os

@@ -53,7 +53,7 @@ def test_both_give_the_servers_object_as_json(spar: Run, server: Server) -> None
     assert json.loads(spar("show", "x", "--json", "--url", server.url).stdout) == page
 
 
-def test_a_search_that_is_not_there(spar: Run, server: Server) -> None:
+def test_an_unknown_search_is_an_error(spar: Run, server: Server) -> None:
     server.refuse(404, message="there is no search `../x?`")
     result = spar("show", "../x?", "--url", server.url)
     assert result.exit_code == 1

@@ -45,7 +45,7 @@ async def test_an_empty_response_fails_every_constraint(checker: Checker, respon
     assert [(r.satisfied, r.message) for r in results] == [(False, "the response is empty")] * 2
 
 
-async def test_without_constraints_there_is_nothing_to_say(checker: Checker) -> None:
+async def test_without_constraints_there_are_no_results(checker: Checker) -> None:
     assert await checker.check(Prompt.from_text("Say something."), "It rains.") == ()
 
 

@@ -1,4 +1,4 @@
-"""Every IFEval id, met and not met, with the words the refiner gets to see."""
+"""Every IFEval id, met and not met, with the message that the refiner gets."""
 
 from typing import Any
 
@@ -388,7 +388,7 @@ CASES: list[tuple[str, dict[str, Any], str, bool, str]] = [
 
 
 @pytest.mark.parametrize(("constraint_id", "kwargs", "response", "satisfied", "message"), CASES)
-async def test_says_what_was_found_and_what_was_asked(
+async def test_the_message_has_the_finding_and_the_requirement(
     checker: Checker,
     constraint_id: str,
     kwargs: dict[str, Any],
@@ -408,7 +408,7 @@ def test_every_ifeval_id_is_shown_met_and_not_met() -> None:
     assert shown == {(kind.id, satisfied) for kind in KINDS for satisfied in (True, False)}
 
 
-async def test_other_ids_say_what_was_asked(checker: Checker) -> None:
+async def test_other_ids_have_the_librarys_description(checker: Checker) -> None:
     prompt = Prompt.from_text("Answer me.", (Constraint("count:numbers", {"N": 2}),))
     [met] = await checker.check(prompt, "1 and 2")
     [unmet] = await checker.check(prompt, "1")

@@ -49,13 +49,13 @@ async def impatient(url: str) -> AsyncIterator[Database]:
 
 
 class FullDisk:
-    """SQLite lets no file grow, until there is room again."""
+    """SQLite lets no file grow until `make_room`."""
 
     def __init__(self) -> None:
         self._pages = 1
 
     def make_room(self) -> None:
-        """Somebody has deleted something."""
+        """Free the disk."""
         self._pages = 1_000_000
 
     def limit(self, connection: Any, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""The database goes away and comes back: nothing is lost, and who asks hears it in words."""
+"""Outages of the database: nothing is lost, and callers get a `DatabaseError`."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -97,7 +97,7 @@ async def test_connections_cut_in_the_middle_of_recording_lose_nothing(
     assert await stored(database) == ([search_id(number) for number in range(60)], 60 * NODES)
 
 
-async def test_who_needs_a_database_that_is_away_hears_it_and_may_ask_again(
+async def test_an_unavailable_database_is_a_retryable_error(
     database: Database, own_postgres: PostgresServer
 ) -> None:
     async with database.session() as session:
@@ -110,7 +110,7 @@ async def test_who_needs_a_database_that_is_away_hears_it_and_may_ask_again(
     assert (await stored(database))[0] == [search_id(1)]
 
 
-async def test_what_an_item_gave_is_written_when_the_database_is_back(
+async def test_an_items_result_is_written_when_the_database_is_back(
     database: Database, own_postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leases, "RETRY_SECONDS", 0.02)

@@ -1,4 +1,4 @@
-"""A transaction that is cancelled lets go of the database, wherever it was."""
+"""A cancelled transaction releases its locks, whatever statement it was in."""
 
 import asyncio
 

@@ -38,7 +38,7 @@ async def test_the_base_model_is_version_zero_of_each_role(database: Database) -
     ]
 
 
-async def test_what_is_recorded_stays(database: Database) -> None:
+async def test_existing_records_are_kept(database: Database) -> None:
     await ensure(database, "first")
     await ensure(database, "second")
     assert {model for _, _, model in await recorded(database)} == {"first"}
@@ -63,7 +63,7 @@ async def promote(database: Database, actor: int, refiner: int) -> None:
         )
 
 
-async def test_the_newest_promotion_says_what_serves(database: Database) -> None:
+async def test_the_newest_promotion_is_in_force(database: Database) -> None:
     await ensure(database, "base")
     await promote(database, 2, 0)
     await promote(database, 1, 3)

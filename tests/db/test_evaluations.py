@@ -1,4 +1,4 @@
-"""Evaluation runs are stored row by row, so that a run that stopped can go on."""
+"""Evaluation runs are stored row by row, so that a stopped run can be resumed."""
 
 from dataclasses import replace
 from typing import Any
@@ -39,7 +39,7 @@ async def rows_of(database: Database, run: str) -> list[EvaluatedRow]:
         return await EvaluationRepository(session).rows(run)
 
 
-async def test_a_run_comes_back_as_it_was_begun(database: Database) -> None:
+async def test_a_run_is_read_as_it_was_added(database: Database) -> None:
     plan = plan_of(Mode.BFS, versions=Versions(3, 2), limit=7, seed=2**60, with_constraints=True)
     run = await begin(database, plan, name="first", program="1.0", command="spar eval ifeval")
     stored = await found(database, run)
@@ -70,7 +70,7 @@ async def test_a_label_names_the_newest_run_of_it(database: Database) -> None:
     assert (await found(database, "night")).id == newest
 
 
-async def test_only_an_unfinished_run_of_the_very_plan_is_gone_on_with(database: Database) -> None:
+async def test_only_an_unfinished_run_of_the_same_plan_is_resumed(database: Database) -> None:
     plan = plan_of()
     finished, run = await begin(database, plan), await begin(database, plan)
     async with database.session() as session:
@@ -101,7 +101,7 @@ def test_whatever_changes_the_answers_changes_the_identity(change: dict[str, Any
     assert plan_of(**change).identity != plan_of().identity
 
 
-async def test_failed_rows_can_be_forgotten(database: Database) -> None:
+async def test_failed_rows_can_be_deleted(database: Database) -> None:
     run = await begin(database)
     await keep(database, run, row_of("1"), FAILED)
     async with database.session() as session:

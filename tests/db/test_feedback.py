@@ -1,4 +1,4 @@
-"""What people said of answers: each better answer is learned from by one iteration."""
+"""Feedback: each better answer is used by one iteration."""
 
 import pytest
 
@@ -32,7 +32,7 @@ async def queue(database: Database) -> str:
         return await IterationRepository(session).add(NewIteration("micro", PRESETS["micro"]))
 
 
-async def test_a_better_answer_comes_with_what_was_answered(database: Database) -> None:
+async def test_a_better_answer_has_the_original_response(database: Database) -> None:
     said = await say(database, better="Green.", rating=-1)
     async with database.session() as session:
         (answer,) = await FeedbackRepository(session).better_answers(await queue(database))
@@ -48,7 +48,7 @@ async def test_a_rating_alone_is_no_better_answer(database: Database) -> None:
         assert await FeedbackRepository(session).better_answers("any") == []
 
 
-async def test_what_one_iteration_uses_is_not_for_another(database: Database) -> None:
+async def test_feedback_is_used_by_one_iteration(database: Database) -> None:
     first, second = await queue(database), await queue(database)
     used = await say(database, better="Green.")
     assert used is not None
@@ -62,5 +62,5 @@ async def test_what_one_iteration_uses_is_not_for_another(database: Database) ->
     assert (mine, other) == ([used, fresh], [fresh])
 
 
-async def test_nothing_is_said_of_a_search_that_is_not_there(database: Database) -> None:
+async def test_feedback_on_an_unknown_search_is_not_stored(database: Database) -> None:
     assert await say(database, search_id="b" * 26, rating=1) is None

@@ -1,4 +1,4 @@
-"""What is stored of iterations, and who may change their state when."""
+"""Stored iterations and the transitions of their status."""
 
 from datetime import datetime
 
@@ -54,7 +54,7 @@ async def resume(database: Database, iteration_id: str) -> bool:
 
 
 @pytest.mark.parametrize("kind", list(IterationKind))
-async def test_a_queued_iteration_has_all_that_was_asked_and_no_stage_begun(
+async def test_a_queued_iteration_has_its_options_and_no_started_stage(
     database: Database, kind: IterationKind
 ) -> None:
     options = options_for("tiny", {"seed": 7, "data": {"prompts": 9}})
@@ -77,7 +77,7 @@ async def test_the_same_key_queues_once(database: Database) -> None:
     assert await add(database) != await add(database)
 
 
-async def test_pages_go_back_in_time_and_cover_everything_once(database: Database) -> None:
+async def test_pages_are_newest_first_and_complete(database: Database) -> None:
     ids = [await add(database) for _ in range(5)]
     seen, cursor = list[str](), None
     async with database.session() as session:
@@ -91,7 +91,7 @@ async def test_pages_go_back_in_time_and_cover_everything_once(database: Databas
     assert seen == sorted(ids, reverse=True)
 
 
-async def test_the_one_that_was_running_goes_first_then_the_oldest(database: Database) -> None:
+async def test_the_running_iteration_is_next_then_the_oldest_queued(database: Database) -> None:
     assert await next_id(database) is None
     first, second, third = sorted([await add(database) for _ in range(3)])
     assert await next_id(database) == first
@@ -129,7 +129,7 @@ async def test_a_queued_iteration_is_cancelled_at_once_and_does_not_start(
     assert (await get(database, one)).status is Status.CANCELLED
 
 
-async def test_a_running_iteration_is_asked_to_end(database: Database) -> None:
+async def test_cancelling_a_running_iteration_sets_cancel_requested(database: Database) -> None:
     one = await add(database)
     await start(database, one)
     assert await request_cancel(database, one)
@@ -170,7 +170,7 @@ async def test_no_iteration_has_that_id(database: Database) -> None:
     assert not await start(database, "x")
 
 
-async def test_a_stage_says_how_far_it_is_and_what_it_counted(database: Database) -> None:
+async def test_a_stage_has_its_progress_and_its_metrics(database: Database) -> None:
     one = await add(database)
     async with database.session() as session:
         iterations = IterationRepository(session)

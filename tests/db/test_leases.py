@@ -32,7 +32,7 @@ async def take(database: Database, owner: str) -> Lease:
 
 
 async def expire(database: Database) -> None:
-    """The lease's time is over, as if its holder had been silent for that long."""
+    """Let the lease expire, as if its holder had not renewed it."""
     async with database.session() as session:
         await session.execute(update(LeaseRow).values(expires_at=FromNow(-1)))
 
@@ -66,7 +66,7 @@ async def test_another_lease_is_free(database: Database) -> None:
 
 
 @pytest.mark.parametrize("known", [False, True])
-async def test_of_many_that_ask_at_once_one_gets_it(
+async def test_one_of_many_concurrent_owners_acquires_the_lease(
     database: Database, second: Database, known: bool
 ) -> None:
     if known:
@@ -82,7 +82,7 @@ async def test_of_many_that_ask_at_once_one_gets_it(
     assert len([lease for lease in asked if lease is not None]) == 1
 
 
-async def test_a_silent_holder_is_replaced(database: Database, second: Database) -> None:
+async def test_an_expired_lease_is_taken_over(database: Database, second: Database) -> None:
     first = await take(database, "first")
     await expire(database)
     assert await held_by(database) is None
@@ -91,7 +91,7 @@ async def test_a_silent_holder_is_replaced(database: Database, second: Database)
     assert await held_by(database) == "second"
 
 
-async def test_a_former_holder_changes_nothing(database: Database, second: Database) -> None:
+async def test_a_former_holder_cannot_write(database: Database, second: Database) -> None:
     first = await take(database, "first")
     await expire(database)
     lease = await take(second, "second")
@@ -107,7 +107,7 @@ async def test_a_former_holder_changes_nothing(database: Database, second: Datab
     assert await written(database) == 1
 
 
-async def test_a_late_holder_keeps_what_nobody_took(database: Database) -> None:
+async def test_a_late_holder_keeps_a_lease_that_was_not_taken_over(database: Database) -> None:
     lease = await take(database, "first")
     await expire(database)
     await queue(lease)
@@ -115,7 +115,7 @@ async def test_a_late_holder_keeps_what_nobody_took(database: Database) -> None:
     assert await held_by(database) == "first"
 
 
-async def test_nobody_takes_over_in_the_middle_of_a_transaction(
+async def test_a_lease_is_not_taken_over_during_a_transaction(
     database: Database, impatient: Database
 ) -> None:
     lease = await take(database, "first")
@@ -161,7 +161,7 @@ async def test_a_released_lease_is_free_at_once(database: Database, second: Data
     await take(second, "second")
 
 
-async def test_the_same_owner_takes_its_own_lease_again_and_its_old_self_is_out(
+async def test_reacquiring_a_lease_fences_off_the_earlier_holder(
     database: Database,
 ) -> None:
     old = await take(database, "first")

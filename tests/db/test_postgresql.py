@@ -1,4 +1,4 @@
-"""PostgreSQL: URLs, upgrades and trouble, on the real server."""
+"""PostgreSQL: URLs, upgrades and errors, on a real server."""
 
 import asyncio
 import threading
@@ -56,7 +56,7 @@ async def test_sessions_are_set_up(postgres_url: str, name: str, value: str) -> 
     assert await scalar(postgres_url, f"SHOW {name}") == value
 
 
-async def test_what_the_url_says_comes_first(postgres_url: str) -> None:
+async def test_parameters_of_the_url_have_precedence(postgres_url: str) -> None:
     url = f"{postgres_url}&application_name=mine&options=-clock_timeout%3D7s"
     assert await scalar(url, "SHOW application_name") == "mine"
     assert await scalar(url, "SHOW lock_timeout") == "7s"
@@ -85,7 +85,7 @@ def test_an_upgrade_hides_the_password(postgres: PostgresServer) -> None:
 
 
 Change = Callable[[PostgresServer], str]
-"""From a server to a URL that leads nowhere."""
+"""From a server's URL to one that cannot be connected to."""
 
 NOWHERE: list[tuple[str, Change, str, bool]] = [
     ("database", lambda server: server.url("nowhere"), "no database of that name", False),
@@ -159,7 +159,7 @@ async def test_a_connection_that_breaks_in_use_may_be_tried_again(
     await database.close()
 
 
-async def test_who_stands_still_in_a_transaction_is_put_out(
+async def test_an_idle_transaction_is_terminated(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(SESSION, "idle_in_transaction_session_timeout", "20ms")

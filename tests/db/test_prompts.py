@@ -1,4 +1,4 @@
-"""The pool keeps a text once, whoever adds it and whenever."""
+"""The pool stores a text once, with any number of concurrent writers."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Old searches are forgotten, and what anything refers to is not."""
+"""Old searches are deleted unless other rows refer to them."""
 
 import asyncio
 from contextlib import aclosing
@@ -24,7 +24,7 @@ OLD = Old(NOW - MONTH)
 
 
 def aged(days: float) -> str:
-    """The id of a search that began so many days ago."""
+    """The id of a search that began this many days ago."""
     return str(ULID.from_datetime(NOW - timedelta(days=days)))
 
 
@@ -48,7 +48,7 @@ async def forget(database: Database, old: Old = OLD, batch: int = 500) -> list[i
     return [gone async for gone in prune(database, old, batch)]
 
 
-async def test_the_old_go_with_their_trees_and_the_young_stay(database: Database) -> None:
+async def test_old_searches_are_deleted_with_their_trees(database: Database) -> None:
     young = [aged(days) for days in (0, 12, 29.999)]
     await add(database, *young)
     kept = {table: await rows(database, table) for table in (NodeRow, VoteRow)}
@@ -60,7 +60,7 @@ async def test_the_old_go_with_their_trees_and_the_young_stay(database: Database
     assert await forget(database) == []
 
 
-async def test_it_goes_in_batches_and_an_end_half_way_keeps_what_was_done(
+async def test_pruning_commits_in_batches(
     database: Database,
 ) -> None:
     await add(database, *(aged(40 + number) for number in range(7)))
@@ -70,7 +70,7 @@ async def test_it_goes_in_batches_and_an_end_half_way_keeps_what_was_done(
     assert await forget(database, batch=3) == [3, 1]
 
 
-async def test_what_people_or_samples_refer_to_is_kept(database: Database) -> None:
+async def test_searches_with_feedback_or_samples_are_kept(database: Database) -> None:
     rated, learned, other = aged(50), aged(51), aged(52)
     await add(database, rated, learned, other)
     async with database.session() as session:
@@ -95,7 +95,7 @@ async def test_accepted_answers_may_be_kept(database: Database) -> None:
     assert await left(database) == {accepted}
 
 
-async def test_feedback_that_comes_meanwhile_is_not_lost(database: Database) -> None:
+async def test_concurrent_feedback_is_not_lost(database: Database) -> None:
     ids = [aged(40 + number) for number in range(20)]
     await add(database, *ids)
 
@@ -112,6 +112,6 @@ async def test_feedback_that_comes_meanwhile_is_not_lost(database: Database) -> 
 
 
 @pytest.mark.parametrize("days", [10**6, 0])
-async def test_any_moment_will_do(database: Database, days: int) -> None:
+async def test_any_time_is_a_valid_limit(database: Database, days: int) -> None:
     moment = max(NOW - timedelta(days=min(days, 700_000)), datetime.min.replace(tzinfo=UTC))
     assert await forget(database, Old(moment)) == []

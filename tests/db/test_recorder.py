@@ -1,4 +1,4 @@
-"""The recorder writes everything it can, and says what it could not."""
+"""The recorder writes all searches, and reports those it cannot write."""
 
 import asyncio
 import logging
@@ -85,7 +85,7 @@ async def test_closing_writes_everything_pending(database: Database) -> None:
     assert (recorder.pending, recorder.lost) == (0, 0)
 
 
-async def test_after_closing_nothing_is_taken(
+async def test_after_closing_nothing_is_accepted(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     recorder = Recorder(database)
@@ -95,7 +95,7 @@ async def test_after_closing_nothing_is_taken(
     assert search_id(1) in caplog.text
 
 
-async def test_who_stops_waiting_does_not_stop_the_write(database: Database) -> None:
+async def test_cancelling_a_waiter_does_not_cancel_the_write(database: Database) -> None:
     recorder = Recorder(database)
     recorder.submit(searched(search_id(1)))
     waiting = asyncio.create_task(recorder.wait_for(search_id(1)))
@@ -105,7 +105,7 @@ async def test_who_stops_waiting_does_not_stop_the_write(database: Database) -> 
     assert await stored(database) == [search_id(1)]
 
 
-async def test_a_lock_is_outlived(impatient: Database, lock: Lock) -> None:
+async def test_a_temporary_lock_is_retried(impatient: Database, lock: Lock) -> None:
     recorder = Recorder(impatient, retry_delays=[0] * 3)
     with on_warning(lock.rollback):
         recorder.submit(searched(search_id(1)))
@@ -115,7 +115,7 @@ async def test_a_lock_is_outlived(impatient: Database, lock: Lock) -> None:
     assert recorder.lost == 0
 
 
-async def test_a_lock_that_stays_loses_the_search_after_some_attempts(
+async def test_a_permanent_lock_loses_the_search_after_the_last_attempt(
     impatient: Database, lock: Lock, caplog: pytest.LogCaptureFixture
 ) -> None:
     recorder = Recorder(impatient, retry_delays=[0, 0])
@@ -127,7 +127,7 @@ async def test_a_lock_that_stays_loses_the_search_after_some_attempts(
     assert "locked" in caplog.records[-1].getMessage()
 
 
-async def test_closing_gives_up_in_time_and_counts_what_is_left(
+async def test_closing_stops_at_its_timeout_and_counts_lost_searches(
     impatient: Database, lock: Lock, caplog: pytest.LogCaptureFixture
 ) -> None:
     recorder = Recorder(impatient, retry_delays=[NEVER])
@@ -139,7 +139,7 @@ async def test_closing_gives_up_in_time_and_counts_what_is_left(
     assert search_id(2) in caplog.text
 
 
-async def test_who_waits_for_a_search_hears_that_it_cannot_be_written_for_now(
+async def test_waiting_for_a_search_raises_when_a_write_fails(
     impatient: Database, lock: Lock
 ) -> None:
     recorder = Recorder(impatient, retry_delays=[0.01] * 1000)
@@ -164,7 +164,7 @@ async def test_a_search_that_is_stored_already_is_not_lost(database: Database) -
 
 
 @on_sqlite
-async def test_what_is_searched_while_the_disk_is_full_is_written_when_there_is_room(
+async def test_searches_on_a_full_disk_are_written_when_space_is_free(
     database: Database, full_disk: FullDisk
 ) -> None:
     recorder = Recorder(database, retry_delays=[0] * 3)
@@ -176,7 +176,7 @@ async def test_what_is_searched_while_the_disk_is_full_is_written_when_there_is_
 
 @on_sqlite
 @pytest.mark.usefixtures("full_disk")
-async def test_a_disk_that_stays_full_loses_one_search_whole_and_not_the_next(
+async def test_a_permanently_full_disk_loses_one_search_but_not_the_next(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     recorder = Recorder(database, retry_delays=[0])
@@ -194,7 +194,7 @@ async def test_a_disk_that_stays_full_loses_one_search_whole_and_not_the_next(
         assert await session.scalar(orphans) == 0
 
 
-async def test_a_result_that_makes_no_rows_does_not_stop_the_next(
+async def test_a_result_that_cannot_be_converted_does_not_block_the_next(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     broken: Any = object()
@@ -223,14 +223,14 @@ async def pooled(database: Database) -> list[tuple[str, Source]]:
         return [(one.prompt.instruction, one.source) for one in page]
 
 
-async def test_prompts_join_the_pool_only_when_asked(database: Database) -> None:
+async def test_prompts_join_the_pool_only_if_enabled(database: Database) -> None:
     recorder = Recorder(database)
     recorder.submit(searched(search_id(1)))
     await recorder.close(NEVER)
     assert await pooled(database) == []
 
 
-async def test_a_prompt_that_comes_again_is_kept_once(database: Database) -> None:
+async def test_a_repeated_prompt_is_stored_once(database: Database) -> None:
     recorder = Recorder(database, keep_prompts=True)
     for number, instruction in enumerate(["Name a color.", "Name a bird.", "Name a color."]):
         recorder.submit(searched(search_id(number), instruction=instruction))
@@ -242,7 +242,7 @@ async def test_a_prompt_that_comes_again_is_kept_once(database: Database) -> Non
     ]
 
 
-async def test_the_backgrounds_own_prompts_are_not_kept(database: Database) -> None:
+async def test_prompts_of_background_searches_are_not_added(database: Database) -> None:
     recorder = Recorder(database, keep_prompts=True)
     result = searched(search_id(1))
     recorder.submit(replace(result, request=replace(result.request, priority=10)))
@@ -252,7 +252,7 @@ async def test_the_backgrounds_own_prompts_are_not_kept(database: Database) -> N
 
 
 class on_warning(logging.Handler):
-    """Does something at every warning of the recorder: it has met the trouble by then."""
+    """Runs a function at every warning of the recorder, when a write has failed."""
 
     def __init__(self, action: Callable[[], object]) -> None:
         super().__init__(logging.WARNING)

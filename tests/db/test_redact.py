@@ -23,7 +23,7 @@ def rows(result: SearchResult) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("result", SEARCHES)
-def test_nobodys_words_are_left(result: SearchResult) -> None:
+def test_no_text_is_left(result: SearchResult) -> None:
     written = json.dumps(rows(redacted(result)), default=str)
     assert [word for word in WORDS if word in written] == []
 
@@ -45,7 +45,7 @@ def test_the_shape_and_the_figures_stay(result: SearchResult) -> None:
         assert bool(after.text) == bool(before.text)
 
 
-def test_the_search_itself_is_left_alone() -> None:
+def test_the_search_is_not_modified() -> None:
     result = searched(search_id(1))
     redacted(result)
     assert result.best is not None
@@ -73,7 +73,7 @@ async def test_a_recorder_that_keeps_nothing_writes_nothing(database: Database) 
     assert recorder.lost == 0
 
 
-async def test_nothing_is_learned_from_a_search_without_its_prompt(database: Database) -> None:
+async def test_a_search_without_its_prompt_adds_no_prompt_to_the_pool(database: Database) -> None:
     for store, number in (("full", 1), ("redacted", 2)):
         recorder = Recorder(database, store=store)  # type: ignore[arg-type]
         recorder.submit(searched(search_id(number)))

@@ -1,4 +1,4 @@
-"""What an iteration makes is stored once, however often it is stored."""
+"""Results of an iteration are stored idempotently."""
 
 import pytest
 
@@ -64,7 +64,7 @@ async def test_items_are_kept_by_stage_and_key(database: Database, iteration: st
 
 
 async def test_an_item_is_stored_once(database: Database, iteration: str) -> None:
-    # The second time is that of a commit whose end nobody heard of.
+    # The second call is a retry after a commit whose outcome is unknown.
     for result in ("first", "second"):
         async with database.session() as session:
             await SampleRepository(session, iteration).add_item(Stage.RESPOND, "0", result)

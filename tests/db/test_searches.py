@@ -64,7 +64,7 @@ async def all_pages(
     return pages
 
 
-async def test_a_search_comes_back_whole(database: Database) -> None:
+async def test_a_search_is_read_as_it_was_stored(database: Database) -> None:
     result = searched(search_id(1))
     await store(database, result)
     stored = await load(database, search_id(1))
@@ -142,14 +142,14 @@ async def test_a_search_without_any_response_is_stored(database: Database) -> No
     assert stored.nodes == (result.tree.root,)
 
 
-async def test_an_unknown_id_gives_nothing(database: Database) -> None:
+async def test_an_unknown_id_is_none(database: Database) -> None:
     await store(database, searched(search_id(1)))
     async with database.session() as session:
         assert await SearchRepository(session).get(search_id(2)) is None
         assert await SearchRepository(session).get("\x00 no id \ud800") is None
 
 
-async def test_moments_are_kept_in_utc(database: Database) -> None:
+async def test_times_are_stored_in_utc(database: Database) -> None:
     elsewhere = A_MOMENT.astimezone(timezone(timedelta(hours=-7)))
     await store(database, searched(search_id(1)), at=elsewhere)
     stored = await load(database, search_id(1))
@@ -158,7 +158,7 @@ async def test_moments_are_kept_in_utc(database: Database) -> None:
     assert stored.created_at.utcoffset() == timedelta(0)
 
 
-async def test_a_search_is_taken_to_have_begun_when_its_duration_says(database: Database) -> None:
+async def test_the_start_of_a_search_follows_from_its_duration(database: Database) -> None:
     before = datetime.now(UTC)
     async with database.session() as session:
         await SearchRepository(session).add(searched(search_id(1)))
@@ -216,7 +216,7 @@ async def test_pages_hold_everything_once_newest_first(
     limit=st.integers(1, 3),
     scan_limit=st.integers(1, 6),
 )
-async def test_however_little_a_page_looks_at_the_pages_hold_all_that_is_wanted(
+async def test_pages_are_complete_for_every_scan_limit(
     database: Database,
     written: list[tuple[str, int]],
     text: str | None,
@@ -243,7 +243,7 @@ async def test_however_little_a_page_looks_at_the_pages_hold_all_that_is_wanted(
     assert all(len(page) <= limit for page in pages)
 
 
-async def test_a_page_that_finds_nothing_says_where_to_go_on(database: Database) -> None:
+async def test_an_empty_page_has_a_cursor(database: Database) -> None:
     await store(database, searched(search_id(1), instruction="Name a bird."))
     await store(database, *(searched(search_id(number)) for number in range(2, 9)))
     wanted = SearchFilter(text="bird")
@@ -254,7 +254,9 @@ async def test_a_page_that_finds_nothing_says_where_to_go_on(database: Database)
     assert ([one.id for one in page], cursor) == ([search_id(1)], None)
 
 
-async def test_a_look_begins_where_the_rarest_condition_is_met(database: Database) -> None:
+async def test_a_scan_begins_at_the_newest_match_of_the_rarest_condition(
+    database: Database,
+) -> None:
     await store(database, *(with_actor(searched(search_id(number)), 1) for number in range(3)))
     await store(database, *(with_actor(searched(search_id(number)), 2) for number in range(3, 9)))
     async with database.session() as session:
@@ -277,7 +279,7 @@ async def test_pages_are_stable_while_searches_arrive(database: Database) -> Non
     assert [summary.id for summary in second] == [search_id(4), search_id(3)]
 
 
-async def test_the_list_says_the_same_as_the_search(database: Database) -> None:
+async def test_the_list_agrees_with_the_search(database: Database) -> None:
     await store(database, searched(search_id(1)))
     [[summary]] = await all_pages(database, 10)
     stored = await load(database, search_id(1))

@@ -1,4 +1,4 @@
-"""What servers say of themselves."""
+"""The reports of servers."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -33,12 +33,12 @@ async def test_a_server_has_one_state_the_newest(database: Database) -> None:
     assert await seen(database, NOW - timedelta(minutes=1)) == [newer, state("b")]
 
 
-async def test_only_servers_that_spoke_lately_are_seen(database: Database) -> None:
+async def test_only_servers_that_reported_recently_are_listed(database: Database) -> None:
     await report(database, state("a", NOW - timedelta(minutes=2)), state("b"))
     assert await seen(database, NOW - timedelta(minutes=1)) == [state("b")]
 
 
-async def test_servers_that_end_or_fall_silent_are_forgotten(database: Database) -> None:
+async def test_stopped_and_silent_servers_are_deleted(database: Database) -> None:
     silent = state("c", NOW - EXPIRES_AFTER - timedelta(minutes=1))
     await report(database, silent, state("a"), state("b"))
     async with database.session() as session:

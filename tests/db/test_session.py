@@ -1,4 +1,4 @@
-"""Sessions commit or roll back, SQLite is set up well, and its errors become ours."""
+"""Sessions commit or roll back, SQLite's settings, and the translation of its errors."""
 
 import asyncio
 from pathlib import Path
@@ -63,7 +63,7 @@ async def test_a_locked_database_may_be_tried_again(
 
 
 @on_sqlite
-async def test_a_read_only_database_says_so(url: str) -> None:
+async def test_a_read_only_database_is_an_error_with_a_remedy(url: str) -> None:
     read_only = Database(url.replace("///", "///file:", 1) + "?mode=ro&uri=true")
     with pytest.raises(DatabaseError, match="read-only; make the file") as caught:
         await add(read_only, 1)
@@ -73,14 +73,14 @@ async def test_a_read_only_database_says_so(url: str) -> None:
 
 @on_sqlite
 @pytest.mark.usefixtures("full_disk")
-async def test_a_full_disk_says_so_and_keeps_nothing_half(database: Database) -> None:
+async def test_a_full_disk_is_an_error_and_rolls_back(database: Database) -> None:
     with pytest.raises(DatabaseError, match="the disk is full") as caught:
         await add(database, 1, response="long " * 100_000)
     assert caught.value.retry_after == 1
     assert await scalar(database, "SELECT count(*) FROM searches") == 0
 
 
-async def test_a_damaged_file_says_so(tmp_path: Path) -> None:
+async def test_a_damaged_file_is_an_error_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "notes.db").write_text("not a database " * 100)
     damaged = Database(f"sqlite+aiosqlite:///{tmp_path}/notes.db")
     with pytest.raises(DatabaseError, match="not a usable SQLite database") as caught:
@@ -89,7 +89,7 @@ async def test_a_damaged_file_says_so(tmp_path: Path) -> None:
     assert caught.value.retry_after is None
 
 
-async def test_a_cancelled_session_gives_its_connection_back(database: Database) -> None:
+async def test_a_cancelled_session_returns_its_connection(database: Database) -> None:
     async def write() -> None:
         async with database.session() as session:
             await SearchRepository(session).add(searched(search_id(1)))
@@ -107,6 +107,6 @@ async def test_a_cancelled_session_gives_its_connection_back(database: Database)
 
 
 @pytest.mark.parametrize("url", ["nonsense", "sqlite:///a.db", "nobase://host/name"])
-def test_a_url_nobody_understands_is_refused(url: str) -> None:
+def test_an_unsupported_url_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match="database URL cannot be used"):
         Database(url)

@@ -1,4 +1,4 @@
-"""What goes into a column is something every database takes."""
+"""Column values are converted to what every database accepts."""
 
 import json
 import math

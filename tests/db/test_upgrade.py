@@ -1,4 +1,4 @@
-"""Upgrading says in words why it cannot be done."""
+"""Upgrades, and the errors of those that fail."""
 
 import sqlite3
 import threading
@@ -52,14 +52,14 @@ def test_it_works_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert execute(tmp_path / "here.db", "SELECT count(*) FROM searches") == [(0,)]
 
 
-def test_odd_paths_are_fine(tmp_path: Path) -> None:
+def test_unusual_paths_are_supported(tmp_path: Path) -> None:
     folder = tmp_path / "100% (mine), ünïcode"
     folder.mkdir()
     upgrade(f"sqlite+aiosqlite:///{folder}/a.db")
     assert execute(folder / "a.db", "SELECT count(*) FROM searches") == [(0,)]
 
 
-def test_the_program_may_lie_in_an_odd_folder(
+def test_the_program_may_be_in_a_folder_with_an_unusual_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "100%d").symlink_to(SCRIPTS)
@@ -94,7 +94,7 @@ def test_a_missing_folder(tmp_path: Path) -> None:
 
 
 @on_sqlite
-def test_a_database_from_the_future(url: str, database_file: Path) -> None:
+def test_a_database_of_a_newer_version(url: str, database_file: Path) -> None:
     execute(database_file, "UPDATE alembic_version SET version_num = '9999'")
     message = refused(url)
     assert "newer version of spar" in message

@@ -26,5 +26,5 @@ def test_a_served_name_is_read_back() -> None:
     "name",
     ["actor", "actor@", "actor@-1", "actor@1.5", "actor@²", "judge@1", "@1", "actor@" + "9" * 10],
 )
-def test_other_names_are_none_of_ours(name: str) -> None:
+def test_other_names_are_not_parsed(name: str) -> None:
     assert parse_served_name(name) is None

@@ -44,7 +44,7 @@ def test_only_whole_flags_of_the_line_of_flags_count() -> None:
 @pytest.mark.parametrize("cpuinfo", [AVX2_EPYC, AVX512_EPYC])
 @pytest.mark.parametrize("gpu", [True, False])
 @pytest.mark.parametrize("wanted", ["bfloat16", "float16", "float32"])
-def test_what_is_set_wins(wanted: Dtype, cpuinfo: str, gpu: bool) -> None:
+def test_an_explicit_dtype_has_precedence(wanted: Dtype, cpuinfo: str, gpu: bool) -> None:
     choice = choose_dtype(wanted, cpuinfo, gpu=gpu)
     assert str(choice) == f"{wanted} (set by SPAR_DTYPE)"
 
@@ -59,7 +59,7 @@ def test_float16_is_for_serving_only() -> None:
     assert choose_dtype("float16", AVX512_EPYC, gpu=True).for_training().dtype == "float32"
 
 
-def test_a_system_without_cpuinfo_says_nothing(tmp_path: Path) -> None:
+def test_a_system_without_cpuinfo_has_no_flags(tmp_path: Path) -> None:
     assert read_cpuinfo(tmp_path / "cpuinfo") == ""
     (tmp_path / "cpuinfo").write_text(AMX_XEON)
     assert read_cpuinfo(tmp_path / "cpuinfo") == AMX_XEON

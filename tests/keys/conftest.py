@@ -1,4 +1,4 @@
-"""The whole server over a scripted engine, as somebody configured it, and its keys."""
+"""The whole server over a scripted engine, with given settings, and its keys."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager

@@ -34,7 +34,7 @@ async def test_actions_are_recorded_with_their_outcome(serve: Serve) -> None:
         ]
 
 
-async def test_looking_and_asking_are_no_actions(serve: Serve) -> None:
+async def test_reads_and_searches_are_not_audited(serve: Serve) -> None:
     async with serve(keys="required") as server:
         ann = await server.key(Scope.ADMIN)
         await server.ask("/admin/serving", ann, method="GET")
@@ -68,7 +68,7 @@ async def test_the_audit_can_be_read(serve: Serve) -> None:
         assert timedelta() <= age < timedelta(minutes=1)
 
 
-async def test_an_action_that_breaks_is_recorded_as_broken(
+async def test_an_action_that_fails_is_recorded_as_failed(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: Any) -> None:
@@ -80,7 +80,7 @@ async def test_an_action_that_breaks_is_recorded_as_broken(
         assert [status for _, _, status in await lines(server)] == [500]
 
 
-async def test_what_cannot_be_recorded_is_not_done(
+async def test_an_action_that_cannot_be_audited_is_not_run(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(*_: Any) -> str:
@@ -93,7 +93,7 @@ async def test_what_cannot_be_recorded_is_not_done(
         assert await lines(server) == []
 
 
-async def test_an_action_without_an_end_is_told_from_the_others(serve: Serve) -> None:
+async def test_an_unfinished_action_has_no_status(serve: Serve) -> None:
     async with serve() as server:
         async with server.database.session() as session:
             await AuditRepository(session).begin(Action("ann", "POST /x"))

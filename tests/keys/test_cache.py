@@ -88,7 +88,7 @@ async def test_an_internal_key_is_in_no_table(database: Database) -> None:
     assert await key_cache.find(f"spar_{made.id}_guess") is None
 
 
-async def test_a_name_in_use_is_not_given_again(database: Database) -> None:
+async def test_a_key_name_in_use_is_refused(database: Database) -> None:
     await new_key(database)
     async with database.session() as session:
         assert not await KeyRepository(session).add(Key("2", "ann", frozenset(), "d"))

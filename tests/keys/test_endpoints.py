@@ -1,4 +1,4 @@
-"""Who gets in where, at a whole server."""
+"""Authorization of every route of a whole server."""
 
 from collections.abc import Iterator
 
@@ -37,10 +37,10 @@ PAGES = (
     "/ui/overview",
 )
 OPEN = {("GET", path) for path in ("/healthz", "/readyz", *PAGES)}
-"""Pages hold nobody's data; their scripts ask the other routes with the reader's key."""
+"""Pages hold no data; their scripts call the other routes with the user's key."""
 
 
-async def test_a_key_opens_what_its_scope_is_for_and_nothing_else(serve: Serve) -> None:
+async def test_a_key_permits_only_its_scope(serve: Serve) -> None:
     async with serve(keys="required") as server:
         keys = {scope: await server.key(scope, name=scope) for scope in Scope}
         for method, path, scopes in NEEDED:
@@ -50,7 +50,7 @@ async def test_a_key_opens_what_its_scope_is_for_and_nothing_else(serve: Serve) 
                 assert status != 401
 
 
-async def test_without_a_good_key_there_is_no_way_in(serve: Serve) -> None:
+async def test_without_a_valid_key_requests_are_refused(serve: Serve) -> None:
     async with serve(keys="required") as server:
         good, other = await server.key(*Scope), await server.key(*Scope, name="bob")
         mixed = f"{good[:20]}{other[20:]}"
@@ -63,7 +63,7 @@ async def test_without_a_good_key_there_is_no_way_in(serve: Serve) -> None:
                 assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
-async def test_what_says_nothing_of_anybody_is_open(serve: Serve) -> None:
+async def test_public_routes_need_no_key(serve: Serve) -> None:
     async with serve(keys="required") as server:
         for path in ("/healthz", "/readyz", "/docs", "/openapi.json", "/metrics"):
             assert (await server.ask(path, method="GET")).status_code == 200
@@ -76,8 +76,8 @@ async def test_metrics_can_be_closed(serve: Serve) -> None:
         assert (await server.ask("/metrics", key, method="GET")).status_code == 200
 
 
-async def test_every_route_is_for_admins_unless_it_was_thought_about(serve: Serve) -> None:
-    """Whoever adds a route that others may use says so here, too."""
+async def test_unlisted_routes_require_the_admin_scope(serve: Serve) -> None:
+    """A new route with another scope must be listed here as well."""
 
     def routes(app: object) -> Iterator[tuple[str, str]]:
         for route in app.routes:  # type: ignore[attr-defined]
@@ -93,13 +93,13 @@ async def test_every_route_is_for_admins_unless_it_was_thought_about(serve: Serv
             assert (wanted == PUBLIC) == (concrete in OPEN), path
 
 
-async def test_a_server_for_this_machine_alone_needs_no_key(serve: Serve) -> None:
+async def test_a_loopback_server_needs_no_key(serve: Serve) -> None:
     async with serve() as server:
         assert (await server.ask("/generate")).status_code == 200
         assert (await server.ask("/generate", "Bearer anything")).status_code == 200
 
 
-async def test_a_server_for_others_needs_keys_unless_told(serve: Serve) -> None:
+async def test_a_public_server_needs_keys_unless_disabled(serve: Serve) -> None:
     async with serve(host="0.0.0.0") as server:
         assert (await server.ask("/generate")).status_code == 401
     async with serve(host="0.0.0.0", keys="off") as server:
@@ -117,7 +117,7 @@ async def test_pages_of_other_sites_change_nothing(serve: Serve, keys: str) -> N
         assert own.status_code == 202
 
 
-async def test_a_name_that_somebody_else_made_stand_for_this_machine_is_refused(
+async def test_a_rebound_host_name_is_refused(
     serve: Serve,
 ) -> None:
     async with serve() as server:
@@ -127,7 +127,7 @@ async def test_a_name_that_somebody_else_made_stand_for_this_machine_is_refused(
             assert (await server.ask("/searches", method="GET", host=host)).status_code == 200
 
 
-async def test_a_body_is_not_read_before_the_key_is_good(serve: Serve) -> None:
+async def test_a_body_is_not_read_before_the_key_is_verified(serve: Serve) -> None:
     async with serve(keys="required") as server:
         answer = await server.client.post("/generate", content=b"{" * 2_000_000)
         assert answer.status_code == 401

@@ -1,4 +1,4 @@
-"""What a key may use in a minute, and at a time."""
+"""Rate limits and concurrency limits of a key."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from tests.keys.conftest import Serve
 
 
 class Clock:
-    """A clock that stands still until it is moved; it begins with a minute."""
+    """A manual clock that starts at the beginning of a minute."""
 
     def __init__(self) -> None:
         self.now = 60_000_000.0
@@ -48,7 +48,7 @@ async def test_requests_of_a_minute_are_counted(clock: Clock) -> None:
     assert [await admitted(limiter, ann) for _ in range(4)] == [True] * 3 + [False]
 
 
-async def test_a_minute_slides(clock: Clock) -> None:
+async def test_the_window_slides(clock: Clock) -> None:
     limiter, ann = Limiter(), key(requests_per_minute=6)
     clock.now += 59
     assert all([await admitted(limiter, ann) for _ in range(6)])
@@ -58,7 +58,7 @@ async def test_a_minute_slides(clock: Clock) -> None:
     assert sum([await admitted(limiter, ann) for _ in range(6)]) == 2
 
 
-async def test_the_headers_tell_what_is_left(clock: Clock) -> None:
+async def test_the_headers_have_the_remaining_quota(clock: Clock) -> None:
     limiter, ann = Limiter(), key(requests_per_minute=3, tokens_per_minute=100)
     limiter.charge(ann, 30)
     headers = await limiter.admit(ann)
@@ -112,7 +112,7 @@ async def test_a_key_without_limits_has_none() -> None:
     assert await limiter.admit(ann) == {}
 
 
-async def test_a_server_refuses_with_429_and_says_when_to_come_back(serve: Serve) -> None:
+async def test_a_limited_request_gets_429_with_retry_after(serve: Serve) -> None:
     async with serve(keys="required") as server:
         ann = await server.key(Scope.GENERATE, limits=KeyLimits(requests_per_minute=2))
         first, second, third = [await server.ask("/generate", ann) for _ in range(3)]
@@ -142,7 +142,7 @@ BODIES: dict[str, dict[str, Any]] = {
         if path != "/judge" or not stream
     ],
 )
-async def test_what_models_read_and_write_is_paid_for(
+async def test_prompt_and_completion_tokens_are_charged(
     serve: Serve, path: str, stream: bool
 ) -> None:
     async with serve(keys="required") as server:

@@ -53,11 +53,11 @@ def test_the_worker_beside_a_server_gets_a_key_of_its_own() -> None:
     assert internal_key(settings(host="0.0.0.0"))[0].api_key != theirs.api_key
 
 
-def test_a_worker_needs_no_key_where_nobody_does() -> None:
+def test_a_worker_needs_no_key_if_none_is_required() -> None:
     assert internal_key(settings()) == (settings(), None)
 
 
-def test_a_worker_of_another_server_shows_the_configured_key() -> None:
+def test_a_worker_of_another_server_sends_the_configured_key() -> None:
     given = settings(host="0.0.0.0", worker_url="http://other:8000", api_key="spar_a_b")
     assert internal_key(given) == (given, None)
 

@@ -1,4 +1,4 @@
-"""The worker's engine shows its key to a server that asks for one."""
+"""The worker's engine sends its key to a server that requires one."""
 
 import pytest
 

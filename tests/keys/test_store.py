@@ -1,4 +1,4 @@
-"""Where texts are not kept, no endpoint takes or gives any."""
+"""Without stored texts, no endpoint accepts or returns any."""
 
 import pytest
 from pydantic import ValidationError

@@ -111,7 +111,7 @@ def stored(url: str, table: str, column: str) -> Any:
 
 
 def broken_references(connection: Connection) -> list[Any]:
-    """PostgreSQL has none at any time; SQLite does not look while tables are rebuilt."""
+    """PostgreSQL has none at any time; SQLite does not check while tables are rebuilt."""
     if connection.dialect.name == "postgresql":
         return []
     return list(connection.exec_driver_sql("PRAGMA foreign_key_check"))
@@ -193,7 +193,7 @@ def test_renamed_options_are_found_under_their_new_names(url: str) -> None:
 
 
 def test_iterations_and_evaluations_of_an_older_version_are_read(url: str) -> None:
-    """Their options, and what an unfinished iteration has done, under the names of today."""
+    """Their options, and the results of an unfinished iteration, under the current names."""
     migrate(url, command.upgrade, "0006")
     lora = {"method": "lora", "rank": 8, "alpha": 16, "targets": ["o_proj"], "warmup": 0}
     actor = {"learning_rate": 1e-4, **lora}
@@ -224,7 +224,7 @@ def test_iterations_and_evaluations_of_an_older_version_are_read(url: str) -> No
     assert stored(url, "items", "result")[0]["judgment"] == judgment
 
 
-@pytest.mark.parametrize("url", ["sqlite"], indirect=True)  # nobody else rebuilds tables
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)  # only SQLite rebuilds tables
 def test_rebuilding_a_table_keeps_the_rows_that_refer_to_it(url: str) -> None:
     migrate(url, command.upgrade, FIRST)
     within(url, fill)
@@ -247,7 +247,7 @@ async def read(url: str, search_id: str) -> StoredSearch | None:
         await database.close()
 
 
-def test_every_step_can_be_taken_back_and_again(url: str) -> None:
+def test_every_migration_can_be_reverted_and_repeated(url: str) -> None:
     shapes = [tables(url)]
     for revision in REVISIONS:
         migrate(url, command.upgrade, revision)

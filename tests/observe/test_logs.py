@@ -1,4 +1,4 @@
-"""Log lines: their ids, their two styles, and what must never be in them."""
+"""Log lines: ids, both styles, and texts that must not appear."""
 
 import json
 import logging
@@ -13,12 +13,12 @@ from app.observe import logs
 from app.observe.logs import begin_request, configure_logs, note_search
 
 Written = Callable[[], str]
-SECRET = "the prompt that nobody may read"
+SECRET = "the prompt that must not be logged"
 
 
 @pytest.fixture
 def written(capsys: pytest.CaptureFixture[str]) -> Iterator[Written]:
-    """Gives what was logged since it was last asked; afterwards logging is as it was."""
+    """Returns what was logged since the last call; restores the logging configuration."""
     names = (None, *logs.OURS)
     loggers = [logging.getLogger(name) for name in names]
     before = [(logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
@@ -61,7 +61,7 @@ def test_the_ids_of_the_request_and_its_search_are_in_the_lines(written: Written
     assert text[1].endswith("server uvicorn.error: after [request r-1 search s-1]")
 
 
-def test_the_level_is_for_what_is_ours(written: Written) -> None:
+def test_the_level_applies_to_the_projects_loggers(written: Written) -> None:
     configure_logs("json", "info", "server")
     for name in ("app.x", "uvicorn.error", "sqlalchemy.engine"):
         logging.getLogger(name).info("said")
@@ -91,7 +91,7 @@ async def test_a_request_has_a_line_with_its_search(
 
 
 @pytest.mark.parametrize("sent", [None, "", "a b", "ü", "x" * 129, 'a"b', "{}"])
-async def test_an_id_that_is_not_sane_is_replaced(
+async def test_an_invalid_request_id_is_replaced(
     client: httpx.AsyncClient, sent: str | None
 ) -> None:
     headers = {} if sent is None else {"X-Request-Id": sent.encode()}

@@ -1,4 +1,4 @@
-"""What `/metrics` says, of requests that went through the whole server."""
+"""`/metrics` after requests to the whole server."""
 
 import re
 from pathlib import Path
@@ -85,7 +85,7 @@ async def test_a_judgment_is_counted(client: httpx.AsyncClient) -> None:
     assert found[sample("spar_votes_total")] == usage["votes"] == 1
 
 
-async def test_paths_and_methods_of_clients_make_no_series(client: httpx.AsyncClient) -> None:
+async def test_unknown_paths_and_methods_create_no_series(client: httpx.AsyncClient) -> None:
     for number in range(3):
         await client.get(f"/searches/{number}")
         await client.get(f"/nothing/{number}")
@@ -114,7 +114,7 @@ async def test_a_failed_search_is_counted_as_failed(
     assert found[sample("spar_searches_running")] == 0
 
 
-async def test_the_state_of_the_server_is_told(client: httpx.AsyncClient, app: FastAPI) -> None:
+async def test_the_state_of_the_server_is_exported(client: httpx.AsyncClient, app: FastAPI) -> None:
     services = app.state.services
     services.engine.ready, services.engine.restarts = False, 3
     slot = services.admission.enter()
@@ -148,7 +148,7 @@ async def test_iterations_are_counted_from_the_database(
     assert found[sample("spar_iteration_stages", stage="train", status="queued")] == 1
 
 
-async def test_the_database_is_asked_once_in_a_while(app: FastAPI) -> None:
+async def test_database_counts_are_cached(app: FastAPI) -> None:
     database = app.state.services.database
     lazy, eager = StoredFigures(database, fresh_seconds=3600), StoredFigures(database, 0)
     assert (counts := await lazy.get()) is not None
@@ -161,7 +161,7 @@ async def test_the_database_is_asked_once_in_a_while(app: FastAPI) -> None:
     assert list(newer.iterations.values()) == [1]
 
 
-async def test_a_database_that_is_gone_does_not_take_the_figures_along(
+async def test_an_unavailable_database_leaves_the_other_metrics(
     client: httpx.AsyncClient, app: FastAPI, tmp_path: Path
 ) -> None:
     app.state.services.stored = StoredFigures(Database(f"sqlite+aiosqlite:///{tmp_path}/no/x.db"))

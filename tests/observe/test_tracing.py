@@ -107,7 +107,7 @@ async def test_a_search_is_a_trace_and_a_node_a_span(
     assert second.attributes["spar.value"] == 0.0
 
 
-async def test_the_judgment_of_a_response_that_came_along_is_the_searchs_own(
+async def test_the_judgment_of_a_given_response_belongs_to_the_search_span(
     client: httpx.AsyncClient, exporter: InMemorySpanExporter
 ) -> None:
     answer = await client.post("/generate", json=BODY | {"response": "one two three four five"})
@@ -116,7 +116,7 @@ async def test_the_judgment_of_a_response_that_came_along_is_the_searchs_own(
     assert below(named(exporter, "judge")[0], search)
 
 
-async def test_a_trace_that_came_along_is_gone_on_with(
+async def test_the_clients_trace_is_continued(
     client: httpx.AsyncClient, exporter: InMemorySpanExporter
 ) -> None:
     headers = {"traceparent": f"00-{TRACE}-{PARENT}-01", "X-Request-Id": "mine"}
@@ -139,7 +139,7 @@ async def test_a_damaged_traceparent_begins_a_new_trace(
     assert search.parent is None
 
 
-async def test_no_text_gets_into_a_trace(
+async def test_a_trace_contains_no_text(
     client: httpx.AsyncClient, exporter: InMemorySpanExporter
 ) -> None:
     answer = (await client.post("/generate", json=BODY)).json()
@@ -149,7 +149,7 @@ async def test_no_text_gets_into_a_trace(
     assert answer["critique"] not in told
 
 
-async def test_an_error_ends_its_spans_with_its_kind_alone(
+async def test_an_error_ends_its_spans_with_its_type_only(
     client: httpx.AsyncClient, exporter: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(*_: object, **__: object) -> None:

@@ -73,7 +73,7 @@ async def test_a_tie_is_judged_again_until_it_is_none() -> None:
     assert judgment.value == 1.0
 
 
-async def test_ties_are_judged_again_three_times_unless_told_otherwise() -> None:
+async def test_ties_are_judged_again_three_times_by_default() -> None:
     engine = saying(*[True, False] * 10)
     await judge_of(engine).judge(PROMPT, "Hi", options(votes=2), CONTEXT)
     assert len(engine.started) == 2 * (1 + 3)
@@ -81,7 +81,7 @@ async def test_ties_are_judged_again_three_times_unless_told_otherwise() -> None
 
 @pytest.mark.parametrize("early_stop", [False, True])
 @pytest.mark.parametrize("ties", [0, 1, 4])
-async def test_ties_are_judged_again_so_many_times_at_most(early_stop: bool, ties: int) -> None:
+async def test_ties_are_judged_again_at_most_ties_times(early_stop: bool, ties: int) -> None:
     engine = saying(*[True, False] * 10)
     asked = options(votes=2, early_stop=early_stop, ties=ties)
     judgment = await judge_of(engine).judge(PROMPT, "Hi", asked, CONTEXT)

@@ -121,7 +121,7 @@ async def test_a_late_critique_explains_and_does_not_change_the_verdict() -> Non
 
 
 @pytest.mark.parametrize(("critiques", "calls"), [(False, 0), (True, 1)])
-async def test_what_a_program_found_is_enough_unless_told(critiques: bool, calls: int) -> None:
+async def test_a_checkers_message_is_the_critique_by_default(critiques: bool, calls: int) -> None:
     engine = reading_yes(0.1)
     judge = judge_of(engine, FAILED)
     asked = options(QuickVerdictRule(critiques=critiques))

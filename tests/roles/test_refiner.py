@@ -20,7 +20,7 @@ REJECTED = Judgment(
 async def refine(
     judgment: Judgment = REJECTED, *, rewrite: str = "Hello"
 ) -> tuple[Completion, Call]:
-    """What the refiner makes of it, and the only call that took."""
+    """The rewrite, and the only engine call for it."""
     engine = saying(rewrite)
     completion = await Refiner(engine).refine(
         PROMPT,
@@ -55,7 +55,7 @@ def test_the_request_has_the_response_and_ends_with_the_instruction() -> None:
     assert request.endswith("\n\nSay hello in one word.")
 
 
-def test_a_conversation_is_shown_whole_and_its_last_message_asked_again() -> None:
+def test_a_conversation_is_shown_whole_and_its_last_message_repeated() -> None:
     messages = (Message("user", "Hi"), Message("assistant", "Yes?"), Message("user", "Say bye."))
     request = request_of(REJECTED, Prompt(messages))
     assert "[user]\nHi\n\n[assistant]\nYes?\n\n[user]\nSay bye." in request
@@ -93,7 +93,7 @@ def test_what_checkers_and_critics_write_stays_as_it_is(hostile: str) -> None:
     assert f"- {hostile}\n" in request
 
 
-async def test_the_rewrite_is_opened_for_the_refiner() -> None:
+async def test_the_rewrite_is_prefilled() -> None:
     completion, call = await refine(rewrite=" Hello\n")
     assert call.messages == (
         *refine_messages(PROMPT, "Hello there", REJECTED),

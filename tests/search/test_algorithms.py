@@ -46,9 +46,7 @@ def test_only_the_prompt_and_judged_nodes_are_expanded(growth: Growth) -> None:
 
 @calm
 @given(st.data(), st.sampled_from(Mode), shapes)
-def test_no_node_is_deeper_than_asked(
-    data: st.DataObject, mode: Mode, options: SearchOptions
-) -> None:
+def test_no_node_exceeds_the_depth(data: st.DataObject, mode: Mode, options: SearchOptions) -> None:
     growth = grow(ALGORITHMS[mode](options), lambda: data.draw(fates))
     deepest = options.depth if ALGORITHMS[mode].refines else 1
     assert all(node.depth <= deepest for node in growth.tree)

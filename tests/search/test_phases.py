@@ -1,4 +1,4 @@
-"""The driver tells which phase of which node runs, and for how long."""
+"""The driver reports which phase of which node runs, and for how long."""
 
 import asyncio
 from collections.abc import Iterator

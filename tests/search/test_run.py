@@ -201,7 +201,7 @@ async def test_identical_texts_of_different_steps_are_judged_once() -> None:
 
 
 @pytest.mark.parametrize("mode", Mode)
-async def test_a_client_that_goes_away_frees_the_engine(mode: Mode) -> None:
+async def test_a_client_disconnect_cancels_the_search(mode: Mode) -> None:
     stuck = asyncio.Event()
 
     async def hang(number: int) -> str:
@@ -222,7 +222,7 @@ async def test_a_client_that_goes_away_frees_the_engine(mode: Mode) -> None:
     assert engine.aborted
 
 
-async def test_a_client_that_goes_away_in_mid_judging_frees_the_engine() -> None:
+async def test_a_client_disconnect_during_judging_cancels_the_votes() -> None:
     voting = asyncio.Barrier(3 * 3 + 1)
 
     async def decide(text: str, number: int) -> bool:

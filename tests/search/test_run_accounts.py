@@ -169,16 +169,14 @@ async def test_every_node_is_created_then_judged_and_the_accepted_one_comes_last
 
 @pytest.mark.parametrize("mode", Mode)
 @pytest.mark.parametrize("decide", [always, only("response 2"), only()])
-async def test_accepted_is_told_once_and_only_of_the_returned_node(
-    mode: Mode, decide: Decide
-) -> None:
+async def test_accepted_is_reported_once_for_the_returned_node(mode: Mode, decide: Decide) -> None:
     events: list[SearchEvent] = []
     found = await search(playing(decide=decide), request_for(mode), on_event=events.append)
     accepted = [event.node for event in events if isinstance(event, NodeAccepted)]
     assert accepted == ([found.best] if found.stop_reason is StopReason.ACCEPTED else [])
 
 
-async def test_events_tell_of_every_node_of_the_tree() -> None:
+async def test_events_cover_every_node_of_the_tree() -> None:
     events: list[SearchEvent] = []
     found = await search(playing(), request_for(Mode.DFS), on_event=events.append)
     created = [event.node for event in events if isinstance(event, NodeCreated)]

@@ -128,8 +128,8 @@ async def test_without_early_stop_even_a_perfect_response_cancels_nothing() -> N
     assert engine.aborted == []
 
 
-async def test_a_shared_judgment_goes_on_when_one_of_its_nodes_is_cancelled() -> None:
-    """Node 3 asks first, node 1 joins, node 2 is perfect and so cancels node 3."""
+async def test_a_shared_judgment_continues_when_one_of_its_nodes_is_cancelled() -> None:
+    """Node 3 starts it, node 1 joins, node 2 is perfect and so cancels node 3."""
     asked, joined, decided = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def respond(number: int) -> str:

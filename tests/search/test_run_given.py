@@ -1,4 +1,4 @@
-"""Searches that repair a given response: it is judged first, and rewritten unless it is fine."""
+"""Searches that repair a given response: it is judged first, and rewritten if it is rejected."""
 
 from dataclasses import replace
 

@@ -73,7 +73,7 @@ async def test_the_longest_of_several_partial_responses_is_kept() -> None:
     assert [(node.id, len(node.text.split())) for node in found.tree.responses] == [(3, 6)]
 
 
-async def test_a_deadline_before_the_first_word_gives_no_node() -> None:
+async def test_a_deadline_before_the_first_token_gives_no_node() -> None:
     async def pace(call: Call, position: int) -> None:
         await asyncio.Future()
 
@@ -197,7 +197,7 @@ async def test_a_node_budget_only_ends_the_same_search_earlier(mode: Mode, max_n
     assert short.stop_reason is (StopReason.MAX_NODES if ended_early else StopReason.EXHAUSTED)
 
 
-async def test_the_algorithm_is_asked_once_per_step(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_algorithm_selects_once_per_step(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     select = BreadthFirst.select
 

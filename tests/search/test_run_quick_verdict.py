@@ -28,14 +28,14 @@ async def test_only_what_is_rewritten_gets_a_critique_and_only_one(mode: Mode) -
     assert not any(node.accepted for node in found.tree)
 
 
-async def test_the_rewrite_is_told_the_late_critique() -> None:
+async def test_the_rewrite_prompt_has_the_late_critique() -> None:
     engine = reading_yes(0.1)
     await search(engine, request_for(Mode.ITERATIVE, SHAPE))
     [rewrite] = [call for call in engine.started if part_of(call) is Part.REWRITE]
     assert "it falls short" in rewrite.messages[0].content
 
 
-async def test_what_a_program_found_is_rewritten_without_asking_the_judge_at_all() -> None:
+async def test_a_failed_constraint_is_rewritten_without_calling_the_judge() -> None:
     checks = Checks(lambda text: (result(text.startswith("rewrite"), "begin with rewrite"),))
     engine = reading_yes(0.9)
     found = await search(engine, request_for(Mode.BFS, SHAPE), checks)

@@ -48,7 +48,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(browser: Browser) -> AsyncIterator[Page]:
-    """A page that may report no error of its own: neither a script's nor a policy's."""
+    """A page; the test fails if it reports a script error or a policy violation."""
     errors: list[str] = []
     context = await browser.new_context(viewport={"width": 1440, "height": 900})
     await context.grant_permissions(["clipboard-read", "clipboard-write"])

@@ -1,4 +1,4 @@
-"""A site where something has happened: for the tests and the screenshots of its pages."""
+"""A site with stored iterations and measurements, for tests and screenshots."""
 
 from app.db.evaluations import EvaluationRepository, NewEvaluation
 from app.db.iterations import IterationRepository
@@ -18,7 +18,7 @@ async def play(served: Site, *, promote: Policy = Policy.ALWAYS) -> str:
 
 
 async def play_out(served: Site, iteration: str) -> None:
-    """Run what is not done yet of an iteration, as a worker does."""
+    """Run the remaining stages of an iteration, as a worker does."""
     await served.player.run(iteration)
     async with served.services.database.session() as session:
         await IterationRepository(session).finish(iteration, Status.SUCCEEDED)

@@ -49,7 +49,7 @@ def plausible_engine(word_seconds: float = WORD_SECONDS) -> SpeakingEngine:
 
 
 def hostile_engine() -> SpeakingEngine:
-    """Says markup, scripts and control characters wherever it may speak."""
+    """Generates markup, scripts and control characters in every reply."""
 
     async def script(call: Call) -> str:
         return f"{SHORT} {HOSTILE}" if part_of(call) is Part.CRITIQUE else HOSTILE

@@ -1,4 +1,4 @@
-"""The pages and what they ask, over a real database and a scripted engine."""
+"""The pages and their API, over a real database and a scripted engine."""
 
 import asyncio
 import shutil
@@ -39,7 +39,7 @@ DEFAULTS = Settings(_env_file=None)
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A served application: its address, what it works with, and who plays for its iterations."""
+    """A served application: its address, its services, and the worker of its iterations."""
 
     url: str
     services: Services

@@ -60,7 +60,7 @@ async def test_axe_finds_nothing_serious(browser: Browser, serve: Serve, scheme:
     assert {path: trouble for path, trouble in found.items() if trouble} == {}
 
 
-async def test_nothing_is_wider_than_a_phone(page: Page, serve: Serve) -> None:
+async def test_no_page_scrolls_sideways_on_a_phone(page: Page, serve: Serve) -> None:
     async with serve(improving_engine()) as served:
         paths = await every_page(page, served)
         await page.set_viewport_size(PHONE)  # type: ignore[arg-type]

@@ -58,7 +58,7 @@ async def ask(page: Page, url: str, mode: str = "iterative") -> None:
     await page.get_by_role("button", name="Search", exact=True).click()
 
 
-async def test_a_search_is_watched_and_its_nodes_are_opened(page: Page, serve: Serve) -> None:
+async def test_a_search_is_shown_live_and_its_nodes_can_be_opened(page: Page, serve: Serve) -> None:
     async with serve(improving_engine()) as served:
         await ask(page, served.url)
         lane = page.get_by_role("region", name="Iterative refinement")
@@ -164,7 +164,7 @@ async def answer_with_many_nodes(route: Route) -> None:
     await route.fulfill(json=search)
 
 
-async def test_an_error_is_said_in_words(page: Page, serve: Serve) -> None:
+async def test_an_error_is_shown_with_its_message(page: Page, serve: Serve) -> None:
     async with serve(improving_engine()) as served:
         await page.goto(served.url)
         await page.get_by_role("button", name="Search", exact=True).click()

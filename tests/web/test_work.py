@@ -63,9 +63,9 @@ async def test_an_iteration_is_cancelled_and_resumed(page: Page, serve: Serve) -
         await expect(page.locator("tbody tr")).to_contain_text("waiting")
 
 
-async def test_training_is_watched_while_it_goes_on(page: Page, serve: Serve) -> None:
+async def test_training_is_shown_while_it_runs(page: Page, serve: Serve) -> None:
     class Patient(Trainer):
-        """Goes on when it is told to."""
+        """Continues when `go_on` is set."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -115,7 +115,7 @@ async def test_a_version_is_rolled_back_and_promoted_again(page: Page, serve: Se
         await expect(chart.locator("canvas")).to_be_visible()
 
 
-async def test_a_rejected_version_says_so_before_it_is_promoted(page: Page, serve: Serve) -> None:
+async def test_promoting_a_rejected_version_shows_a_warning(page: Page, serve: Serve) -> None:
     async with serve(improving_engine()) as served:
         await play(served, promote=Policy.NEVER)
         await page.goto(f"{served.url}/ui/checkpoints")
@@ -126,7 +126,7 @@ async def test_a_rejected_version_says_so_before_it_is_promoted(page: Page, serv
         assert served.services.registry.versions.actor == 0
 
 
-async def test_the_overview_says_how_it_is(page: Page, serve: Serve) -> None:
+async def test_the_overview_shows_the_servers_state(page: Page, serve: Serve) -> None:
     async with serve(improving_engine()) as served:
         await page.goto(f"{served.url}/ui/overview")
         await expect(page.get_by_role("status")).to_contain_text("All systems work")

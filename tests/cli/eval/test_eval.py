@@ -30,7 +30,7 @@ Eval = Callable[..., Any]
 
 @dataclass
 class Model:
-    """What the scripted model says: the reply of a prompt, or the prompt itself."""
+    """Replies of the scripted model by prompt; the default is the prompt itself."""
 
     replies: dict[str, str] = field(default_factory=dict)
     gone_at: str = ""
@@ -49,7 +49,7 @@ class Model:
 
 @pytest.fixture
 def model() -> Model:
-    """A model that repeats what it is asked."""
+    """A model that repeats the prompt."""
     return Model()
 
 
@@ -128,7 +128,9 @@ def test_runs_are_listed(run: Eval, file: str) -> None:
     assert (listed["suite"], listed["done"]) == ("ifeval", 3)
 
 
-def test_a_list_shows_what_has_room(run: Eval, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_omits_columns_that_do_not_fit(
+    run: Eval, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run("ifeval", "--data", file, "--name", "night")
     monkeypatch.setenv("COLUMNS", "80")
     heading, line = run("list").stdout.splitlines()
@@ -168,7 +170,9 @@ def test_a_run_whose_server_goes_away_can_be_resumed(run: Eval, model: Model, fi
     assert len(model.asked) == 3
 
 
-def test_the_same_command_goes_on_when_told_to(run: Eval, model: Model, file: str) -> None:
+def test_the_same_command_resumes_with_the_resume_option(
+    run: Eval, model: Model, file: str
+) -> None:
     model.gone_at = PROMPTS[2]
     run("ifeval", "--data", file, "--at-once", "1")
     model.gone_at = ""
@@ -188,7 +192,7 @@ def test_a_new_run_says_that_an_earlier_one_is_unfinished(
     assert len(values(run("list", "--json"))) == 2
 
 
-def test_a_run_does_not_go_on_with_another_file(
+def test_a_run_is_not_resumed_with_another_file(
     run: Eval, model: Model, file: str, tmp_path: Path
 ) -> None:
     model.gone_at = PROMPTS[2]
@@ -220,7 +224,7 @@ def test_answers_can_be_searched_for(run: Eval, file: str) -> None:
     assert all(row["outcome"]["search_id"] for row in rows)
 
 
-def test_the_refiner_is_asked_about_pairs(run: Eval, tmp_path: Path) -> None:
+def test_the_refiner_compares_pairs(run: Eval, tmp_path: Path) -> None:
     file = tmp_path / "natural.jsonl"
     row = {"instruction": "Name a city.", "output_1": "Lisbon.", "output_2": "One, of many."}
     file.write_text(json.dumps({**row, "label": 1}) + "\n")
@@ -241,7 +245,7 @@ def test_the_refiner_is_asked_about_pairs(run: Eval, tmp_path: Path) -> None:
         (("--data", "x", "--checkpoint", "actor@1", "--checkpoint", "actor@2"), "one actor"),
     ],
 )
-def test_what_is_wrong_with_the_options_is_said(
+def test_invalid_options_are_usage_errors(
     run: Eval, arguments: tuple[str, ...], message: str
 ) -> None:
     result = run("ifeval", *arguments)
@@ -258,7 +262,7 @@ def test_what_is_wrong_with_the_options_is_said(
         (("resume", "nothing"), "there is no evaluation `nothing`"),
     ],
 )
-def test_what_is_not_there_is_said(run: Eval, arguments: tuple[str, ...], message: str) -> None:
+def test_an_unknown_run_is_an_error(run: Eval, arguments: tuple[str, ...], message: str) -> None:
     result = run(*arguments)
     assert result.exit_code == 1
     assert message in result.stderr
@@ -318,7 +322,7 @@ def test_without_a_server_one_is_started_for_the_run(
     assert (tmp_path / "served").exists()
 
 
-def test_a_server_of_our_own_has_our_settings_and_no_worker(tmp_path: Path) -> None:
+def test_a_started_server_has_the_settings_and_no_worker(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path, _env_file=None)
     command, environment = runs.own_command(settings, 4711)
     listening = ["--host", "127.0.0.1", "--port", "4711"]

@@ -40,13 +40,13 @@ def test_one_of_several_splits_must_be_chosen(rows: Path, tmp_path: Path) -> Non
         fetch_rows(str(rows), tmp_path, split=None)
 
 
-def test_a_hub_out_of_reach_is_said(tmp_path: Path) -> None:
+def test_an_unreachable_hub_is_an_error(tmp_path: Path) -> None:
     reason = r"owner/name is not available: .*pass it with --data"
     with pytest.raises(ConfigurationError, match=reason):
         fetch_rows("owner/name", tmp_path, split=None)
 
 
-def test_a_data_set_that_is_broken_is_said(rows: Path, tmp_path: Path) -> None:
+def test_a_broken_data_set_is_an_error(rows: Path, tmp_path: Path) -> None:
     (rows / "train.jsonl").write_text('{"key": 1}\n{"key"\n')
     with pytest.raises(ConfigurationError, match=r"is not available: (?!An error occurred)"):
         fetch_rows(str(rows), tmp_path, split="train")
