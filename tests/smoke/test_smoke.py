@@ -16,8 +16,15 @@ from tests.integration.worker import start_iteration, wait_for_end
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
 PROMPT = "Name a river in Europe."
-SHORT = {"max_tokens": 16}
+SHORT = {"max_tokens": 12}
 BASE = {"actor": 0, "refiner": 0}
+ONE_STEP = {
+    "roles": ["actor"],
+    "data": {"max_tokens": 16},
+    "actor": {"max_steps": 1},
+    "evaluation": {"prompts": 2, "judged": 0, "max_tokens": 16},
+}
+"""The preset `micro` with less of everything but prompts: some responses have to be rejected."""
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +62,7 @@ def post(client: httpx.Client, path: str, **body: Any) -> dict[str, Any]:
     [("greedy", 1), ("best_of_n", 2), ("iterative", 2), ("bfs", 4), ("dfs", 6)],
 )
 def test_every_mode_searches_its_whole_tree(client: httpx.Client, mode: str, nodes: int) -> None:
-    shape = {"n": 2, "branch": 2, "beam": 1, "depth": 2, "votes": 2, "early_stop": False}
+    shape = {"n": 2, "branch": 2, "beam": 1, "depth": 2, "votes": 1, "early_stop": False}
     search = {} if mode == "greedy" else {"search": shape}
     answer = post(
         client, "/generate", prompt=PROMPT, mode=mode, sampling=SHORT, include_tree=True, **search
@@ -125,7 +132,7 @@ def test_a_stream_tells_what_the_search_does(client: httpx.Client) -> None:
 def test_an_iteration_trains_an_actor_that_takes_over_and_can_be_rolled_back(
     client: httpx.Client,
 ) -> None:
-    started = start_iteration(client, promote="always", overrides={"roles": ["actor"]})
+    started = start_iteration(client, promote="always", overrides=ONE_STEP)
     found = wait_for_end(client, started)
     assert {stage["status"] for stage in found["stages"]} == {"succeeded"}
     [trained] = found["checkpoints"]

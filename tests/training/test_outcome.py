@@ -15,21 +15,27 @@ from training.run import classify
 
 ROOT = Path(training.__file__).parent.parent
 FULL_DISK = """
-import subprocess, torch
+import subprocess, sys, torch
+from pathlib import Path
 from safetensors.torch import save_file
 from training.run import classify
-subprocess.run("mount -t tmpfs -o size=64k none {folder}".split(), check=True)
-try:
-    {line}
-except Exception as error:
-    outcome, reason = classify(error)
-    print(int(outcome), reason)
+
+large = torch.ones(1_000_000)
+writers = (
+    lambda file: file.write_bytes(bytes(1_000_000)),
+    lambda file: torch.save({"x": large}, file),
+    lambda file: save_file({"x": large}, file),
+)
+for number, write in enumerate(writers):
+    folder = Path(sys.argv[1], str(number))
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", folder], check=True)
+    try:
+        write(folder / "file")
+    except Exception as error:
+        outcome, reason = classify(error)
+        print(int(outcome), reason)
 """
-WRITERS = [
-    "open('{folder}/file', 'wb').write(bytes(1_000_000))",
-    "torch.save(dict(x=torch.ones(1_000_000)), '{folder}/file')",
-    "save_file(dict(x=torch.ones(1_000_000)), '{folder}/file')",
-]
 
 
 def test_the_last_failure_line_is_found_among_what_launchers_write() -> None:
@@ -45,16 +51,14 @@ def test_the_last_failure_line_is_found_among_what_launchers_write() -> None:
     assert parse_failure("some noise") is None
 
 
-@pytest.mark.parametrize("line", WRITERS)
-def test_a_full_disk_is_recognised_whoever_writes(tmp_path: Path, line: str) -> None:
-    script = FULL_DISK.format(folder=tmp_path, line=line.format(folder=tmp_path))
+def test_a_full_disk_is_recognised_whoever_writes(tmp_path: Path) -> None:
     mount = ["unshare", "--map-root-user", "--mount"]
     if shutil.which("unshare") is None or subprocess.run([*mount, "true"], check=False).returncode:
         pytest.skip("no disk of a few kilobytes can be mounted here")
-    done = subprocess.run(
-        [*mount, sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
-    )
-    assert done.stdout.startswith("4 disk full: ")
+    command = [*mount, sys.executable, "-c", FULL_DISK, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    said = done.stdout.splitlines()
+    assert [line.partition(": ")[0] for line in said] == ["4 disk full"] * 3
 
 
 def test_a_full_disk_is_recognised_behind_another_error() -> None:
