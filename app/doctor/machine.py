@@ -19,11 +19,23 @@ VLLM = "0.32.0"
 TORCH = (2, 13)
 GIB = 2**30
 SERVER_GIB = 0.9
-"""The server process with vLLM imported, in GiB."""
+"""The server process with vLLM imported, in GiB.
+
+855 MiB were resident at most in `python -m benchmarks queue` (docs/performance.md).
+"""
 ENGINE_GIB = 1.6
-"""An engine process without weights and KV cache, in GiB."""
+"""An engine's processes and the checker without weights and KV cache, in GiB.
+
+Peak proportional set size in `python -m benchmarks dtype` on 2 cores (embedded model, at most 32
+requests, 2 GiB of cache): 3.73 GiB in bfloat16, 4.10 in float32; without cache and weights 1.48
+and 1.60. `python -m benchmarks queue` reached 2.3 (docs/performance.md), which counts shared pages
+in every process.
+"""
 TRAINER_GIB = 2.0
-"""A trainer without the frozen weights: libraries, adapter, activations, in GiB."""
+"""A trainer without the frozen weights: libraries, adapter, activations, in GiB.
+
+An estimate that has not been measured; `python -m benchmarks dtype` reports the value.
+"""
 SMALLEST_CACHE_GIB = 0.25
 DRIFT = timedelta(seconds=2)
 """Larger clock skew makes logged times misleading. Leases use the database's clock."""
