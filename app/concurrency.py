@@ -12,7 +12,7 @@ Failure = TypeVar("Failure", bound=Exception)
 
 
 async def cancel_and_wait(*tasks: asyncio.Future[Any]) -> None:
-    """Cancel the tasks that still run, and wait until all have ended; their errors are dropped."""
+    """Cancel the tasks and wait until all have ended; their errors are discarded."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -21,10 +21,10 @@ async def cancel_and_wait(*tasks: asyncio.Future[Any]) -> None:
 async def race(*contenders: Awaitable[Result]) -> Result:
     """Return the result of the contender that finishes first, and cancel the others.
 
-    Of several that have finished, the first argument wins. The others have ended on return.
+    If several have finished, the first argument wins. The others have ended on return.
 
     Raises:
-        Exception: what the winner raises.
+        Exception: the winner's error.
     """
     tasks = [asyncio.ensure_future(contender) for contender in contenders]
     try:
@@ -35,7 +35,7 @@ async def race(*contenders: Awaitable[Result]) -> Result:
 
 
 async def gather_or_cancel(*works: Awaitable[Result]) -> list[Result]:
-    """Run all at the same time and return their results in order.
+    """Run all concurrently and return their results in order.
 
     Raises:
         Exception: the first error; the others have been cancelled and have ended.
@@ -50,7 +50,7 @@ async def gather_or_cancel(*works: Awaitable[Result]) -> list[Result]:
 async def bounded_map(
     items: Iterable[Item], work: Callable[[Item], Awaitable[object]], at_once: int
 ) -> None:
-    """Await `work` for every item, started in order, at most `at_once` at the same time.
+    """Await `work` for every item, started in order, at most `at_once` concurrently.
 
     Raises:
         Exception: the first error; work in progress has been cancelled and has ended.
@@ -65,7 +65,7 @@ async def bounded_map(
 
 
 def backoff(first: float, longest: float) -> Iterator[float]:
-    """Pauses without end: `first` seconds, then doubled each time up to `longest` seconds."""
+    """Infinite exponential backoff in seconds: `first`, then doubled each time up to `longest`."""
     pause = first
     while True:
         yield pause
@@ -85,11 +85,10 @@ async def retry(
     Args:
         attempt: Called for every attempt.
         on: The errors after which another attempt is made; all others are raised.
-        pauses: Seconds between attempts; when they are used up, one last attempt is made.
-        within: Seconds from the first failure (the first attempt may have run for long) by
-            which the next attempt must start.
-        on_failure: Called with each error and the next pause; returns the pause to make instead,
-            for example a longer one that the server asked for. It may raise, to give up.
+        pauses: Seconds between attempts; after the last pause, one final attempt is made.
+        within: Seconds after the first failure within which the next attempt must start.
+        on_failure: Called with each error and the next pause; returns the pause to use, for
+            example the server's `Retry-After`. It may raise to stop retrying.
 
     Raises:
         Exception: the last attempt's error, or any that is not an `on`.

@@ -1,6 +1,6 @@
-"""HTTP clients of spar and vLLM servers: how they are built, and one error per kind of failure.
+"""HTTP clients of spar and vLLM servers, with typed errors.
 
-`HttpClient` is asynchronous; the synchronous client of the command line uses the same parts.
+`HttpClient` is asynchronous; the CLI's synchronous client uses the same options and errors.
 """
 
 from collections.abc import AsyncGenerator, Iterator, Mapping
@@ -16,8 +16,8 @@ from app.errors import ConfigurationError, SparError
 
 CONNECT_SECONDS = 10.0
 IDLE_SECONDS = 2.0
-"""How long an idle connection is kept: less than the 5 s after which uvicorn closes it, so that no
-request is sent on a connection that is just being closed."""
+"""Keep-alive of idle connections; below uvicorn's 5 s, so that no request races with the server
+closing the connection."""
 _LONGEST_MESSAGE = 500
 
 Reply = TypeVar("Reply", bound=BaseModel)
@@ -33,14 +33,14 @@ class ServerUnreachable(HttpError):
 
 
 class ConnectionLost(HttpError):
-    """The server was silent, or the connection broke, before the reply was complete."""
+    """The read timed out, or the connection broke, before the reply was complete."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"the connection broke before the answer was complete: {reason}")
 
 
 class InvalidReply(HttpError):
-    """The reply is not what such a server sends; another program may listen at the address."""
+    """The reply does not match the schema; another program may listen at the address."""
 
 
 class RequestRejected(HttpError):
@@ -65,7 +65,7 @@ class RequestRejected(HttpError):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a server at `host`. A name other than localhost may lie."""
+    """Whether `host` is a loopback address or `localhost`; other names are not resolved."""
     try:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -90,17 +90,17 @@ def client_options(
     connections: int | None = None,
     keep_alive: bool = True,
 ) -> ClientOptions:
-    """The options of a client of one server.
+    """The options of a client for one server.
 
     Args:
         url: The server's address, with or without `/v1`.
         api_key: Sent as a bearer token with every request.
-        read_seconds: How long a reply, or its next part, may take; None for any time.
-        connections: Most requests at the same time; more wait in the client. None for any number.
-        keep_alive: Whether connections are reused.
+        read_seconds: Read timeout; None for no timeout.
+        connections: Maximum concurrent requests; further ones queue. None for no limit.
+        keep_alive: Whether to reuse connections.
 
     Raises:
-        ConfigurationError: `url` is not an address, or no header can hold the key.
+        ConfigurationError: `url` is invalid, or the key has invalid characters.
     """
     try:
         base = httpx2.URL(url.rstrip("/").removesuffix("/v1"))
@@ -111,7 +111,7 @@ def client_options(
     headers = {"User-Agent": f"spar/{version('spar')}"}
     if api_key:
         if not (api_key.isascii() and api_key.isprintable()):
-            raise ConfigurationError("the API key contains a character that no key has")
+            raise ConfigurationError("the API key contains an invalid character")
         headers["Authorization"] = f"Bearer {api_key}"
     return ClientOptions(
         base_url=base,
@@ -124,17 +124,18 @@ def client_options(
         timeout=httpx2.Timeout(
             read_seconds, connect=min(CONNECT_SECONDS, read_seconds or CONNECT_SECONDS), pool=None
         ),
-        # A proxy configured for other hosts cannot reach this machine's loopback address.
+        # A proxy cannot reach this machine's loopback address.
         trust_env=not is_loopback(base.host),
     )
 
 
 @contextmanager
 def transport_errors(url: str) -> Iterator[None]:
-    """Turn the HTTP library's errors into ours.
+    """Convert httpx's errors.
 
     Raises:
-        ServerUnreachable, ConnectionLost: as named.
+        ServerUnreachable: connecting failed.
+        ConnectionLost: the read timed out or the connection broke.
     """
     try:
         yield
@@ -152,10 +153,10 @@ def _reason(error: Exception) -> str:
 
 
 def parse(schema: type[Reply], content: str | bytes, source: str) -> Reply:
-    """A JSON reply in its typed form; `source` is its URL.
+    """Validate a JSON reply; `source` is its URL.
 
     Raises:
-        InvalidReply: it does not have this form.
+        InvalidReply: it does not match the schema.
     """
     try:
         return schema.model_validate_json(content)
@@ -165,9 +166,9 @@ def parse(schema: type[Reply], content: str | bytes, source: str) -> Reply:
 
 
 def rejection(response: Response) -> RequestRejected:
-    """The error of a response that is not a success and has been read.
+    """The error for an unsuccessful response whose body has been read.
 
-    It understands problem details (ours), OpenAI's `error` object (vLLM) and FastAPI's `detail`.
+    Supports problem details (spar), OpenAI's `error` object (vLLM) and FastAPI's `detail`.
     """
     try:
         body = response.json()
@@ -193,15 +194,18 @@ def rejection(response: Response) -> RequestRejected:
 
 
 def _retry_after(response: Response) -> int | None:
-    """Seconds; the header's other form, a date, is ignored."""
+    """Seconds; the header's date form is ignored."""
     value = response.headers.get("retry-after", "")
     return int(value) if value.isascii() and value.isdigit() else None
 
 
 class HttpClient:
-    """Requests to one server; see `client_options` for the arguments and what they raise.
+    """Asynchronous client of one server; call `close` at the end.
 
-    Every request raises the subclasses of `HttpError`. Close it at the end.
+    Arguments as for `client_options`.
+
+    Raises:
+        HttpError: a subclass of it, from every request.
     """
 
     def __init__(
@@ -230,7 +234,7 @@ class HttpClient:
     async def send(
         self, method: str, path: str, body: object = None, *, seconds: float | None = None
     ) -> Response:
-        """The response, whatever its status. `seconds` replaces the client's timeout."""
+        """The response, of any status; `seconds` overrides the client's timeout."""
         timeout = httpx2.USE_CLIENT_DEFAULT if seconds is None else seconds
         with transport_errors(self.url):
             return await self._client.request(method, path, json=body, timeout=timeout)
@@ -238,14 +242,14 @@ class HttpClient:
     async def request(
         self, schema: type[Reply], method: str, path: str, body: object = None
     ) -> Reply:
-        """The reply of a successful request, in its typed form."""
+        """The validated reply of a successful request."""
         response = await self.send(method, path, body)
         if not response.is_success:
             raise rejection(response)
         return parse(schema, response.content, f"{self.url}{path}")
 
     async def events(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[str, None]:
-        """POST, and the data of each server-sent event of the response."""
+        """POST `body` and yield the data of each server-sent event."""
         with transport_errors(self.url):
             async with self._client.sse(path, method="POST", json=body) as source:
                 if not source.response.is_success:

@@ -1,12 +1,12 @@
-"""Looks pinned requirements up among the known vulnerabilities: `python scripts/audit.py FILE`.
+"""Checks pinned requirements for known vulnerabilities: `python scripts/audit.py FILE`.
 
 Runs pip-audit through uv, in three steps whose exit status says what a failure means: fetching
 pip-audit fails if the package index cannot be reached, reading the requirements fails if they are
 wrong, and the audit itself then only if the vulnerability service cannot be reached. A mirror that
 holds packages but no vulnerability data skips every requirement; pip-audit calls that success.
 
-Exit status: 0 if nothing is known against any requirement, or if nothing could be looked up (which
-is printed as a note); 1 if there is a known vulnerability; 2 if the requirements cannot be read.
+Exit status: 0 if no vulnerability is known, or if nothing could be checked (which is printed
+as a note); 1 if there is a known vulnerability; 2 if the requirements cannot be read.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Report:
     """What pip-audit found.
 
     Attributes:
-        audited: number of requirements that were looked up.
-        skipped: names of those for which the index has no vulnerability data.
+        audited: number of requirements that were checked.
+        skipped: names of those without vulnerability data in the index.
         vulnerable: one line for each known vulnerability.
     """
 
@@ -57,14 +57,16 @@ class Report:
 
 
 def describe(name: str, version: str, vulnerability: dict[str, list[str] | str]) -> str:
-    """Return one line on a vulnerability: package, version, identifier, and what fixes it."""
+    """Return one line on a vulnerability: package, version, identifier, fixed versions."""
     fixes = ", ".join(vulnerability["fix_versions"]) or "no version"
     return f"{name} {version}: {vulnerability['id']}, fixed by {fixes}"
 
 
 def main() -> int:
     """Audit the given files and return the exit status."""
-    parser = argparse.ArgumentParser(description="Look pinned requirements up.")
+    parser = argparse.ArgumentParser(
+        description="Check pinned requirements for known vulnerabilities."
+    )
     parser.add_argument("requirements", nargs="+", help="files with pinned requirements")
     uv = str(Path(sys.executable).with_name("uv"))
     return audit([uv, "tool", "run", PIP_AUDIT], parser.parse_args().requirements)
@@ -74,7 +76,7 @@ def audit(pip_audit: list[str], requirements: list[str]) -> int:
     """Run pip-audit on requirement files, print what it found, return the exit status.
 
     Args:
-        pip_audit: the command that runs pip-audit, fetching it if need be.
+        pip_audit: the command that runs pip-audit.
         requirements: paths of files with pinned requirements.
     """
     fetched = run([*pip_audit, "--version"])
@@ -108,7 +110,7 @@ def tell(report: Report) -> int:
 
 
 def not_looked_up(reason: str) -> int:
-    """Print why nothing was looked up, and return the exit status for it."""
+    """Print why nothing was checked, and return the exit status."""
     print(f"note: known vulnerabilities were not looked up. {reason}")
     return 0
 

@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
-# Tries the committed project where nothing is installed: in a minimal Debian that holds only the
-# packages that the README's `apt install` lines name. By hand, before a release, as root.
+# Tests the committed project on a fresh machine: a minimal Debian with only the packages that the
+# README's `apt install` lines name. Run it manually before a release, as root.
 #
 #   scripts/fresh.sh serve    clone, `make serve` as an ordinary user, one request, stop
 #   scripts/fresh.sh test     clone, `make test` as an ordinary user
 #   scripts/fresh.sh image    the steps of deploy/Dockerfile (target cpu), then `spar serve` in it
 #
-# Needs mmdebstrap, and for `image` buildah. WORK (default /var/tmp/spar-fresh) gets the roots, 10 GB
-# each: delete it afterwards. The roots are used again, the user's home and the images are made anew.
-# The host's package sources, proxies, package indexes and certificates are used inside too, from its
-# configuration files and environment. docs/fresh-machine.md has what it printed.
+# Needs mmdebstrap, and for `image` buildah. WORK (default /var/tmp/spar-fresh) holds the root file
+# systems, 10 GB each: delete it afterwards. They are reused; the user's home and the images are
+# recreated. The host's package sources, proxies, package indexes and certificates are used inside
+# too, from its configuration files and environment. docs/fresh-machine.md has its output.
 set -euo pipefail
 
 project=$(cd "$(dirname "$0")/.." && pwd)
 work=${WORK:-/var/tmp/spar-fresh}
 home=/home/spar
 
-# In namespaces of its own, whatever it mounts and starts ends with it.
+# In separate namespaces, so that its mounts and processes end with it.
 if [ -z "${SPAR_FRESH_INSIDE:-}" ]; then
     [ "$(id -u)" = 0 ] || { echo "error: root is needed" >&2; exit 1; }
     exec env SPAR_FRESH_INSIDE=1 unshare --mount --pid --fork --kill-child --mount-proc "$0" "$@"
@@ -24,7 +24,7 @@ fi
 
 say() { printf '%s %s\n' "$(date +%H:%M:%S)" "$*"; }
 
-# Environment variables of the host that say how to reach packages, one NAME=VALUE a line.
+# The host's environment variables for package access, one NAME=VALUE per line.
 passed() {
     env | grep -E '^((https?|all|no)_proxy|(HTTPS?|ALL|NO)_PROXY|PIP_|UV_|SSL_CERT_|[A-Z_]+_CA_BUNDLE)' |
         grep -vE '^(PIP|UV)_CACHE_DIR=' || true
@@ -39,7 +39,7 @@ configurations() {
     true
 }
 
-# Files and folders that those name: local indexes, certificates.
+# Files and folders named there: local indexes, certificates.
 named_paths() {
     {
         { passed; configurations | xargs -r cat; } | grep -oE '/[^][ ,;:"'"'"'=]+' | sed 's|^//*|/|'
@@ -49,7 +49,7 @@ named_paths() {
     done | awk 'BEGIN { parent = "-" } index($0, parent) != 1 { print; parent = $0 "/" }'
 }
 
-# bind HOST_PATH TARGET: make it readable there.
+# bind HOST_PATH TARGET: mount it read-only.
 bind() {
     if [ -d "$1" ]; then mkdir -p "$2"; else mkdir -p "$(dirname "$2")" && touch "$2"; fi
     mount --bind -o ro "$1" "$2"
@@ -58,7 +58,7 @@ bind() {
 # debian ROOT PACKAGES: a minimal Debian from the host's package sources.
 debian() {
     if [ -e "$1" ] && [ "$(cat "$1.packages" 2> /dev/null)" = "$2" ]; then
-        say "using the minimal Debian with $2 again"
+        say "reusing the minimal Debian with $2"
         return
     fi
     rm -rf --one-file-system "$1" && mkdir -p "$work"
@@ -75,7 +75,7 @@ debian() {
     say "made: $(du -sh "$1" | cut -f1), $(chroot "$1" dpkg-query -f '.' -W | wc -c) packages"
 }
 
-# machine ROOT: mount what a running machine has, and how the host reaches packages.
+# machine ROOT: mount the system's file systems and the host's package configuration.
 machine() {
     mount -t proc proc "$1/proc"
     mount --rbind /dev "$1/dev"
@@ -98,7 +98,7 @@ as_user() {
         PATH=/usr/local/bin:/usr/bin:/bin "${variables[@]}" sh -c 'cd ~/spar && exec "$@"' sh "$@"
 }
 
-# user ROOT: the machine of an ordinary user who has just cloned the project.
+# user ROOT: prepare a machine with a fresh clone owned by an ordinary user.
 user() {
     debian "$1" "$(sed -n 's/^ *\(sudo \)\?apt install \([^#]*\).*/\2/p' "$project/README.md" | xargs)"
     rm -rf "$1$home"
@@ -120,7 +120,7 @@ answers() {
 
 free_port() { python3 -c 'import socket; s = socket.create_server(("", 0)); print(s.getsockname()[1])'; }
 
-# asked URL: one request, by hand.
+# asked URL: send one request.
 asked() {
     python3 - "$1" <<'PYTHON'
 import json, sys, urllib.request
@@ -156,7 +156,7 @@ tests() {
 image() {
     local base began=$SECONDS container volumes=() environment=() port pid clone="$work/context"
     base=$(sed -n 's/^FROM \(.*\) AS base$/\1/p' "$project/deploy/Dockerfile")
-    # Stands for the Python image that the Dockerfile begins with.
+    # Replaces the Dockerfile's Python base image.
     debian "$work/python" "python3 python3-venv ca-certificates"
     ln -sf python3 "$work/python/usr/bin/python"
     rm -rf "$clone"

@@ -1,7 +1,7 @@
-"""Pictures of every page: `python scripts/screenshots.py http://127.0.0.1:8000 [--to docs/images]`.
+"""Screenshots of every page: `python scripts/screenshots.py http://127.0.0.1:8000 [--to FOLDER]`.
 
-Takes them from a running server in Chromium, of what is there: the newest search and the newest
-iteration, or the empty states. With `--search` a search is made on the playground first.
+Takes them in Chromium from a running server: of the newest search and the newest iteration, or of
+the empty states. With `--search` a search is run on the playground first.
 """
 
 import argparse
@@ -21,7 +21,7 @@ PROMPT = "Write a slogan for a tea shop, in at most eight words."
 
 
 async def main() -> None:
-    """Take them all."""
+    """Take all screenshots."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("url", help="the server's address")
     parser.add_argument("--to", type=Path, default=ROOT / "docs" / "images")
@@ -38,7 +38,7 @@ async def main() -> None:
 
 
 async def take_all(browser: Browser, url: str, folder: Path, *, search: bool) -> None:
-    """Every page in light; the playground also in dark and on a phone."""
+    """Every page in light mode; one page in dark mode, one at phone size."""
     page = await browser.new_page(viewport=VIEW, color_scheme="light")  # type: ignore[arg-type]
     if search:
         await search_on(page, url)
@@ -62,7 +62,7 @@ async def take_all(browser: Browser, url: str, folder: Path, *, search: bool) ->
 
 
 def pages_of(url: str, *, with_playground: bool) -> dict[str, str]:
-    """Addresses by the pictures' names; what there is none of is left out."""
+    """Paths by screenshot name; detail pages without data are omitted."""
     pages = {"playground": "/"} if with_playground else {}
     pages |= {name: f"/ui/{name}" for name in ("searches", "iterations", "checkpoints", "overview")}
     for name, listed, path in (
@@ -77,7 +77,7 @@ def pages_of(url: str, *, with_playground: bool) -> dict[str, str]:
 
 
 async def search_on(page: Page, url: str) -> None:
-    """A breadth-first search, watched to its end."""
+    """Run a search on the playground and wait for its result."""
     await page.goto(url)
     await page.get_by_label("Instruction").fill(PROMPT)
     await page.get_by_label("Add a constraint").select_option("length_constraints:number_words")
@@ -89,13 +89,13 @@ async def search_on(page: Page, url: str) -> None:
 
 
 async def settle(page: Page) -> None:
-    """Wait until a page shows what it has."""
+    """Wait until a page has loaded its data."""
     await page.wait_for_selector("[aria-busy=true]", state="detached")
     await page.wait_for_timeout(500)
 
 
 async def shoot(page: Page, file: Path) -> None:
-    """One picture of what is in view."""
+    """Take a screenshot of the viewport."""
     picture = await page.screenshot(path=file, animations="disabled")
     print(f"{file} ({len(picture) // 1000} kB)")
 

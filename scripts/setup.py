@@ -1,7 +1,7 @@
-"""Makes the project's environment in `.venv`: `python3 scripts/setup.py [--dev] [--gpu]`.
+"""Creates the project's virtual environment in `.venv`: `python3 scripts/setup.py [--dev] [--gpu]`.
 
-Uses the standard library only, and loads on old Pythons, to be able to say that they are too old.
-Does nothing, in milliseconds, when everything is there.
+Uses the standard library only, and runs on old Pythons, to report that they are too old. Returns
+within milliseconds if everything is installed.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ NUMA = "libnuma.so.1"
 
 
 class SetupError(Exception):
-    """The environment cannot be made; the text says what to do."""
+    """The environment cannot be created; the message says what to do."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to install: `kind` is cpu or gpu, `dev` adds what the tests and checks need."""
+    """What to install: `kind` is cpu or gpu, `dev` adds the requirements of tests and checks."""
 
     kind: str
     dev: bool
@@ -48,7 +48,7 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """Changes with everything that decides what is installed."""
+        """Hash of all files that determine what is installed."""
         content = hashlib.sha256()
         for name in ["pyproject.toml", "requirements/torch.txt", *self.lists]:
             content.update((ROOT / name).read_bytes())
@@ -57,10 +57,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class State:
-    """What is known about an environment; kept in a file inside it.
+    """The state of an environment, stored in a file inside it.
 
-    `installed` holds the digest of every plan that is in place. It is empty from the first change
-    to the last, so that an interrupted installation is noticed.
+    `installed` has the digest of every installed plan. It is empty during an installation, so that
+    an interrupted one is detected.
     """
 
     kind: str
@@ -69,7 +69,7 @@ class State:
 
     @classmethod
     def read(cls, venv: Path) -> State | None:
-        """The state of `venv`, or None where this script has not made it."""
+        """The state of `venv`, or None if this script has not created it."""
         try:
             found = json.loads((venv / "spar-setup.json").read_text())
             return cls(found["kind"], found["python"], tuple(found["installed"]))
@@ -79,16 +79,18 @@ class State:
             return cls("unknown", "unknown")
 
     def write(self, venv: Path) -> None:
-        """Replace the state of `venv`, whole or not at all."""
+        """Replace the state of `venv` atomically."""
         fresh = venv / "spar-setup.json.new"
         fresh.write_text(json.dumps(asdict(self)))
         fresh.replace(venv / "spar-setup.json")
 
 
 def main() -> None:
-    """Bring `.venv` up to date, or say in words why that cannot be."""
-    parser = argparse.ArgumentParser(description="Make the project's environment in .venv.")
-    parser.add_argument("--dev", action="store_true", help="add what tests and checks need")
+    """Update `.venv`, or exit with an error message."""
+    parser = argparse.ArgumentParser(description="Create the project's environment in .venv.")
+    parser.add_argument(
+        "--dev", action="store_true", help="add the requirements of tests and checks"
+    )
     parser.add_argument("--gpu", action="store_true", help="install for an NVIDIA GPU")
     given = parser.parse_args()
     try:
@@ -103,7 +105,7 @@ def main() -> None:
     except OSError as error:
         fail(f"{error.filename or ROOT}: {error.strerror}.")
     except KeyboardInterrupt:
-        fail("Interrupted. The same command goes on; what was downloaded is kept.")
+        fail("Interrupted. Run the same command to continue; downloads are kept.")
 
 
 def fail(message: str) -> NoReturn:
@@ -112,7 +114,7 @@ def fail(message: str) -> NoReturn:
 
 
 def prepare(venv: Path, plan: Plan) -> None:
-    """Install `plan` into `venv`, unless it is there already."""
+    """Install `plan` into `venv`, unless installed."""
     if is_ready(venv, plan):
         return
     with only_one():
@@ -125,13 +127,13 @@ def prepare(venv: Path, plan: Plan) -> None:
 
 
 def is_ready(venv: Path, plan: Plan) -> bool:
-    """Whether `plan` is in place in `venv`."""
+    """Whether `plan` is installed in `venv`."""
     state = State.read(venv)
     return state is not None and same_base(state, plan) and plan.digest in state.installed
 
 
 def same_base(state: State, plan: Plan) -> bool:
-    """Whether an environment in this state could take `plan` without being made anew."""
+    """Whether `plan` can be installed into an environment in this state."""
     return state.kind == plan.kind and state.python == this_python()
 
 
@@ -141,7 +143,7 @@ def this_python() -> str:
 
 
 def check_python(version: tuple[int, int]) -> None:
-    """Refuse interpreters that vLLM does not run on, or that cannot make environments."""
+    """Reject interpreters that vLLM does not support, or that lack ensurepip."""
     if version not in SUPPORTED:
         raise SetupError(
             f"Python 3.11 or 3.12 is needed, and {sys.executable} is {version[0]}.{version[1]}. "
@@ -155,7 +157,7 @@ def check_python(version: tuple[int, int]) -> None:
 
 
 def check_library(name: str) -> None:
-    """Refuse a machine without a library that vLLM's CPU kernels are linked to.
+    """Reject a machine without a library that vLLM's CPU kernels are linked to.
 
     vLLM would start without its kernels, and fail with an `AttributeError` that names no library.
     """
@@ -169,7 +171,7 @@ def check_library(name: str) -> None:
 
 
 def check_disk(needed_gb: int) -> None:
-    """Refuse to start what the disk cannot hold."""
+    """Check the free disk space."""
     free = shutil.disk_usage(ROOT).free / 1e9
     if free < needed_gb:
         raise SetupError(
@@ -180,7 +182,7 @@ def check_disk(needed_gb: int) -> None:
 
 @contextmanager
 def only_one() -> Iterator[None]:
-    """Let one set-up of this project work at a time; a second one waits for it."""
+    """Lock against concurrent set-ups of this project."""
     with open(__file__, "rb") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -191,7 +193,7 @@ def only_one() -> Iterator[None]:
 
 
 def remove_unusable(venv: Path, plan: Plan) -> None:
-    """Remove an environment that was left half made, or made for something else."""
+    """Remove an environment that is incomplete, or of another kind or Python version."""
     state = State.read(venv)
     if state is None:
         refuse_foreign(venv)
@@ -199,22 +201,22 @@ def remove_unusable(venv: Path, plan: Plan) -> None:
         print("The last set-up was interrupted: starting again, downloads are kept", flush=True)
         shutil.rmtree(venv)
     elif not same_base(state, plan):
-        print(f"Making .venv anew for {plan.kind} on Python {this_python()}", flush=True)
+        print(f"Recreating .venv for {plan.kind} on Python {this_python()}", flush=True)
         shutil.rmtree(venv)
 
 
 def refuse_foreign(venv: Path) -> None:
-    """Raise `SetupError` if `venv` is somebody else's environment for another Python."""
+    """Reject an environment for another Python that this script has not created."""
     config = venv / "pyvenv.cfg"
     if config.exists() and f"version = {this_python()}." not in config.read_text():
         raise SetupError(
-            f"{venv} was made by something else, and not for Python {this_python()}. "
+            f"{venv} was created by another tool, and not for Python {this_python()}. "
             "Move it away, or name its Python: make serve PYTHON=python3.11"
         )
 
 
 def install(venv: Path, plan: Plan) -> None:
-    """Make the environment step by step, and record it once it is whole."""
+    """Create the environment step by step, and record the plan at the end."""
     venv.mkdir(exist_ok=True)
     State(plan.kind, this_python()).write(venv)
     python = str(venv / "bin" / "python")
@@ -238,7 +240,7 @@ def install(venv: Path, plan: Plan) -> None:
 
 
 def install_torch(pip: list[str], uv: list[str]) -> None:
-    """Install PyTorch's CPU build from where pip is configured to look, else from PyTorch's index.
+    """Install PyTorch's CPU build from pip's configured indexes, else from PyTorch's index.
 
     uv does not read pip's configuration, where a mirror of the build may be set; pip does not know
     PyTorch's index, and uv does.
@@ -250,9 +252,9 @@ def install_torch(pip: list[str], uv: list[str]) -> None:
 
 
 def bring_browser(venv: Path) -> None:
-    """Install Chromium for the tests of the pages: the system's package, else Playwright's own.
+    """Install Chromium for the tests of the pages: the system's package, else Playwright's.
 
-    Where neither can be had, everything but these tests works: it is said, and they fail.
+    If neither is available, a note is printed, and only these tests fail.
     """
     if shutil.which("chromium") or shutil.which("google-chrome") or own_browsers():
         return
@@ -267,7 +269,7 @@ def bring_browser(venv: Path) -> None:
 
 
 def own_browsers() -> list[Path]:
-    """Chromium as Playwright keeps it; none before it was installed."""
+    """Playwright's installations of Chromium."""
     named = os.environ.get("PLAYWRIGHT_BROWSERS_PATH")
     cache = Path(named) if named else Path.home() / ".cache" / "ms-playwright"
     return [
@@ -276,7 +278,7 @@ def own_browsers() -> list[Path]:
 
 
 def browser_commands(venv: Path, *, is_root: bool) -> list[list[str]]:
-    """What brings a Chromium to this machine."""
+    """The commands that install Chromium."""
     if is_root and shutil.which("apt-get"):
         return [
             ["apt-get", "update", "-qq"],
@@ -287,7 +289,7 @@ def browser_commands(venv: Path, *, is_root: bool) -> list[list[str]]:
 
 @contextmanager
 def step(title: str) -> Iterator[None]:
-    """Print one line about a step: its title at once, and how long it took at its end."""
+    """Print a step's title, then its duration."""
     began = time.monotonic()
     print(f"{title} ...", end="", flush=True)
     yield
@@ -295,14 +297,18 @@ def step(title: str) -> Iterator[None]:
 
 
 def run(command: list[str]) -> None:
-    """Run a command in the project's folder; raise `SetupError` with its last words if it fails."""
+    """Run a command in the project's folder.
+
+    Raises:
+        SetupError: it failed; with the last lines of its output.
+    """
     done = subprocess.run(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
     if done.returncode:
-        words = "\n".join(done.stdout.strip().splitlines()[-12:])
+        tail = "\n".join(done.stdout.strip().splitlines()[-12:])
         raise SetupError(
-            f"this step failed:\n{words}\nIf it was the network, run the same command again: "
+            f"this step failed:\n{tail}\nIf it was the network, run the same command again: "
             "what was downloaded is kept."
         )
 

@@ -1,8 +1,7 @@
 """Copies the pages' JavaScript libraries out of their npm packages: `python scripts/vendor.py`.
 
-What is copied, of which version, is written in the `packages.json` of each folder; this fills in
-the hashes. The files are used as they are: there is no build. Needs `npm`, which fetches from the
-registry that it is configured for.
+The `packages.json` of each folder lists packages, versions and files; this fills in the hashes. The
+files are used unmodified, without a build. Needs `npm` and its configured registry.
 """
 
 import hashlib
@@ -15,7 +14,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 VENDORS = (ROOT / "app" / "web" / "static" / "vendor", ROOT / "tests" / "web" / "vendor")
-"""What the pages ship with, and what only their tests need."""
+"""Libraries of the pages, and of their tests."""
 
 
 def main() -> None:
@@ -29,7 +28,7 @@ def main() -> None:
 
 
 def copy(package: dict[str, Any], vendor: Path) -> None:
-    """Write the wanted files of one package into `vendor`, its licence among them.
+    """Write the listed files of one package, including its licence, into `vendor`.
 
     Raises:
         subprocess.CalledProcessError: npm could not fetch the package.

@@ -1,1 +1,1 @@
-"""Model calls. `base` is what the rest of the code sees; concrete engines are wired in main."""
+"""Model calls: the `Engine` protocol in `base`, and its implementations."""

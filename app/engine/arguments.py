@@ -1,4 +1,4 @@
-"""What vLLM's engine is started with: its arguments and its environment."""
+"""Arguments and environment variables of vLLM's engine."""
 
 import os
 from collections.abc import Collection, Mapping, Sequence
@@ -12,16 +12,16 @@ from app.engine.orphans import SERVER_PID
 MIN_BATCH_TOKENS = 2048
 CORES = "VLLM_CPU_OMP_THREADS_BIND"
 CPU_TARGETS = ("o_proj", "down_proj")
-"""Adapters of more layers cost a CPU too much: docs/performance.md."""
+"""Default LoRA targets on a CPU; more layers cost too much: docs/performance.md."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """What the engine is started with; the names are `app.config.settings`' own.
+    """Configuration of the engine; field names are those of `app.config.settings`.
 
-    cores: the CPU cores its threads are bound to; None leaves it to the environment, else all.
-    sleeps: whether it is to be able to sleep, which a CPU's cannot.
-    more: further arguments of vLLM's own.
+    cores: the CPU cores its threads are bound to; None: from the environment, else all.
+    sleeps: enable sleep mode (GPU only).
+    more: further vLLM engine arguments (SPAR_ENGINE_ARGS).
     """
 
     model: str
@@ -41,15 +41,15 @@ class EngineConfig:
 
     @property
     def targets(self) -> tuple[str, ...] | None:
-        """The layers that may have an adapter; None for all."""
+        """LoRA target modules; None for all."""
         return self.adapter_targets or (CPU_TARGETS if on_cpu() else None)
 
 
 def our_arguments(config: EngineConfig, weights: str) -> dict[str, Any]:
-    """The arguments of vLLM's engine that the settings decide, on this kind of machine."""
+    """The vLLM engine arguments derived from the settings, for this platform."""
     arguments: dict[str, Any] = {
         "model": weights,
-        # Whatever weights were trained since, this is the model they are for.
+        # Trained weights reuse the base model's tokenizer and configuration.
         "tokenizer": config.model,
         "hf_config_path": config.model,
         "dtype": serving_dtype(config.dtype).dtype,
@@ -74,8 +74,8 @@ def our_arguments(config: EngineConfig, weights: str) -> dict[str, Any]:
     if on_cpu():
         arguments |= {
             "kv_cache_memory_bytes": int(config.kv_cache_gib * 2**30),
-            # A prompt prefilled in pieces rewinds its seed's generator, which a CPU generator
-            # cannot do: the engine would die. So no prompt is split: a batch holds the longest.
+            # Chunked prefill rewinds a seeded request's generator, which CPU generators do not
+            # support: the engine would crash. A batch must hold the longest prompt whole.
             "enable_chunked_prefill": False,
             "max_num_batched_tokens": max(config.context_tokens, MIN_BATCH_TOKENS),
         }
@@ -87,41 +87,47 @@ def our_arguments(config: EngineConfig, weights: str) -> dict[str, Any]:
 def checked_arguments(
     more: Mapping[str, Any], known: Collection[str], ours: Collection[str]
 ) -> Mapping[str, Any]:
-    """Further arguments of vLLM, which knows these. Raises `ValueError` naming the first wrong one.
+    """Validate further vLLM engine arguments.
 
-    Those that are `ours` have settings of their own, or decide what else is promised.
+    Args:
+        more: the arguments to check.
+        known: names that vLLM accepts.
+        ours: names that other settings control.
+
+    Raises:
+        ValueError: the first argument that is unknown or in `ours`.
     """
     for name in more:
         if name in ours:
-            raise ValueError(f"SPAR_ENGINE_ARGS cannot set {name}, which other settings decide")
+            raise ValueError(f"SPAR_ENGINE_ARGS cannot set {name}, which other settings control")
         if name not in known:
             near = get_close_matches(name, known, 1)
-            hint = f"; is it {near[0]}?" if near else ""
+            hint = f"; did you mean {near[0]}?" if near else ""
             raise ValueError(f"SPAR_ENGINE_ARGS has {name}, which vLLM does not know{hint}")
     return more
 
 
 def on_cpu() -> bool:
-    """Whether this vLLM was built for CPUs."""
+    """Whether the installed vLLM is a CPU build."""
     from vllm.platforms import current_platform
 
     return bool(current_platform.is_cpu())
 
 
 def serving_dtype(wanted: Dtype) -> DtypeChoice:
-    """The number type that an engine on this machine serves in; `wanted` is SPAR_DTYPE."""
+    """The dtype an engine on this machine serves in; `wanted` is SPAR_DTYPE."""
     return choose_dtype(wanted, read_cpuinfo(), gpu=not on_cpu())
 
 
 def can_sleep() -> bool:
-    """Whether engines can sleep on this kind of machine."""
+    """Whether this platform supports sleep mode."""
     from vllm.platforms import current_platform
 
     return bool(current_platform.is_sleep_mode_available())
 
 
 def usable_cores() -> tuple[int, ...]:
-    """The numbers of the CPU cores that this process may use."""
+    """CPU core ids in this process's affinity mask."""
     return tuple(sorted(os.sched_getaffinity(0)))
 
 
@@ -130,19 +136,19 @@ def _listed(cores: Sequence[int]) -> str:
 
 
 def prepare_environment(config: EngineConfig) -> None:
-    """Defaults for what vLLM reads from the environment; what is set already stays."""
+    """Set defaults of vLLM's environment variables; existing values are kept."""
     defaults = {
         CORES: _listed(usable_cores()),
         "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
         "VLLM_NO_USAGE_STATS": "1",
-        # Its warnings are about choices made here; its errors also come as ours.
+        # Its warnings concern choices made here; its errors are also raised as ours.
         "VLLM_LOGGING_LEVEL": "ERROR",
         "TORCH_CPP_LOG_LEVEL": "ERROR",
         "PYTHONWARNINGS": "ignore::FutureWarning",
     }
     if not config.compile:
-        # Without it vLLM compiles the counting of log-probabilities all the same, at the first
-        # judgments and again for other batch sizes: seconds each time on a CPU.
+        # Otherwise vLLM still compiles its log-probability ranking, at the first judgments and
+        # again for other batch sizes: seconds each time on a CPU.
         defaults["TORCHDYNAMO_DISABLE"] = "1"
     for name, value in defaults.items():
         os.environ.setdefault(name, value)

@@ -1,4 +1,4 @@
-"""The engine as its callers see it: complete a conversation, or score what comes next."""
+"""The `Engine` protocol: completions and next-token log-probabilities."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ FinishReason = Literal["stop", "length"]
 class TokenLogprob:
     """Log-probability (natural logarithm) of one token at one position.
 
-    id: the token's number in the vocabulary; None where the engine does not tell.
+    id: the token's id in the vocabulary; None if the engine does not report it.
     """
 
     token: str
@@ -27,14 +27,14 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class PositionLogprobs:
-    """The generated token at one position, and the likeliest alternatives there."""
+    """The generated token at one position and the most likely alternatives."""
 
     chosen: TokenLogprob
     top: tuple[TokenLogprob, ...]
 
 
 WHOLE_CALL = 1_000_000
-"""As `chunk_tokens`: more than any call generates, so progress is reported once, at the end."""
+"""Value of `chunk_tokens` with which progress is reported once, at the end of the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,12 @@ class Call:
 
     messages: the conversation; a last assistant message is a prefill, which the model continues.
     model: the name the weights are served under, such as `actor@3`.
-    priority: calls with a lower one are scheduled first; 0 for interactive requests.
+    priority: calls with a lower value are scheduled first; 0 for interactive requests.
     logprobs: how many alternatives to report per token; None for no log-probabilities.
-    chunk_tokens: report progress about every so many tokens (1: every token).
+    chunk_tokens: report progress about every `chunk_tokens` tokens (1: every token).
     shown: the text is displayed while it is generated. A remote server then streams it; a call
         whose first tokens were displayed cannot be retried on another server.
-    logprob_token_ids: report these tokens' log-probabilities instead of the likeliest ones'.
+    logprob_token_ids: report the log-probabilities of these tokens instead of the top tokens.
     """
 
     messages: tuple[Message, ...]
@@ -62,16 +62,16 @@ class Call:
 
     @property
     def alternatives(self) -> int:
-        """How many log-probabilities each position reports: the wanted tokens and the chosen."""
+        """Log-probabilities per position: the requested tokens and the sampled one."""
         return len(self.logprob_token_ids) + 1 if self.logprob_token_ids else self.logprobs or 0
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """Progress of one call since the last one.
+    """Progress of one call since the previous delta.
 
-    prompt_tokens is set once, in the first delta, which comes before any text; by a remote server
-    that streams, in the last.
+    prompt_tokens is set once: in the first delta, before any text; when a remote server streams,
+    in the last.
     """
 
     text: str = ""
@@ -96,7 +96,7 @@ OnDelta = Callable[[Delta], None]
 
 
 def ignore_delta(_: Delta) -> None:
-    """Ignores the progress: for callers that only want the whole result."""
+    """Discard the progress."""
 
 
 def count_into(usage: Usage) -> OnDelta:
@@ -111,10 +111,10 @@ def count_into(usage: Usage) -> OnDelta:
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """What all calls to one model on behalf of one request have in common.
+    """Parameters shared by all calls to one model for one request.
 
     model, priority, chunk_tokens, shown: see `Call`.
-    on_delta: called with the progress of every call; cancelled calls report theirs too.
+    on_delta: called with the progress of every call, cancelled ones included.
     """
 
     model: str
@@ -138,9 +138,11 @@ class CallContext:
 class Engine(Protocol):
     """Runs model calls.
 
-    Cancelling a call aborts it in the engine at once; what it had generated until then is
-    still reported through `on_delta` before the cancellation goes on, so that nobody loses
-    count. Errors: `PromptTooLong`, `EngineError`, `EngineUnavailable`.
+    Cancelling a call aborts it in the engine at once; the tokens generated until then are
+    reported through `on_delta` before the cancellation propagates, so usage counts are complete.
+
+    Raises:
+        PromptTooLong, EngineError, EngineUnavailable: from every call.
     """
 
     async def complete(self, call: Call, on_delta: OnDelta = ignore_delta) -> Completion:
@@ -157,27 +159,26 @@ class Engine(Protocol):
         ...
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
-        """Length in tokens of the rendered conversation. Raises `EngineUnavailable`."""
+        """Length in tokens of the rendered conversation."""
         ...
 
     async def tokenize(
         self, content: str | Sequence[Message], *, special_tokens: bool = False
     ) -> list[int]:
-        """Token ids of a bare text, or of the rendered conversation.
+        """Token ids of a plain text, or of the rendered conversation.
 
-        `special_tokens`: also those that the tokenizer puts around a bare text. Raises
-        `EngineUnavailable`.
+        `special_tokens`: also add the tokenizer's special tokens to a plain text.
         """
         ...
 
     @property
     def context_tokens(self) -> int:
-        """Prompt and completion together may be this long."""
+        """Context length: maximum tokens of prompt and completion together."""
         ...
 
     @property
     def ready(self) -> bool:
-        """Whether calls can be made now."""
+        """Whether the engine accepts calls."""
         ...
 
     @property
@@ -187,7 +188,7 @@ class Engine(Protocol):
 
     @property
     def restarts(self) -> int:
-        """How often the engine died and was started again."""
+        """Number of engine restarts after a crash."""
         ...
 
 
@@ -200,8 +201,11 @@ class AdapterEngine(Engine, Protocol):
     async def load_adapter(self, name: str, path: Path) -> None:
         """Serve calls whose `model` is `name` (such as `actor@12`) with the adapter in `path`.
 
-        Once loaded, a name stands for its folder for ever. Raises `CheckpointRefused` where the
-        engine cannot load it, and `EngineUnavailable`.
+        Once loaded, a name is bound to its folder permanently.
+
+        Raises:
+            CheckpointRefused: the engine cannot load it.
+            EngineUnavailable: the engine is not running.
         """
         ...
 
@@ -212,18 +216,19 @@ class AdapterEngine(Engine, Protocol):
     async def load_weights(self, name: str, folder: Path) -> None:
         """Replace the weights of the model that serves the role of `name` by those in `folder`.
 
-        From then on calls under `name` use them; the names that the old weights served under,
-        and those of adapters made for them, are refused. Calls under way are waited for, so
-        nobody should be at it. An engine that dies comes back with the weights it had last.
+        From then on calls under `name` use them; names of the old weights, and of adapters
+        trained on them, are rejected. Waits for calls in progress, so drain first. After a crash
+        the engine restarts with the weights loaded last.
 
-        Raises `CheckpointRefused` where the engine cannot load them, and `EngineUnavailable`;
-        the old weights serve on then.
+        Raises:
+            CheckpointRefused: the engine cannot load them; the old weights stay in use.
+            EngineUnavailable: the engine is not running; the old weights stay in use.
         """
         ...
 
     @property
     def separate_roles(self) -> bool:
-        """Whether the weights of one role can be replaced without the other's."""
+        """Whether each role has weights of its own."""
         ...
 
     @property
@@ -239,35 +244,37 @@ class AdapterEngine(Engine, Protocol):
 
 @runtime_checkable
 class SleepyEngine(Engine, Protocol):
-    """An engine that can leave the GPU's memory to somebody else for a while."""
+    """An engine that can release its GPU memory temporarily (vLLM's sleep mode)."""
 
     @property
     def asleep(self) -> bool:
-        """Whether it sleeps: every call is refused, and it is not `ready`."""
+        """Whether it sleeps: it rejects every call and is not `ready`."""
         ...
 
     async def sleep(self) -> None:
-        """Give the GPU's memory back. Calls under way are waited for, so nobody should be at it.
+        """Release the GPU memory. Waits for calls in progress, so drain first.
 
-        Raises `EngineUnavailable` where that fails; the engine is started again then.
+        Raises:
+            EngineUnavailable: it failed; the engine is restarted.
         """
         ...
 
     async def wake_up(self) -> None:
-        """Serve again what was served before; nothing where it does not sleep.
+        """Restore the weights and serve again; no-op while awake.
 
-        Raises `EngineUnavailable` as `sleep` does.
+        Raises:
+            EngineUnavailable: it failed; the engine is restarted.
         """
         ...
 
 
 def is_asleep(engine: Engine) -> bool:
-    """Whether an engine sleeps; one that cannot never does."""
+    """Whether an engine sleeps; False if it has no sleep mode."""
     return isinstance(engine, SleepyEngine) and engine.asleep
 
 
 class EngineWrapper:
-    """Passes every call on as it is; a subclass replaces what it changes."""
+    """Delegates every call to the wrapped engine; subclasses override."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -318,7 +325,7 @@ _key: ContextVar[str | None] = ContextVar("affinity", default=None)
 
 @contextmanager
 def prefix_affinity(messages: Sequence[Message]) -> Iterator[None]:
-    """Calls that this block makes, in tasks it starts too, belong to this conversation."""
+    """Give all calls in this block, and in tasks it starts, the affinity key of `messages`."""
     token = _key.set(opening(messages))
     try:
         yield
@@ -327,12 +334,12 @@ def prefix_affinity(messages: Sequence[Message]) -> Iterator[None]:
 
 
 def affinity_of(messages: Sequence[Message]) -> str:
-    """What calls that belong together have in common: the block's conversation, else their own."""
+    """The affinity key: that of the enclosing `prefix_affinity` block, else of `messages`."""
     return _key.get() or opening(messages)
 
 
 def opening(messages: Sequence[Message]) -> str:
-    """A conversation up to what the user said first, which its later turns repeat."""
+    """The conversation up to its first user message: the prefix all its later turns share."""
     said: list[str] = []
     for message in messages:
         said.append(f"{message.role}:{message.content}")

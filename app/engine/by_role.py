@@ -1,4 +1,4 @@
-"""One engine per role, so that full weights of one can be replaced without the other's."""
+"""One engine per role, so that each role can have full weights of its own."""
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
@@ -23,10 +23,14 @@ from app.errors import EngineError
 
 
 class OwnEngine(AdapterEngine, Protocol):
-    """An engine that this process starts and stops."""
+    """An engine whose lifetime this process manages."""
 
     async def start(self) -> None:
-        """Load the model. Raises `ConfigurationError`."""
+        """Load the model.
+
+        Raises:
+            ConfigurationError: the engine rejects the model or the arguments.
+        """
         ...
 
     async def close(self) -> None:
@@ -35,7 +39,7 @@ class OwnEngine(AdapterEngine, Protocol):
 
 
 class EnginesByRole:
-    """Routes calls by role; both engines have the same model at first."""
+    """Routes calls by role; all engines start with the same model."""
 
     separate_roles = True
 
@@ -43,37 +47,37 @@ class EnginesByRole:
         self._engines = engines
 
     async def start(self) -> None:
-        """Start one engine after the other. Raises `ConfigurationError`."""
+        """Start the engines one after another; see `OwnEngine.start`."""
         for engine in self._engines.values():
             await engine.start()
 
     async def close(self) -> None:
-        """Stop all engines; the first error is raised when all have been tried."""
+        """Stop all engines; raises the first error after all have been tried."""
         await _all_of(engine.close() for engine in self._engines.values())
 
     @property
     def ready(self) -> bool:
-        """Whether every engine takes calls."""
+        """Whether every engine accepts calls."""
         return all(engine.ready for engine in self._engines.values())
 
     @property
     def unfinished(self) -> int:
-        """Calls running or queued in any engine."""
+        """Calls running or queued, of all engines."""
         return sum(engine.unfinished for engine in self._engines.values())
 
     @property
     def restarts(self) -> int:
-        """How often an engine died and was started again."""
+        """Restarts of all engines."""
         return sum(engine.restarts for engine in self._engines.values())
 
     @property
     def context_tokens(self) -> int:
-        """Prompt and completion together may be this long."""
+        """See `Engine.context_tokens`."""
         return self._any.context_tokens
 
     @property
     def metrics(self) -> Mapping[str, EngineMetrics]:
-        """Each role's metrics, where its engine keeps them; see `MeasuredEngine`."""
+        """Metrics by role, of engines that have any; see `MeasuredEngine`."""
         return {
             str(role): metrics
             for role, engine in self._engines.items()
@@ -96,12 +100,12 @@ class EnginesByRole:
 
     @property
     def max_adapter_rank(self) -> int:
-        """Highest rank an adapter may have."""
+        """See `AdapterEngine.max_adapter_rank`."""
         return self._any.max_adapter_rank
 
     @property
     def adapter_targets(self) -> frozenset[str] | None:
-        """The linear layers an adapter may change; None for all."""
+        """See `AdapterEngine.adapter_targets`."""
         return self._any.adapter_targets
 
     async def complete(self, call: Call, on_delta: OnDelta = ignore_delta) -> Completion:
@@ -133,7 +137,7 @@ class EnginesByRole:
         await self._of(name).unload_adapter(name)
 
     async def load_weights(self, name: str, folder: Path) -> None:
-        """See `AdapterEngine.load_weights`; other roles are not touched."""
+        """See `AdapterEngine.load_weights`; other roles are unaffected."""
         await self._of(name).load_weights(name, folder)
 
     @property
@@ -167,7 +171,7 @@ def configs_by_role(config: EngineConfig, cores: Sequence[int]) -> dict[Role, En
 
 
 async def _all_of(works: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Do all at once; the first error is raised when all have been tried."""
+    """Run all concurrently; raises the first error after all have ended."""
     for ended in await asyncio.gather(*works, return_exceptions=True):
         if isinstance(ended, BaseException):
             raise ended

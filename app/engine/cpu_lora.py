@@ -1,11 +1,11 @@
-"""LoRA adapters on a CPU engine: fast, and only for the requests that asked for one.
+"""LoRA on a CPU engine: faster than vLLM's, and correct for requests without an adapter.
 
-vLLM's own CPU code copies the adapter's matrices once for every token of a batch, which makes a
-prompt with an adapter several times slower than one without. And it takes the "no adapter" mark,
--1, for an index: requests without an adapter get the one in the last slot. Here the tokens of a
-step are grouped by adapter, and each group is two matrix products per layer.
+vLLM's CPU implementation copies the adapter's matrices once per token of a batch, which makes a
+prompt with an adapter several times slower than one without. It also uses -1, which means "no
+adapter", as an index: requests without an adapter get the adapter in the last slot. Here the
+tokens of a step are grouped by adapter, and each group takes two matrix products per layer.
 
-vLLM loads this as a plugin in the process that runs the model (`pyproject.toml`).
+vLLM loads this module as a plugin in the process that runs the model (`pyproject.toml`).
 """
 
 from itertools import groupby
@@ -19,12 +19,12 @@ Group = tuple[int, Rows]
 
 
 class GroupedLora(PunicaWrapperCPU):
-    """What vLLM's layers call to add the adapters' part to their output."""
+    """Replacement of `PunicaWrapperCPU` that batches the tokens of each adapter."""
 
     _groups: tuple[Group, ...] = ()
 
     def update_metadata(self, *args: Any, **kwargs: Any) -> None:
-        """Take in which token of the next step belongs to which adapter."""
+        """Record the token-to-adapter mapping of the next step."""
         super().update_metadata(*args, **kwargs)
         self._groups = group_rows(self.token_lora_indices.tolist())
 
@@ -57,9 +57,9 @@ class GroupedLora(PunicaWrapperCPU):
 
 
 def group_rows(adapters: list[int]) -> tuple[Group, ...]:
-    """The rows of each adapter (its slot for every row; below 0 for none), in order of slots.
+    """The rows of each adapter, ordered by slot; `adapters` has each row's slot, below 0 for none.
 
-    Neighbouring rows come as one slice, which needs no copy.
+    A contiguous run of rows is one slice, which needs no copy.
     """
     runs: dict[int, list[tuple[int, int]]] = {}
     for adapter, run in groupby(range(len(adapters)), key=adapters.__getitem__):
@@ -75,7 +75,7 @@ def _rows(runs: list[tuple[int, int]]) -> Rows:
 
 
 def use_grouped_lora() -> None:
-    """vLLM plugin: on a CPU, have `GroupedLora` do what vLLM's own class would."""
+    """vLLM plugin: on a CPU, use `GroupedLora` instead of vLLM's own class."""
     from vllm.platforms import current_platform
 
     if current_platform.is_cpu():

@@ -28,18 +28,17 @@ _DONE = "[DONE]"
 class RemoteEngine:
     """An `Engine` over an OpenAI-compatible server that also has vLLM's `/tokenize`.
 
-    Only calls that are `shown` are streamed. The others report their progress once, when they have
-    ended, and nothing when they are cancelled. Cancelling closes the connection, on which the
-    server aborts the call.
+    Only `shown` calls are streamed. Others report their progress once, at the end, and none when
+    cancelled. Cancelling closes the connection, upon which the server aborts the call.
 
     Args:
         url: The server's address, with or without `/v1`.
-        connections: Requests at the same time, tokenizing included; more wait here.
-        timeout_s: Seconds that one whole call may take.
+        connections: Maximum concurrent requests, tokenizing included; further ones queue here.
+        timeout_s: Read timeout of a call, in seconds.
         api_key: Sent as a bearer token with every request.
 
     Raises:
-        ConfigurationError: `url` is not an address.
+        ConfigurationError: `url` is invalid.
     """
 
     def __init__(
@@ -55,11 +54,11 @@ class RemoteEngine:
         self._ready = False
 
     async def start(self) -> None:
-        """Read the server's models and context length. May be called again, as a health check.
+        """Fetch the server's models and context length; callable again as a health check.
 
         Raises:
-            EngineUnavailable: the server does not answer or is busy.
-            EngineError: it rejects the request, or its reply cannot be understood.
+            EngineUnavailable: the server does not respond or is busy.
+            EngineError: it rejects the request, or its reply is invalid.
         """
         models = (await self._request(ModelsReply, "GET", "/v1/models")).data
         lengths = [model.max_model_len for model in models if model.max_model_len is not None]
@@ -67,7 +66,7 @@ class RemoteEngine:
         self._model = models[0].id if models else None
 
     async def asleep(self) -> bool:
-        """Whether the engine of a server of ours sleeps. Raises as `start` does."""
+        """Whether the engine of a spar server sleeps; raises as `start` does."""
         return (await self._request(HealthReply, "GET", "/healthz")).engine_asleep
 
     async def close(self) -> None:
@@ -77,26 +76,26 @@ class RemoteEngine:
 
     @property
     def ready(self) -> bool:
-        """Whether the server took the last request; false before `start`."""
+        """Whether the server accepted the last request; False before `start`."""
         return self._ready
 
     @property
     def restarts(self) -> int:
-        """Always 0: the server keeps its own count."""
+        """Always 0: the server counts its own restarts."""
         return 0
 
     @property
     def context_tokens(self) -> int:
-        """Prompt and completion together may be this long, as the server said at the start."""
+        """Context length reported by the server at `start`."""
         return self._context_tokens
 
     @property
     def unfinished(self) -> int:
-        """Calls of this engine that have not ended; the server may have others."""
+        """Calls in progress from this client; the server may have others."""
         return self._unfinished
 
     async def complete(self, call: Call, on_delta: OnDelta = ignore_delta) -> Completion:
-        """Generate one completion; see `Engine.complete`."""
+        """See `Engine.complete`."""
         body = chat_body(call, self._context_tokens)
         self._unfinished += 1
         try:
@@ -113,7 +112,7 @@ class RemoteEngine:
     async def score(
         self, call: Call, options: Sequence[str], on_delta: OnDelta = ignore_delta
     ) -> Mapping[str, float]:
-        """Log-probabilities of the options as the next token; see `Engine.score`."""
+        """See `Engine.score`."""
         found = {option: await self._single_token(call.model, option) for option in options}
         tokens = {option: token for option, token in found.items() if token is not None}
         if not tokens:
@@ -126,25 +125,25 @@ class RemoteEngine:
         )
         completion = await self.complete(one_token, on_delta)
         if not completion.logprobs:
-            raise EngineError(f"{self._http.url} answered without the log-probabilities asked for")
+            raise EngineError(f"{self._http.url} returned no log-probabilities")
         scores = {token.id: token.logprob for token in completion.logprobs[0].top}
         return {option: scores[token] for option, token in tokens.items() if token in scores}
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
-        """Length in tokens of the rendered conversation. Raises `EngineUnavailable`."""
+        """See `Engine.count_tokens`."""
         return (await self._tokenize(chat_fields(messages))).count
 
     async def tokenize(
         self, content: str | Sequence[Message], *, special_tokens: bool = False
     ) -> list[int]:
-        """Token ids of a text or of the rendered conversation; see `Engine.tokenize`."""
+        """See `Engine.tokenize`."""
         if isinstance(content, str):
             body = {"prompt": content, "add_special_tokens": special_tokens}
             return (await self._tokenize(body)).tokens
         return (await self._tokenize(chat_fields(content))).tokens
 
     async def _single_token(self, model: str, text: str) -> int | None:
-        """The id of a text that is exactly one token of this model's, else None."""
+        """The token id of a text that is exactly one token for this model, else None."""
         key = (model, text)
         if key not in self._single_tokens:
             body = {"model": model, "prompt": text, "add_special_tokens": False}
@@ -153,7 +152,7 @@ class RemoteEngine:
         return self._single_tokens[key]
 
     async def _tokenize(self, body: Mapping[str, Any]) -> TokenizeReply:
-        """All models of a server are taken to read alike, unless `body` names one."""
+        """Uses the tokenizer of the server's first model, unless `body` names one."""
         named = {} if self._model is None else {"model": self._model}
         return await self._request(TokenizeReply, "POST", "/tokenize", {**named, **body})
 
@@ -168,7 +167,7 @@ class RemoteEngine:
             return await self._http.request(schema, method, path, body)
 
     async def _streamed(self, call: Call, body: Mapping[str, Any], on_delta: OnDelta) -> Completion:
-        """A call whose text is reported as it comes."""
+        """Make a streaming call."""
         result = Streamed(call)
         with self._errors():
             async with aclosing(self._http.events(_CHAT, body)) as events:
@@ -181,10 +180,10 @@ class RemoteEngine:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """Turn failed requests into the engine's errors, and note whether the server takes calls.
+        """Convert HTTP errors into engine errors, and update `ready`.
 
         Raises:
-            PromptTooLong, EngineUnavailable, EngineError: as `engine_error` tells them apart.
+            PromptTooLong, EngineUnavailable, EngineError: see `engine_error`.
         """
         try:
             yield

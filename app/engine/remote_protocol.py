@@ -1,4 +1,4 @@
-"""Requests to an OpenAI-compatible server and the meaning of its replies, in vLLM's dialect."""
+"""Request bodies and reply parsing for OpenAI-compatible servers, with vLLM's extensions."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,32 +10,32 @@ from app.http_client import HttpError, InvalidReply, RequestRejected
 from app.replies import ChatReply, ChunkReply, LogprobReply, LogprobsReply, UsageReply
 
 RETRY_SECONDS = 5
-"""When to try a server again that does not say when itself."""
+"""Default `Retry-After` in seconds, for servers that send none."""
 
 _TOO_LONG = "maximum context length"
-"""In every message with which vLLM rejects a prompt that does not fit."""
+"""Contained in vLLM's error message for a prompt that exceeds the context length."""
 _ID_PREFIX = "token_id:"
-"""How vLLM names a token when asked for `return_tokens_as_token_ids`."""
+"""Prefix of tokens in vLLM's replies with `return_tokens_as_token_ids`."""
 
 
 class ServerBusy(EngineUnavailable):
-    """The server takes no calls just now, and says so: it is not broken."""
+    """The server is overloaded (429 or 503), not failed."""
 
 
 class CallRefused(EngineError):
-    """The server rejects this call, and so would another of its kind."""
+    """The server rejects this call (4xx); another replica would too."""
 
 
 def engine_error(error: HttpError) -> EngineError | PromptTooLong:
-    """The engine's error for a request that failed."""
+    """The engine error that corresponds to a failed request."""
     if isinstance(error, InvalidReply):
         return EngineError(error.message)
     if not isinstance(error, RequestRejected):
         return EngineUnavailable(error.message, retry_after=RETRY_SECONDS)
     if error.status_code in (429, 503):
         return ServerBusy(error.message, retry_after=error.retry_after or RETRY_SECONDS)
-    # A prompt that fills the context to the last token leaves vLLM's clipped max_tokens at 0;
-    # no call of ours asks for less than 1.
+    # For a prompt that fills the context, vLLM clips max_tokens to 0 and rejects that value;
+    # calls sent here have at least 1.
     does_not_fit = _TOO_LONG in error.message or error.param == "max_tokens"
     if error.status_code == 413 or (error.status_code == 400 and does_not_fit):
         return PromptTooLong(error.message)
@@ -44,7 +44,7 @@ def engine_error(error: HttpError) -> EngineError | PromptTooLong:
 
 
 def completion_of(reply: ChatReply, call: Call) -> Completion:
-    """The result of a call that was not streamed.
+    """The result of a non-streaming call.
 
     Raises:
         EngineError: the server ended the call early.
@@ -71,7 +71,7 @@ def _completion(
 
 
 def position_logprobs(reply: LogprobsReply | None, call: Call) -> tuple[PositionLogprobs, ...]:
-    """The positions, each with as many tokens as the call asked for."""
+    """The positions, each with `call.alternatives` top tokens."""
     if reply is None:
         return ()
     return tuple(
@@ -84,17 +84,17 @@ def position_logprobs(reply: LogprobsReply | None, call: Call) -> tuple[Position
 
 
 def _token_logprob(reply: LogprobReply) -> TokenLogprob:
-    """The token; with its id where the server was asked to name it by its id."""
+    """The token, with its id if the reply contains it."""
     number = reply.token.removeprefix(_ID_PREFIX)
     named = number != reply.token and number.isdigit()
     return TokenLogprob(reply.token, reply.logprob, int(number) if named else None)
 
 
 class Streamed:
-    """A streamed `POST /v1/chat/completions`, put together from its events.
+    """Accumulates the events of a streaming `POST /v1/chat/completions`.
 
-    A server reports token counts only at the end. Until then every piece of text counts as one
-    token, which it is on an idle server; the last delta has the rest.
+    A server reports token counts only at the end. Until then each chunk counts as one token,
+    which is exact on an idle server; the last delta has the remainder.
     """
 
     def __init__(self, call: Call) -> None:
@@ -106,13 +106,13 @@ class Streamed:
         self._usage: UsageReply | None = None
 
     def read(self, chunk: ChunkReply) -> Delta:
-        """The progress in an event, possibly none.
+        """The progress in an event, possibly empty.
 
         Raises:
             EngineError: the server ended the call early.
         """
         if chunk.error is not None:
-            raise EngineError(f"the server broke the call off: {chunk.error.message}")
+            raise EngineError(f"the server aborted the call: {chunk.error.message}")
         self._usage = chunk.usage or self._usage
         if not chunk.choices:
             return Delta()
@@ -128,42 +128,38 @@ class Streamed:
         return Delta(text, 1, logprobs=logprobs)
 
     def finish(self) -> tuple[Completion, Delta]:
-        """The whole result, and the tokens that no delta has reported yet.
+        """The whole result, and a delta with the tokens not reported yet.
 
         Raises:
-            EngineUnavailable: the stream ended in the middle.
+            EngineUnavailable: the stream ended early.
         """
         usage = self._usage
         if usage is None or self._reason is None:
-            raise EngineUnavailable("the server's answer broke off", retry_after=RETRY_SECONDS)
+            raise EngineUnavailable("the server's stream broke off", retry_after=RETRY_SECONDS)
         completion = _completion(self._text, self._reason, usage, tuple(self._logprobs))
         rest = max(0, usage.completion_tokens - self._counted)
         return completion, Delta(completion_tokens=rest, prompt_tokens=usage.prompt_tokens)
 
 
 def chat_fields(messages: Sequence[Message]) -> dict[str, Any]:
-    """The conversation; a last assistant message is marked as the one to continue.
+    """The body fields of a conversation; a last assistant message is sent as a prefill.
 
-    Without one nothing is marked, so that servers which cannot continue take the rest.
+    Without a prefill vLLM's fields are omitted, for servers that do not support them.
     """
-    spoken = [{"role": message.role, "content": message.content} for message in messages]
+    body = {"messages": [{"role": one.role, "content": one.content} for one in messages]}
     if messages[-1].role != "assistant":
-        return {"messages": spoken}
-    return {
-        "messages": spoken,
-        "continue_final_message": True,
-        "add_generation_prompt": False,
-    }
+        return body
+    return {**body, "continue_final_message": True, "add_generation_prompt": False}
 
 
 def chat_body(call: Call, context_tokens: int) -> dict[str, Any]:
-    """The request of a call. What is not asked for is left out, so that more servers take it."""
+    """The request body of a call; unset options are omitted, so that more servers accept it."""
     sampling = call.sampling
     body = {
         "model": call.model,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
-        # vLLM cuts a length to the room there is, but refuses one that is never there.
+        # vLLM clips max_tokens to what is left, but rejects more than the context length.
         "max_tokens": min(sampling.max_tokens, context_tokens),
         **chat_fields(call.messages),
     }

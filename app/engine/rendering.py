@@ -1,8 +1,9 @@
-"""From chat messages to the tokens a model reads.
+"""Chat template rendering: messages to token ids.
 
-A chat template marks who speaks by control tokens such as `<|im_start|>`. The same characters in
-somebody's message must not become such a token, or the message could speak for the system. They
-are therefore taken out before the template is applied, and put back as ordinary text.
+A chat template marks roles with control tokens such as `<|im_start|>`. The same characters in a
+message's content must not become such a token, or the content could impersonate the system role.
+They are therefore replaced by placeholders before the template is applied, and restored as
+ordinary text afterwards.
 """
 
 import asyncio
@@ -15,11 +16,11 @@ from app.domain.prompt import Message, control_texts
 from app.errors import PromptTooLong
 
 LONG_TEXT = 16_384
-"""Characters above which tokenizing leaves the event loop's thread."""
+"""Texts of more characters are tokenized in a worker thread."""
 
 
 class Tokenizer(Protocol):
-    """What we use of a Hugging Face tokenizer."""
+    """The part of a Hugging Face tokenizer that is used here."""
 
     def apply_chat_template(
         self, messages: list[Any], tools: list[dict[str, Any]] | None = None, **kwargs: Any
@@ -28,7 +29,7 @@ class Tokenizer(Protocol):
 
 
 class SplittingTokenizer(Protocol):
-    """What a tokenizer that has control tokens can do besides: read their texts as ordinary."""
+    """A tokenizer that can encode the texts of control tokens as ordinary text."""
 
     def encode(
         self, text: str, *, add_special_tokens: bool, split_special_tokens: bool
@@ -45,16 +46,20 @@ class Renderer:
         self._control = control_texts(tokenizer)
 
     async def render(self, messages: Sequence[Message]) -> list[int]:
-        """Token ids of the conversation, ready for the assistant to speak.
+        """Token ids of the conversation, with the generation prompt.
 
-        A last assistant message is a prefill: its text is continued, character for character.
+        A last assistant message is a prefill: the model continues its exact text.
         """
         if sum(len(message.content) for message in messages) > LONG_TEXT:
             return await asyncio.to_thread(self._render, messages)
         return self._render(messages)
 
     async def render_within_context(self, messages: Sequence[Message]) -> list[int]:
-        """Like `render`; raises `PromptTooLong` when no room is left for an answer."""
+        """Like `render`.
+
+        Raises:
+            PromptTooLong: no token is left for the completion.
+        """
         tokens = await self.render(messages)
         if len(tokens) >= self._context_tokens:
             raise PromptTooLong(
@@ -64,7 +69,7 @@ class Renderer:
         return tokens
 
     async def encode(self, text: str, *, special_tokens: bool) -> list[int]:
-        """Token ids of a bare text, with or without those the tokenizer puts around it."""
+        """Token ids of a plain text, with or without the tokenizer's special tokens."""
         if len(text) > LONG_TEXT:
             return await asyncio.to_thread(
                 self._tokenizer.encode, text, add_special_tokens=special_tokens
@@ -103,9 +108,9 @@ class Renderer:
 
 
 class _Marks:
-    """Stands marks in the place of control texts, and gives the texts back.
+    """Replaces control texts by placeholders, and restores them.
 
-    Marks hold a random word, new each time, so that no message can hold one.
+    Placeholders contain a fresh random token, so that no message can contain one.
     """
 
     def __init__(self, control: re.Pattern[str] | None, messages: Sequence[Message]) -> None:
@@ -116,13 +121,13 @@ class _Marks:
         self._edge = f"\ue000{secrets.token_hex(16)}\ue001"
 
     def put(self, content: str) -> str:
-        """The content with a mark for every control text."""
+        """The content with a placeholder for every control text."""
         if self._control is None:
             return content
         return self._control.sub(self._mark, content)
 
     def parts(self, text: str) -> Iterator[tuple[bool, str]]:
-        """The rendered text in parts, each with whether it stood behind a mark."""
+        """The rendered text in parts, each with whether it replaces a placeholder."""
         if self._control is None:
             yield False, text
             return

@@ -1,4 +1,4 @@
-"""The in-process vLLM engine: real model calls."""
+"""The local engine: vLLM's AsyncLLM, with the model in a child process."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -33,7 +33,7 @@ ABORT_AGAIN_SECONDS = 0.01
 
 
 class VllmEngine:
-    """An `Engine` over vLLM's AsyncLLM, whose model runs in a process of its own."""
+    """An `AdapterEngine` and `SleepyEngine` over vLLM's AsyncLLM."""
 
     separate_roles = False
 
@@ -47,7 +47,11 @@ class VllmEngine:
         self._numbers = count(1)
 
     async def start(self) -> None:
-        """Load the model (tens of seconds). Raises `ConfigurationError`."""
+        """Load the model (tens of seconds).
+
+        Raises:
+            ConfigurationError: vLLM rejects the model or the arguments.
+        """
         await self._process.start()
 
     async def close(self) -> None:
@@ -56,50 +60,50 @@ class VllmEngine:
 
     @property
     def ready(self) -> bool:
-        """Whether calls can be made now."""
+        """See `Engine.ready`."""
         return self._process.ready
 
     @property
     def restarts(self) -> int:
-        """How often the engine's process has died and was started again."""
+        """See `Engine.restarts`."""
         return self._process.restarts
 
     @property
     def context_tokens(self) -> int:
-        """Prompt and completion together may be this long."""
+        """See `Engine.context_tokens`."""
         return self._config.context_tokens
 
     @property
     def unfinished(self) -> int:
-        """Calls running or queued in the engine."""
+        """See `Engine.unfinished`."""
         return self._process.llm.get_num_unfinished_requests() if self.ready else 0
 
     @property
     def metrics(self) -> Mapping[str, EngineMetrics]:
-        """vLLM's own metrics; see `MeasuredEngine`."""
+        """See `MeasuredEngine.metrics`."""
         return {"all": self._process.metrics}
 
     @property
     def max_adapter_rank(self) -> int:
-        """Highest rank an adapter may have."""
+        """See `AdapterEngine.max_adapter_rank`."""
         return self._config.adapter_rank
 
     @property
     def adapter_targets(self) -> frozenset[str] | None:
-        """The linear layers an adapter may change; None for all."""
+        """See `AdapterEngine.adapter_targets`."""
         targets = self._config.targets
         return None if targets is None else frozenset(targets)
 
     async def load_adapter(self, name: str, path: Path) -> None:
-        """Serve `name` with the adapter in `path`; see `AdapterEngine.load_adapter`."""
+        """See `AdapterEngine.load_adapter`."""
         await self._adapters.load(self._process.llm, name, path)
 
     async def unload_adapter(self, name: str) -> None:
-        """Free the memory of an adapter; see `AdapterEngine.unload_adapter`."""
+        """See `AdapterEngine.unload_adapter`."""
         await self._adapters.unload(self._process.llm, name)
 
     async def load_weights(self, name: str, folder: Path) -> None:
-        """Replace the model's weights, for every role; see `AdapterEngine.load_weights`."""
+        """Replace the weights of every role; see `AdapterEngine.load_weights`."""
         await self._weights.load(name, folder)
 
     @property
@@ -116,19 +120,19 @@ class VllmEngine:
         await self._sleep.end()
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
-        """Length in tokens of the rendered conversation. Raises `EngineUnavailable`."""
+        """See `Engine.count_tokens`."""
         return len(await self._render.render(messages))
 
     async def tokenize(
         self, content: str | Sequence[Message], *, special_tokens: bool = False
     ) -> list[int]:
-        """Token ids of a text or of the rendered conversation; see `Engine.tokenize`."""
+        """See `Engine.tokenize`."""
         if isinstance(content, str):
             return await self._render.encode(content, special_tokens=special_tokens)
         return await self._render.render(content)
 
     async def complete(self, call: Call, on_delta: OnDelta = ignore_delta) -> Completion:
-        """Generate one completion; see `Engine.complete`."""
+        """See `Engine.complete`."""
         from vllm import SamplingParams
         from vllm.exceptions import VLLMValidationError
         from vllm.sampling_params import RequestOutputKind
@@ -158,7 +162,7 @@ class VllmEngine:
     async def score(
         self, call: Call, options: Sequence[str], on_delta: OnDelta = ignore_delta
     ) -> Mapping[str, float]:
-        """Log-probabilities of the options as the next token; see `Engine.score`."""
+        """See `Engine.score`."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
@@ -176,7 +180,7 @@ class VllmEngine:
         )
         progress = _Progress(len(prompt), 0, on_delta)
         output = await self._run(prompt, params, call, progress)
-        assert output.logprobs is not None, "log-probabilities were asked for"
+        assert output.logprobs is not None, "log-probabilities were requested"
         scores = output.logprobs[0]
         return {
             option: scores[token].logprob for option, token in tokens.items() if token in scores
@@ -184,9 +188,9 @@ class VllmEngine:
 
     @property
     def _render(self) -> Renderer:
-        """The renderer, while there is an engine to render for."""
-        _ = self._process.llm  # raises where there is none
-        assert self._renderer is not None, "every engine comes with its own"
+        """The renderer of the running engine."""
+        _ = self._process.llm  # raises EngineUnavailable while there is no engine
+        assert self._renderer is not None, "`_renew` runs before the engine is available"
         return self._renderer
 
     def _renew(self, llm: "AsyncLLM") -> None:
@@ -195,7 +199,7 @@ class VllmEngine:
     async def _run(
         self, prompt: list[int], params: "SamplingParams", call: Call, progress: "_Progress"
     ) -> "CompletionOutput":
-        """Run one request to its end; when cancelled, abort it and take what it had generated."""
+        """Run one request to its end; when cancelled, abort it and report its partial output."""
         from vllm.inputs.engine import tokens_input
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
@@ -220,9 +224,9 @@ class VllmEngine:
 
 
 async def _abort(llm: "AsyncLLM", request_id: str, work: "asyncio.Task[CompletionOutput]") -> None:
-    """End a request so that vLLM hands over what is not reported yet, without a decoding step.
+    """Abort a request; vLLM then returns its unreported output without another decoding step.
 
-    vLLM knows nothing of a request that is still on its way to it, so the abort is repeated.
+    vLLM ignores aborts of a request that has not reached it yet, so the abort is repeated.
     """
     try:
         while not work.done():
@@ -236,7 +240,7 @@ async def _abort(llm: "AsyncLLM", request_id: str, work: "asyncio.Task[Completio
 async def _consume(
     outputs: "AsyncIterator[RequestOutput]", progress: "_Progress"
 ) -> "CompletionOutput":
-    """Feed every output of a request into `progress`; the last one is returned."""
+    """Add every output of a request to `progress`; return the last one."""
     last: CompletionOutput | None = None
     async for output in outputs:
         progress.add(output)
@@ -246,7 +250,7 @@ async def _consume(
 
 
 class _Progress:
-    """Gathers a request's outputs and reports each to the caller."""
+    """Accumulates a request's outputs and reports each to the caller."""
 
     def __init__(self, prompt_tokens: int, alternatives: int, on_delta: OnDelta) -> None:
         self._alternatives = alternatives
@@ -281,7 +285,7 @@ class _Progress:
 
 
 def _positions(output: "CompletionOutput", alternatives: int) -> tuple[PositionLogprobs, ...]:
-    """Per generated token its log-probability and the likeliest alternatives', best first."""
+    """Each generated token's log-probability and its top alternatives', highest first."""
     positions = []
     for token_id, scores in zip(output.token_ids, output.logprobs or (), strict=False):
         assert scores is not None, "generated tokens have log-probabilities"
@@ -289,7 +293,7 @@ def _positions(output: "CompletionOutput", alternatives: int) -> tuple[PositionL
             token: TokenLogprob(score.decoded_token or "", score.logprob, token)
             for token, score in scores.items()
         }
-        # vLLM adds the chosen token where it is not among the likeliest.
+        # vLLM adds the sampled token if it is not among the top tokens.
         top = sorted(named.values(), key=lambda token: token.logprob, reverse=True)
         positions.append(PositionLogprobs(named[token_id], tuple(top[:alternatives])))
     return tuple(positions)

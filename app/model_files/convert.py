@@ -1,7 +1,7 @@
-"""Turns a GGUF file into a model folder: `python -m app.model_files.convert FILE FOLDER`.
+"""Converts a GGUF file to a model folder: `python -m app.model_files.convert FILE FOLDER`.
 
-Run in a process of its own, so that a server's memory and settings stay clear of the conversion.
-Every line printed is the share done (0..1) and the step that begins, for example `0.2 Unpacking`.
+Runs in a child process, so that the conversion does not affect the server's memory and settings.
+Every line printed is the fraction done (0..1) and the next step, for example `0.2 Unpacking`.
 """
 
 import sys
@@ -24,8 +24,8 @@ def convert(source: Path, folder: Path) -> None:
     _report(0.7, "Unpacking the tokenizer")
     tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
     tokenizer.model_max_length = model.config.max_position_embeddings
-    # The import of a GGUF tokenizer forgets that SmolLM splits off every digit before anything
-    # else; blank lines and spaces in front of numbers would become tokens it was not trained on.
+    # The GGUF tokenizer import loses SmolLM's digit splitting; blank lines and spaces before
+    # numbers would become tokens that the model was not trained on.
     tokenizer.backend_tokenizer.pre_tokenizer = Sequence(
         [Digits(individual_digits=True), ByteLevel(add_prefix_space=False)]
     )

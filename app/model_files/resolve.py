@@ -1,4 +1,4 @@
-"""Where a model comes from: the embedded default, a folder, or a hub name."""
+"""Resolves model names: the embedded default, a local folder, or a hub name."""
 
 import errno
 import json
@@ -26,23 +26,25 @@ WEIGHTS_NOTE = (
     " (GGUF Q4_1), unpacked to bfloat16. On the original weights its answers differ slightly."
 )
 CONVERSION = 1
-"""Part of the prepared folder's name: raise it when `model_files.convert` writes other files."""
+"""Part of the prepared folder's name; increment it when the output of `convert` changes."""
 NEEDED_BYTES = 600_000_000
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "tekken.json")
 
 OnProgress = Callable[[str, float], None]
-"""Called with the step that begins and the share done so far (0..1)."""
+"""Called with the next step and the fraction done (0..1)."""
 
 
 def ignore_progress(_step: str, _share: float) -> None:
-    """For callers that only want the result."""
+    """Discard the progress."""
 
 
 def resolve_model(name: str | None, on_progress: OnProgress = ignore_progress) -> str:
-    """What to load for the configured `name`: a model folder, or a hub name as it is.
+    """The model folder for the configured `name`; a hub name is returned unchanged.
 
-    None is the embedded model, prepared first if need be. Raises `ConfigurationError` where the
-    name is a path and no usable model is there.
+    None is the embedded model, which is converted on first use.
+
+    Raises:
+        ConfigurationError: the name is a path without a usable model.
     """
     if name is None:
         return str(prepare_default_model(on_progress=on_progress))
@@ -58,7 +60,11 @@ def resolve_model(name: str | None, on_progress: OnProgress = ignore_progress) -
 
 
 def check_model_folder(folder: Path) -> None:
-    """Raise `ConfigurationError` saying what is missing if `folder` is not a complete model."""
+    """Check that `folder` is a complete model.
+
+    Raises:
+        ConfigurationError: with what is missing or damaged.
+    """
     config = _read_json(folder, "config.json")
     if not ("architectures" in config or "model_type" in config):
         raise _not_a_model(folder, "its config.json names neither architectures nor a model_type")
@@ -80,10 +86,13 @@ def check_model_folder(folder: Path) -> None:
 def prepare_default_model(
     cache: Path | None = None, on_progress: OnProgress = ignore_progress
 ) -> Path:
-    """The folder of the embedded model, converted first where that was not done yet.
+    """The folder of the embedded model, which is converted on first use.
 
-    `cache` defaults to the user's cache folder. Several processes may call this at once, and
-    being killed leaves nothing that counts as done. Raises `ConfigurationError`.
+    `cache` defaults to the user's cache folder. Safe for concurrent processes, and an interrupted
+    conversion is not mistaken for a complete one.
+
+    Raises:
+        ConfigurationError: the package is missing, or the conversion failed.
     """
     source = Path(str(_packaged_weights().locate()))
     folder = default_model_folder(cache)
@@ -99,16 +108,22 @@ def prepare_default_model(
 
 
 def default_model_folder(cache: Path | None = None) -> Path:
-    """Where the embedded model is, once prepared. Raises `ConfigurationError` without it."""
+    """The path of the embedded model's folder, whether converted yet or not.
+
+    Raises:
+        ConfigurationError: the package is not installed.
+    """
     packaged = _packaged_weights()
     return (cache or _user_cache()) / "models" / f"{NAME}-{_fingerprint(packaged)}"
 
 
 def build_once(folder: Path, build: Callable[[Path], None]) -> None:
-    """Make `folder` with `build`, which fills the empty folder it is given.
+    """Create `folder` atomically with `build`, which fills an empty temporary folder.
 
-    `folder` appears whole or not at all; if another process made it in the meantime, that one is
-    kept. Raises `ConfigurationError` where the disk does not play along or the result is no model.
+    If another process creates it in the meantime, that one is kept.
+
+    Raises:
+        ConfigurationError: a disk error, or the result is not a usable model.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -118,7 +133,7 @@ def build_once(folder: Path, build: Callable[[Path], None]) -> None:
     except OSError as error:
         raise _bad_model(
             f"The model cannot be prepared in {folder.parent}: {error.strerror or error}. "
-            "Repair that, or name another folder in SPAR_CACHE."
+            "Fix that, or set SPAR_CACHE to another folder."
         ) from error
 
 
@@ -139,9 +154,10 @@ def _build(folder: Path, build: Callable[[Path], None]) -> None:
 
 
 def convert_apart(source: Path, folder: Path, on_progress: OnProgress = ignore_progress) -> None:
-    """Convert the GGUF file `source` into `folder`, in a process of its own.
+    """Convert the GGUF file `source` into `folder`, in a child process.
 
-    Raises `ConfigurationError` with the reason if that fails.
+    Raises:
+        ConfigurationError: the conversion failed.
     """
     quiet = {"HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error"}
     command = [sys.executable, "-m", "app.model_files.convert", str(source), str(folder)]
@@ -165,14 +181,14 @@ def convert_apart(source: Path, folder: Path, on_progress: OnProgress = ignore_p
 
 
 def _flush(folder: Path) -> None:
-    # Else a power cut after the rename could leave a folder of empty files.
+    # Otherwise a power failure after the rename could leave a folder of empty files.
     for file in folder.iterdir():
         with file.open("rb") as handle:
             os.fsync(handle.fileno())
 
 
 def _packaged_weights() -> PackagePath:
-    # Importing the package would need llama.cpp; its file list is all there is to know.
+    # Importing the package would need llama.cpp; its file list suffices.
     try:
         listed = files(PACKAGE) or []
     except PackageNotFoundError:

@@ -1,1 +1,1 @@
-"""Faults on purpose: a loaded system is damaged at random, and must lose nothing."""
+"""Fault injection: random faults in a system under load, which must lose nothing."""

@@ -1,4 +1,4 @@
-"""`python -m tests.chaos --seed S --minutes M`: a long run, by hand."""
+"""`python -m tests.chaos --seed S --minutes M`: a long run."""
 
 import argparse
 import asyncio
@@ -12,17 +12,19 @@ from tests.chaos.scenario import Kind
 
 
 def main() -> int:
-    """Run, print the report; 1 where an invariant does not hold."""
+    """Run and print the report; exit status 1 if an invariant is violated."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--seed", type=int, default=0, help="what goes wrong when (default 0)")
-    parser.add_argument("--minutes", type=float, default=10, help="of faults (default 10)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the faults (default 0)")
+    parser.add_argument(
+        "--minutes", type=float, default=10, help="duration of the faults (default 10)"
+    )
     parser.add_argument("--real", action="store_true", help="the real engine, not a scripted one")
-    parser.add_argument("--postgresql", action="store_true", help="in place of SQLite")
-    parser.add_argument("--clients", type=int, default=8, help="who ask all the time (default 8)")
+    parser.add_argument("--postgresql", action="store_true", help="instead of SQLite")
+    parser.add_argument("--clients", type=int, default=8, help="concurrent clients (default 8)")
     parser.add_argument("--pause", type=float, default=2, help="seconds between faults (default 2)")
     parser.add_argument("--only", action="append", type=Kind, metavar="KIND", help=", ".join(Kind))
-    parser.add_argument("--json", type=Path, help="file to write the report to as well")
-    parser.add_argument("--folder", type=Path, help="new folder for data and logs, which stay")
+    parser.add_argument("--json", type=Path, help="also write the report to this file")
+    parser.add_argument("--folder", type=Path, help="new folder to keep data and logs in")
     chosen = parser.parse_args()
     if chosen.folder is None:
         with tempfile.TemporaryDirectory(prefix="spar-chaos-") as folder:

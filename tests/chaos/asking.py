@@ -1,4 +1,4 @@
-"""What clients ask: every endpoint and every mode, chosen by the seed."""
+"""Client requests: every endpoint and mode, chosen by the seed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from typing import Any
 from app.domain.search import Mode
 
 LEAVING = 0.15
-"""The share of clients that do not wait for their answer."""
+"""Share of clients that disconnect early."""
 SHAPE = {"n": 2, "branch": 2, "beam": 1, "depth": 2, "votes": 1}
 TOKENS = 16
 
 
 class Endpoint(StrEnum):
-    """A way to ask."""
+    """An API endpoint, streaming or not."""
 
     GENERATE = "generate"
     GENERATE_STREAM = "generate-stream"
@@ -29,7 +29,7 @@ class Endpoint(StrEnum):
 SEARCHED = frozenset(
     {Endpoint.GENERATE, Endpoint.GENERATE_STREAM, Endpoint.CHAT_SEARCH, Endpoint.CHAT_SEARCH_STREAM}
 )
-"""The endpoints whose answers are searches, which are stored."""
+"""The endpoints that run searches, which are stored."""
 STREAMED = frozenset({Endpoint.GENERATE_STREAM, Endpoint.CHAT_STREAM, Endpoint.CHAT_SEARCH_STREAM})
 PATHS = {
     Endpoint.GENERATE: "/generate",
@@ -41,7 +41,7 @@ CHAT_PATH = "/v1/chat/completions"
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request. `prompt` is like no other request's; `leave_after` in seconds, or never."""
+    """One request with a unique prompt; `leave_after`: seconds until the client disconnects."""
 
     number: int
     endpoint: Endpoint
@@ -51,17 +51,17 @@ class Ask:
 
     @property
     def path(self) -> str:
-        """Where it is sent."""
+        """The URL path."""
         return PATHS.get(self.endpoint, CHAT_PATH)
 
 
 def mark(seed: int) -> str:
-    """What the prompts of one run begin with."""
+    """Prefix of the prompts of one run."""
     return f"Chaos {seed}-"
 
 
 def ask_for(seed: int, number: int) -> Ask:
-    """The request of this number: the same again for the same seed."""
+    """The request of this number, deterministic for a seed."""
     random = Random(f"{seed}/{number}")
     endpoint, mode = random.choice(list(Endpoint)), random.choice(list(Mode))
     prompt = f"{mark(seed)}{number}: name a river."

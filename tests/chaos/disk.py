@@ -1,4 +1,4 @@
-"""A small disk of our own, which can be filled."""
+"""A small tmpfs that can be filled."""
 
 import os
 import subprocess
@@ -24,13 +24,13 @@ class Disk:
                 filler.write(b"\0" * BLOCK)
 
     def clear(self) -> None:
-        """Free it again."""
+        """Remove the filler."""
         (self.folder / FILLER).unlink(missing_ok=True)
 
 
 @contextmanager
 def small_disk(folder: Path, mib: int) -> Iterator[Disk | None]:
-    """A disk of so many MiB in memory, mounted at `folder`; None where that is not allowed."""
+    """A tmpfs of `mib` MiB mounted at `folder`; None without permission to mount."""
     folder.mkdir(parents=True)
     mount = ["mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", str(folder)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
@@ -39,5 +39,5 @@ def small_disk(folder: Path, mib: int) -> Iterator[Disk | None]:
     try:
         yield Disk(folder)
     finally:
-        # Lazily: whoever still has a file open there must not keep it in the list of mounts.
+        # Lazy unmount: works with files still open.
         subprocess.run(["umount", "-l", str(folder)], capture_output=True, check=True)

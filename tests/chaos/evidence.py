@@ -1,4 +1,4 @@
-"""What is known when a run is over."""
+"""The evidence collected in a run."""
 
 import re
 from collections import Counter, defaultdict
@@ -16,12 +16,12 @@ from tests.chaos.outcome import Outcome, Version, named_versions
 
 _LOST = re.compile(r"search ([0-9A-HJKMNP-TV-Z]{26}) was answered but not stored")
 KEPT = 3
-"""How many promoted versions of a role a server keeps loaded (`SPAR_KEEP_VERSIONS`)."""
+"""Promoted versions of a role that a server keeps loaded (`SPAR_KEEP_VERSIONS`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A search in the database; `named` are the models that its texts name."""
+    """A stored search; `named` are the models named in its texts."""
 
     prompt: str
     versions: Version
@@ -34,9 +34,9 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """A moment (seconds of the run) at which a server had written every search it had answered.
+    """A time (seconds of the run) at which a server had written every answered search.
 
-    start: which start of the server it was, 1 for the first.
+    start: number of the server's start, from 1.
     """
 
     at: float
@@ -45,7 +45,7 @@ class Quiet:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Resident bytes of one server process, warm and at its last."""
+    """Resident bytes of one server process, after warm-up and at the end."""
 
     start: int
     seconds: float
@@ -55,7 +55,7 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Iterated:
-    """An iteration: the states it was seen in, and what the database says at the end."""
+    """An iteration: its observed states, and its final row."""
 
     id: str
     seen: Sequence[str]
@@ -67,12 +67,12 @@ class Iterated:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Everything that the invariants are checked on.
+    """The input of the invariants.
 
-    calm_from: the moment from which nothing was damaged any more and all must work.
-    lost_ids: the searches that a server's log says are lost.
-    adapters: what the engine holds loaded; None where it cannot be asked. kept: what it may hold.
-    serving: the promoted versions, and those that the server serves; None where nobody said.
+    calm_from: time from which all requests must succeed again.
+    lost_ids: searches logged as lost.
+    adapters: the engine's adapters; None if unknown. kept: adapters that may be loaded.
+    serving: the promoted and the active versions; None if unknown.
     """
 
     outcomes: Sequence[Outcome] = ()
@@ -91,12 +91,12 @@ class Evidence:
 
 
 def lost_in(log: Path) -> frozenset[str]:
-    """The searches that a log says were answered but not stored."""
+    """Searches logged as answered but not stored."""
     return frozenset(_LOST.findall(log.read_text(errors="replace")))
 
 
 async def stored_searches(database: Database, mark: str) -> dict[str, Stored]:
-    """The stored searches whose prompt begins with the mark, by their ids."""
+    """Stored searches whose prompt starts with the mark, by id."""
     ours = SearchRow.prompt.startswith(mark)
     nodes = select(NodeRow.search_id, NodeRow.text, NodeRow.critique)
     votes = select(VoteRow.search_id, VoteRow.critique)
@@ -126,7 +126,7 @@ async def stored_searches(database: Database, mark: str) -> dict[str, Stored]:
 
 
 async def iterated(database: Database, seen: Mapping[str, Sequence[str]]) -> list[Iterated]:
-    """Every iteration, with the states it was seen in."""
+    """Every iteration, with its observed states."""
     async with database.session() as session:
         promoted = list(await session.scalars(select(PromotionRow.iteration_id)))
         return [
@@ -143,7 +143,7 @@ async def iterated(database: Database, seen: Mapping[str, Sequence[str]]) -> lis
 
 
 async def kept_adapters(database: Database) -> frozenset[str]:
-    """The adapters that a server may hold loaded: of the last promoted versions of each role."""
+    """The adapters that a server may keep loaded: the last promoted versions of each role."""
     newest_first = select(PromotionRow.actor_version, PromotionRow.refiner_version).order_by(
         PromotionRow.id.desc()
     )

@@ -1,4 +1,4 @@
-"""Doing the damage, and undoing it."""
+"""Injects faults, and reverts them."""
 
 import asyncio
 import signal
@@ -21,18 +21,18 @@ from tests.chaos.system import System
 from tests.chaos.waiting import until
 
 LOCK_SECONDS = 5.0
-"""How long to wait for the lock that is then held."""
+"""Timeout of acquiring the lock."""
 JUMP_SECONDS = 1.0
 TRAINER_SECONDS = 8.0
-"""How long to wait for a training to begin, so that there is something to damage."""
+"""Timeout of waiting for a training to start."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerEnd:
-    """The server's process ended, by a signal that asked it to or by one that killed it.
+    """An end of the server's process, by SIGTERM or SIGKILL.
 
-    at, gone: just before the signal, and when there was no process any more (seconds of the run).
-    In between it may still take connections. start: which start of it that was, 1 for the first.
+    at, gone: times of the signal and of the process's end (seconds of the run); in between it may
+    still accept connections. asked: by SIGTERM. start: number of the server's start, from 1.
     """
 
     at: float
@@ -43,18 +43,18 @@ class ServerEnd:
 
 @dataclass
 class Faults:
-    """Carries out a scenario. `now` tells the seconds of the run."""
+    """Runs a scenario; `now` returns the seconds since the run began."""
 
     system: System
     now: Callable[[], float]
     random: Random
     injected: list[Fault] = field(default_factory=list)
     missed: list[Fault] = field(default_factory=list)
-    """Faults for which there was nothing to damage, such as a trainer while nobody trains."""
+    """Faults without a target, such as a trainer kill without a training."""
     ends: list[ServerEnd] = field(default_factory=list)
 
     async def run(self, scenario: Sequence[Fault]) -> None:
-        """Each fault at its time, beside those that still last; all are over afterwards."""
+        """Inject each fault at its time; they may overlap. Returns when all are over."""
         async with asyncio.TaskGroup() as group:
             for fault in scenario:
                 await asyncio.sleep(max(0.0, fault.at - self.now()))
@@ -143,7 +143,7 @@ class Faults:
 
     async def _fill_disk(self, fault: Fault) -> bool:
         disk = self.system.disk
-        assert disk is not None, "only a disk of our own is filled"
+        assert disk is not None, "only a mounted tmpfs is filled"
         async with self.system.database_busy:
             await asyncio.to_thread(disk.fill)
             try:
@@ -160,7 +160,7 @@ class Faults:
         return True
 
     async def _swap(self, _: Fault) -> bool:
-        """Promote some version of some role, or roll it back."""
+        """Promote a random version."""
         with suppress(httpx.HTTPError):
             async with self.system.client() as client:
                 found = (await client.get("/admin/checkpoints")).json()
@@ -209,7 +209,7 @@ def _kill(processes: Sequence[psutil.Process]) -> bool:
 
 
 def _hold_lock(system: System, seconds: float) -> bool:
-    """Be the only one who may write to the SQLite file for a while."""
+    """Hold SQLite's write lock."""
     try:
         file = sqlite3.connect(system.database_file, timeout=LOCK_SECONDS, isolation_level=None)
         with closing(file) as connection:
@@ -217,5 +217,5 @@ def _hold_lock(system: System, seconds: float) -> bool:
             time.sleep(seconds)
             connection.execute("ROLLBACK")
     except sqlite3.OperationalError:
-        return False  # Somebody else had it all the time, or the disk is full.
+        return False  # The lock was held elsewhere, or the disk is full.
     return True

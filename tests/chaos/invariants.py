@@ -1,4 +1,4 @@
-"""What must hold after a run, whatever went wrong in it."""
+"""The invariants of a run."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -9,40 +9,39 @@ from tests.chaos.evidence import Evidence
 from tests.chaos.outcome import End, Outcome, Version
 
 STOP_SECONDS = 1.0
-"""Whoever knocks so long before a server is told to stop may find the endpoint closing."""
+"""Connections up to this long before SIGTERM may be refused."""
 GROWTH_BYTES = 48 * 2**20
-"""What a warm server may still come to need: caches, and the allocator's own habits."""
+"""Allowed memory growth after warm-up: caches and allocator overhead."""
 ENDINGS = frozenset({"succeeded", "failed", "cancelled"})
 FULL = "429 overloaded"
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """An invariant that does not hold, and by what."""
+    """A violated invariant, with details."""
 
     invariant: str
     detail: str
 
 
 def violations(evidence: Evidence) -> list[Violation]:
-    """Everything that does not hold."""
+    """All violations."""
     return [
         Violation(name, detail) for name, check in INVARIANTS.items() for detail in check(evidence)
     ]
 
 
 def lost(evidence: Evidence) -> list[Outcome]:
-    """The requests that were accepted and got neither an answer nor a clean error.
+    """Accepted requests with neither an answer nor a clean error.
 
-    A connection that breaks is explained where the server's process was killed meanwhile: nobody
-    was left to say so. One that a stopping server had not accepted yet was never accepted. Either
-    may still take a connection after the signal, until the process is gone.
+    A broken connection is explained if the server's process was killed meanwhile, or if a stopping
+    server had not accepted it yet. Both may accept connections until the process has ended.
     """
     return [one for one in evidence.outcomes if _is_lost(one, evidence)]
 
 
 def unstored(evidence: Evidence) -> list[Outcome]:
-    """The searches that clients have the answer of, and the database has not."""
+    """Answered searches that are not in the database."""
     return [
         one
         for one in _answered_searches(evidence)
@@ -53,8 +52,8 @@ def unstored(evidence: Evidence) -> list[Outcome]:
 def explained(one: Outcome, evidence: Evidence) -> bool:
     """Whether a missing search is accounted for.
 
-    Either the server's log names it, or its server was killed before it said that all is written.
-    Whoever asked before a server was gone and was answered was answered by that server.
+    Either the server's log names it, or its server was killed before it reported that all searches
+    are written. A request sent before a server's end was answered by that server.
     """
     assert one.answer is not None, "only answers have an id"
     if one.answer.search_id in evidence.lost_ids:
@@ -90,12 +89,12 @@ def _no_mixed_versions(evidence: Evidence) -> Iterator[str]:
             continue
         if answer.announced not in (None, answer.versions):
             yield f"request {one.ask.number} began as {answer.announced}, ended {answer.versions}"
-        yield from _strangers(f"request {one.ask.number}", answer.named, answer.versions)
+        yield from _mixed(f"request {one.ask.number}", answer.named, answer.versions)
     for search_id, stored in evidence.stored.items():
-        yield from _strangers(f"search {search_id}", stored.named, stored.versions)
+        yield from _mixed(f"search {search_id}", stored.named, stored.versions)
 
 
-def _strangers(where: str, named: frozenset[tuple[str, int]], versions: Version) -> Iterator[str]:
+def _mixed(where: str, named: frozenset[tuple[str, int]], versions: Version) -> Iterator[str]:
     actor, refiner = versions
     if strange := named - {("actor", actor), ("refiner", refiner)}:
         yield f"{where} is of {versions} and names {sorted(strange)}"

@@ -1,4 +1,4 @@
-"""Clients that never stop asking."""
+"""Load generator: concurrent clients."""
 
 import asyncio
 import json
@@ -24,14 +24,14 @@ from tests.chaos.outcome import (
 )
 
 PAUSE_SECONDS = 0.1
-"""A client that was refused or found nobody waits so long."""
+"""Pause of a client after a failed request."""
 
 
 @dataclass
 class Load:
-    """So many clients, each of which asks one thing after the other.
+    """Concurrent clients, each of which sends one request after another.
 
-    seconds: how long a client waits for an answer before it calls the server silent.
+    seconds: response timeout.
     """
 
     url: str
@@ -49,13 +49,13 @@ class Load:
         return time.monotonic() - self.started
 
     async def run(self) -> None:
-        """Ask until told to stop; what was asked is waited for."""
+        """Send requests until `stop_at`; waits for those in progress."""
         async with asyncio.TaskGroup() as group:
             for _ in range(self.clients):
                 group.create_task(self._client())
 
     def stop_at(self, moment: float) -> None:
-        """Ask nothing from that moment of the run on."""
+        """Send no requests after that time of the run."""
         self._until = moment
 
     async def _client(self) -> None:
@@ -66,7 +66,7 @@ class Load:
                 await asyncio.sleep(PAUSE_SECONDS)
 
     async def ask(self, wanted: Ask) -> Outcome:
-        """One request, on a connection of its own: an old one may be closed while it is used."""
+        """Send one request on a new connection: a kept-alive one may be closed meanwhile."""
         began = self.now
         end, answer, detail = End.LEFT, None, ""
         try:
@@ -120,13 +120,13 @@ async def _follow_search(response: httpx.Response) -> tuple[End, Answer | None, 
             return End.ANSWERED, read_answer(Endpoint.GENERATE_STREAM, data, announced), ""
         elif name == "error":
             return End.CLEAN_ERROR, None, f"event {data['type']}"
-    raise httpx.RemoteProtocolError("the stream ended without an end")
+    raise httpx.RemoteProtocolError("the stream ended early")
 
 
 async def _follow_chat(
     endpoint: Endpoint, response: httpx.Response
 ) -> tuple[End, Answer | None, str]:
-    """The chunks put together as one answer; its text is said in pieces."""
+    """Concatenate the chunks into one answer."""
     whole: dict[str, Any] = {}
     text = ""
     async for _, data in _events(response):
@@ -137,7 +137,7 @@ async def _follow_chat(
             return End.CLEAN_ERROR, None, f"event {data['error']['type']}"
         text += "".join(choice["delta"].get("content") or "" for choice in data["choices"])
         whole |= {key: value for key, value in data.items() if value is not None}
-    raise httpx.RemoteProtocolError("the stream ended without an end")
+    raise httpx.RemoteProtocolError("the stream ended early")
 
 
 async def _events(response: httpx.Response) -> AsyncIterator[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""What became of a request, as its client saw it."""
+"""The outcome of a request, as observed by its client."""
 
 import json
 import re
@@ -21,22 +21,22 @@ class End(StrEnum):
     CLEAN_ERROR = "clean error"
     """Problem details, also at the end of a stream."""
     TURNED_AWAY = "turned away"
-    """Nobody listened: there was no server to accept it."""
+    """The connection was refused."""
     LEFT = "client left"
     CUT = "cut"
-    """The connection broke before the answer was whole."""
+    """The connection broke before the answer was complete."""
     SILENT = "silent"
-    """No answer in the time that every answer takes."""
+    """No answer within the timeout."""
     GARBLED = "garbled"
-    """Something came that is neither an answer nor an error of ours."""
+    """The response is neither a valid answer nor a problem details error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an answer said. `search_id` is set where it came from a search.
+    """The content of an answer; `search_id` is set for searches.
 
-    announced: the versions that a stream named before it began.
-    named: every version of a model that is named anywhere in the answer.
+    announced: the versions in a stream's first event.
+    named: every model version named in the answer.
     """
 
     versions: Version
@@ -60,16 +60,16 @@ class Outcome:
 
 
 class Garbled(Exception):
-    """An answer that has not the shape it must have; the text says where."""
+    """An answer with an invalid format."""
 
 
 def named_versions(text: str) -> frozenset[tuple[str, int]]:
-    """The models with versions that a text names, such as `actor@3`."""
+    """The model versions named in a text, such as `actor@3`."""
     return frozenset((role, int(version)) for role, version in _MARK.findall(text))
 
 
 def is_problem(status: int, media_type: str, body: bytes) -> bool:
-    """Whether a response is an error as ours are."""
+    """Whether a response is a problem details error."""
     if status < 400 or not media_type.startswith("application/problem+json"):
         return False
     try:
@@ -80,7 +80,11 @@ def is_problem(status: int, media_type: str, body: bytes) -> bool:
 
 
 def read_answer(endpoint: Endpoint, found: Any, announced: Version | None = None) -> Answer:
-    """What the JSON object of an answer says. Raises `Garbled`."""
+    """Parse an answer's JSON object.
+
+    Raises:
+        Garbled: it has an invalid format.
+    """
     try:
         reader = (
             _chat if endpoint not in (Endpoint.GENERATE, Endpoint.GENERATE_STREAM) else _generate
@@ -126,5 +130,5 @@ def _judge(found: Any) -> Answer:
 
 
 def read_version(checkpoint: Any) -> Version:
-    """The versions as the API writes them. Raises KeyError, TypeError and ValueError."""
+    """Parse the API's versions; raises KeyError, TypeError and ValueError."""
     return int(checkpoint["actor"]), int(checkpoint["refiner"])

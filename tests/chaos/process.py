@@ -16,7 +16,7 @@ END_SECONDS = 60
 
 @dataclass
 class Part:
-    """One process by its command. What it writes is kept in `log`."""
+    """One process; its output is appended to `log`."""
 
     name: str
     command: Sequence[str]
@@ -25,22 +25,22 @@ class Part:
     starts: int = 0
     crashes: list[str] = field(default_factory=list)
     busy: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held by the fault that the process has at the moment: it has one at a time."""
+    """Held by the fault in progress: one per process at a time."""
     _process: subprocess.Popen[bytes] | None = None
 
     @property
     def pid(self) -> int:
-        """The number of the running process."""
+        """The process id."""
         assert self._process is not None, f"{self.name} was never started"
         return self._process.pid
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended."""
+        """Whether the process is running."""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start it; in a group of its own, so that a Ctrl-C is for the tests."""
+        """Start it in a new session, so that Ctrl-C does not reach it."""
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 self.command,
@@ -53,25 +53,25 @@ class Part:
         self.starts += 1
 
     def send(self, number: int) -> None:
-        """Send it a signal, if it still runs."""
+        """Send a signal, if it is running."""
         if self.running:
             os.kill(self.pid, number)
 
     async def end(self, number: int = signal.SIGTERM) -> None:
-        """Send a signal and wait for the end; who does not end in time is killed."""
+        """Send a signal and wait for the end; kill it after a timeout."""
         self.send(number)
         if not await asyncio.to_thread(self._wait):
             self.send(signal.SIGKILL)
             await asyncio.to_thread(self._wait)
 
     async def freeze(self, seconds: float) -> None:
-        """Stop it for a while, and let it go on."""
+        """Suspend it for `seconds`."""
         await freeze([psutil.Process(self.pid)] if self.running else [], seconds)
 
     def revive(self) -> None:
-        """Start it again if it has ended by itself, as whatever keeps services running does.
+        """Restart it if it has ended, as a service manager does.
 
-        It may end where it cannot start, and says why; anything else is noted in `crashes`.
+        An end without a logged startup error is recorded in `crashes`.
         """
         if self._process is None or self.running:
             return
@@ -81,7 +81,7 @@ class Part:
         self.start()
 
     def family(self) -> list[psutil.Process]:
-        """The processes that it started, and those that they started."""
+        """Its descendant processes."""
         try:
             return list(psutil.Process(self.pid).children(recursive=True))
         except psutil.NoSuchProcess:
@@ -96,7 +96,7 @@ class Part:
 
 
 async def freeze(processes: Sequence[psutil.Process], seconds: float) -> None:
-    """Stop processes for a while, and let them go on, whatever happens."""
+    """Suspend processes for `seconds`."""
     try:
         for process in processes:
             with suppress(psutil.NoSuchProcess):
@@ -109,12 +109,12 @@ async def freeze(processes: Sequence[psutil.Process], seconds: float) -> None:
 
 
 def named(processes: Sequence[psutil.Process], *words: str) -> list[psutil.Process]:
-    """Those whose command line has all of the words."""
+    """The processes whose command line contains all of the words."""
     return [process for process in processes if all(word in command(process) for word in words)]
 
 
 def command(process: psutil.Process) -> str:
-    """Its command line; empty when it has ended."""
+    """The command line; empty after its end."""
     try:
         return " ".join(process.cmdline())
     except psutil.Error:
@@ -122,7 +122,7 @@ def command(process: psutil.Process) -> str:
 
 
 def alive(process: psutil.Process) -> bool:
-    """Whether it runs: it has not ended, and does not wait to be reaped."""
+    """Whether it is running and not a zombie."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""What a run came to, as text and as JSON."""
+"""The report of a run, as text and JSON."""
 
 import json
 from collections import Counter
@@ -14,9 +14,9 @@ from tests.chaos.scenario import Fault, Kind, count
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A run: what was done to the system, and what it did.
+    """The result of a run.
 
-    missed: faults that found nothing to damage. uncovered: kinds that this system cannot have.
+    missed: faults without a target. uncovered: kinds that this system does not support.
     """
 
     seed: int
@@ -29,16 +29,16 @@ class Report:
 
     @property
     def violations(self) -> list[Violation]:
-        """The invariants that do not hold."""
+        """The violated invariants."""
         return violations(self.evidence)
 
     @property
     def lost(self) -> int:
-        """Requests that were accepted and got neither an answer nor a clean error."""
+        """Accepted requests with neither an answer nor a clean error."""
         return len(lost(self.evidence))
 
     def as_json(self) -> dict[str, Any]:
-        """Every figure."""
+        """All metrics."""
         evidence = self.evidence
         missing = unstored(evidence)
         return {
@@ -67,7 +67,7 @@ class Report:
         }
 
     def as_text(self) -> str:
-        """The same for people, a figure a line."""
+        """The metrics as text, one per line."""
         figures = self.as_json()
         broken = figures.pop("violations")
         lines = [f"{name.replace('_', ' ')}: {_plain(value)}" for name, value in figures.items()]

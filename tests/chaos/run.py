@@ -1,4 +1,4 @@
-"""One run: load, faults, calm, and what is left."""
+"""One run: load, faults, recovery, evidence."""
 
 import asyncio
 from collections.abc import Collection, Sequence
@@ -28,9 +28,9 @@ from tests.chaos.system import System, system
 from tests.chaos.watching import Watcher
 
 CALM_SECONDS = 8.0
-"""How long the load goes on when the last fault is over; the first half is for recovering."""
+"""Duration of the load after the last fault; the first half is for recovery."""
 ANSWER_SECONDS = {True: 30.0, False: 180.0}
-"""How long an answer may take, scripted or not, with everything that may happen meanwhile."""
+"""Response timeout, by whether the engine is scripted."""
 WRITE_SECONDS = 60.0
 ITERATE_SECONDS = {True: 90.0, False: 900.0}
 SETTLE_SECONDS = 15.0
@@ -38,10 +38,10 @@ SETTLE_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A run: so many seconds of faults that depend on the seed.
+    """Parameters of a run.
 
-    kinds: what may go wrong, where this system can have it. clients: who ask all the time. pause:
-    seconds between faults, on average. iterate: whether self-play iterations run all the time.
+    kinds: faults to inject, if the system supports them. clients: number of concurrent clients.
+    pause: mean seconds between faults. iterate: whether self-play iterations run continuously.
     """
 
     seed: int
@@ -55,13 +55,13 @@ class Plan:
 
     @property
     def system(self) -> str:
-        """What it runs on, for people."""
+        """Description of the system."""
         engine = "scripted engine" if self.scripted else "real engine"
         return f"{engine}, {'PostgreSQL' if self.on_postgresql else 'SQLite'}"
 
 
 async def run_chaos(folder: Path, plan: Plan) -> Report:
-    """Run a system under load and faults with its files in `folder`; what was left at the end."""
+    """Run a system in `folder` under load and faults, and report."""
     async with system(folder, scripted=plan.scripted, on_postgresql=plan.on_postgresql) as made:
         load = Load(made.url, plan.seed, plan.clients, ANSWER_SECONDS[plan.scripted])
         possible = sorted(made.kinds & set(plan.kinds))
@@ -87,7 +87,7 @@ async def run_chaos(folder: Path, plan: Plan) -> Report:
 
 
 async def _damage(load: Load, faults: Faults, planned: Sequence[Fault]) -> float:
-    """Load and faults together, then load alone; the moment from which all must work again."""
+    """Run load with faults, then load alone; returns the time by which it must have recovered."""
     loading = asyncio.create_task(load.run())
     try:
         await faults.run(planned)
@@ -137,9 +137,7 @@ async def _gather(
 
 
 async def _settled_adapters(made: System, kept: frozenset[str]) -> frozenset[str] | None:
-    """What the scripted engine has loaded, when it has had the time to unload; a real one cannot
-    be asked.
-    """
+    """The scripted engine's adapters after a time to unload; None for a real engine."""
     if not made.scripted:
         return None
     found = frozenset[str]()
@@ -156,7 +154,7 @@ async def _settled_adapters(made: System, kept: frozenset[str]) -> frozenset[str
 
 
 async def _serving(made: System) -> tuple[Version, Version] | None:
-    """What is promoted and what the server serves, when it has had the time to follow."""
+    """The promoted and the active versions, after a time to swap."""
     found: tuple[Version, Version] | None = None
     async with made.client() as client:
         with suppress(TimeoutError):

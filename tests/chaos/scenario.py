@@ -1,4 +1,4 @@
-"""What goes wrong when: a list of faults that depends on a seed and nothing else."""
+"""The schedule of faults, which depends on the seed only."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from random import Random
 
 
 class Kind(StrEnum):
-    """What can go wrong. A killed process is started again."""
+    """Kind of fault. Killed processes are restarted."""
 
     SERVER_KILL = "server-kill"
     SERVER_STOP = "server-stop"
@@ -24,7 +24,7 @@ class Kind(StrEnum):
     DISK_FULL = "disk-full"
     CLOCK_JUMP = "clock-jump"
     SWAP = "swap"
-    """Not a fault: other versions are promoted, or rolled back."""
+    """Not a fault: a promotion or rollback."""
 
 
 LASTING = {
@@ -37,12 +37,12 @@ LASTING = {
     Kind.DATABASE_FREEZE: (0.5, 4.0),
     Kind.DISK_FULL: (0.5, 3.0),
 }
-"""Least and most seconds of what does not happen in a moment."""
+"""Minimum and maximum duration of lasting faults, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that goes wrong, so many seconds after the load began, for so long."""
+    """A fault: `at` seconds after the load began, lasting `seconds`."""
 
     at: float
     kind: Kind
@@ -54,12 +54,14 @@ def scenario(
 ) -> tuple[Fault, ...]:
     """The faults of a run, in order; about one every `pause` seconds, all within `seconds`.
 
-    Every kind comes once before any comes again, in an order of the seed's. Raises ValueError
-    where there is nothing to choose from, and for times that are not above 0.
+    Every kind occurs once before any repeats, in random order.
+
+    Raises:
+        ValueError: `kinds` is empty, or a time is not above 0.
     """
     if not kinds or seconds <= 0 or pause <= 0:
         raise ValueError("a scenario needs kinds of faults, and times above 0")
-    # Of a set, whose order is another in every process, the seed alone must not depend.
+    # Sorted: the order of a set differs between processes.
     known = sorted(set(kinds))
     random, deck = Random(seed), list[Kind]()
     faults: list[Fault] = []
@@ -72,7 +74,7 @@ def scenario(
 
 
 def count(faults: Sequence[Fault]) -> dict[Kind, int]:
-    """How many there are of each kind."""
+    """Number of faults by kind."""
     kinds = [fault.kind for fault in faults]
     return {kind: kinds.count(kind) for kind in Kind if kind in kinds}
 
@@ -83,5 +85,5 @@ def _fault(random: Random, kind: Kind, at: float, end: float) -> Fault:
 
 
 def _gap(random: Random, pause: float) -> float:
-    """Between half and one and a half of the pause: some faults meet, others come alone."""
+    """0.5 to 1.5 times the pause, so that some faults overlap."""
     return random.uniform(0.5, 1.5) * pause

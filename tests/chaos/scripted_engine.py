@@ -1,4 +1,4 @@
-"""An engine for a real server process: it dies and hangs when a signal tells it to."""
+"""A scripted engine for a real server process; signals make it die or hang."""
 
 import asyncio
 import math
@@ -18,25 +18,25 @@ DIE, HANG = signal.SIGUSR1, signal.SIGUSR2
 """Signals to the server's process."""
 CALL_SECONDS, AT_ONCE = "CHAOS_CALL_SECONDS", "CHAOS_AT_ONCE"
 AWAY_SECONDS = 1.0
-"""How long a dead engine takes to come back."""
+"""Restart time of a dead engine."""
 HANG_SECONDS = 1.5
 SURE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds that a call takes, and how many run at once: together the engine's speed."""
+    """The engine's speed: seconds per call, and concurrent calls."""
 
     call_seconds: float = 0.05
     at_once: int = 16
 
     def as_environment(self) -> dict[str, str]:
-        """How the server's process is told."""
+        """Environment variables for the server's process."""
         return {CALL_SECONDS: str(self.call_seconds), AT_ONCE: str(self.at_once)}
 
     @classmethod
     def from_environment(cls) -> "Pace":
-        """What `as_environment` gave this process, else the usual pace."""
+        """The pace from the environment, with defaults."""
         usual = cls().as_environment()
         found = {name: os.environ.get(name, text) for name, text in usual.items()}
         return cls(float(found[CALL_SECONDS]), int(found[AT_ONCE]))
@@ -46,7 +46,7 @@ USUAL_PACE = Pace()
 
 
 class ChaosEngine(OwnScriptedEngine):
-    """Names the model it was asked as in all it says, so that a mixed tree shows."""
+    """Includes the requested model's name in its output, to detect trees with mixed versions."""
 
     def __init__(self, pace: Pace = USUAL_PACE) -> None:
         super().__init__(self._say)
@@ -56,21 +56,21 @@ class ChaosEngine(OwnScriptedEngine):
         self._awake = asyncio.Event()
         self._deaths = 0
         self.alive = False
-        # The same numbers after a restart: clients remember them, as they may with a real model.
+        # Token ids must survive a restart: clients cache them, as with a real model.
         self._vocabulary += ["<s>", *YES, *NO]
 
     @property
     def ready(self) -> bool:  # type: ignore[override]
-        """Whether it takes calls now."""
+        """Whether it accepts calls."""
         return self.alive
 
     @property
     def restarts(self) -> int:  # type: ignore[override]
-        """How often it died."""
+        """Number of deaths."""
         return self._deaths
 
     async def start(self) -> None:
-        """Ready at once; heeds the signals from now on."""
+        """Become ready, and install the signal handlers."""
         self.alive = True
         self._awake.set()
         loop = asyncio.get_running_loop()
@@ -78,13 +78,13 @@ class ChaosEngine(OwnScriptedEngine):
         loop.add_signal_handler(HANG, self.hang)
 
     def die(self) -> None:
-        """Fail every call, and come back later as a restarted engine does."""
+        """Fail every call until the simulated restart."""
         self.alive = False
         self._deaths += 1
         asyncio.get_running_loop().call_later(AWAY_SECONDS, self._come_back)
 
     def hang(self) -> None:
-        """Let no call go on for a while."""
+        """Block all calls for `HANG_SECONDS`."""
         self._awake.clear()
         asyncio.get_running_loop().call_later(HANG_SECONDS, self._awake.set)
 
@@ -92,19 +92,19 @@ class ChaosEngine(OwnScriptedEngine):
         self.alive = True
 
     async def complete(self, call: Call, on_delta: OnDelta = ignore_delta) -> Completion:
-        """The scripted text. Raises `EngineUnavailable` when the engine dies meanwhile."""
+        """The scripted text; raises `EngineUnavailable` if the engine dies meanwhile."""
         await self._work()
         try:
             return await super().complete(call, on_delta)
         finally:
-            # Lists for tests that look at every call; a server runs for hours.
+            # Unused here, and they would grow without bound.
             self.started.clear()
             self.aborted.clear()
 
     async def score(
         self, call: Call, options: Sequence[str], on_delta: OnDelta = ignore_delta
     ) -> dict[str, float]:
-        """The scripted figures. Raises `EngineUnavailable` when the engine dies meanwhile."""
+        """The scripted scores; raises `EngineUnavailable` if the engine dies meanwhile."""
         await self._work()
         return dict(await super().score(call, options, on_delta))
 
@@ -118,7 +118,7 @@ class ChaosEngine(OwnScriptedEngine):
             raise EngineUnavailable("the engine is restarting; try again soon", retry_after=1)
 
     async def _say(self, call: Call) -> str:
-        """Depends on nothing but the call; of the judged texts a third is accepted by all votes."""
+        """Depends on the call only; a third of the judged texts is accepted by all votes."""
         text, part = judged_text(call) or "", part_of(call)
         number = _hash(call.model, call.sampling.seed, call.messages[0].content)
         if part is Part.CRITIQUE:
@@ -129,7 +129,7 @@ class ChaosEngine(OwnScriptedEngine):
 
 
 def log_probability(call: Call, option: str) -> float:
-    """Nearly sure of what the critique before it says."""
+    """P(yes) is 0.9 after a positive critique, else 0.1."""
     yes = call.messages[-1].content.startswith(FINE)
     return math.log(SURE if (option == " yes") == yes else 1 - SURE)
 

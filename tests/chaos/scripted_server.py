@@ -1,6 +1,6 @@
 """The real server process on a scripted engine: `python -m tests.chaos.scripted_server`.
 
-It is set as every server is, by `SPAR_...`, and its engine's speed by `CHAOS_...` (see `Pace`).
+Configured by `SPAR_...`, its engine's speed by `CHAOS_...` (see `Pace`).
 """
 
 import asyncio
@@ -22,41 +22,41 @@ from tests.chaos.scripted_engine import ChaosEngine, Pace
 from tests.helpers.whole import NoChecks
 
 FORWARD, BACK = signal.SIGRTMIN + 1, signal.SIGRTMIN + 2
-"""Signals that set the process's clock an hour ahead, and back to the right time."""
+"""Signals that set the process's clock one hour ahead, and back."""
 JUMP = timedelta(hours=1)
 IDLE_SECONDS = 2.0
-"""Until an adapter nobody asked for is unloaded: minutes in a real server, too long for a test."""
+"""Idle time before an adapter is unloaded; minutes in production."""
 LOADED = "/chaos/engine"
-"""Where the server tells what its engine has loaded; the real one has no such endpoint."""
+"""Test-only endpoint that lists the engine's adapters."""
 
 
 class JumpingClock:
-    """The wall clock of this process. Durations are measured by another, which never jumps."""
+    """This process's wall clock; the monotonic clock is unaffected."""
 
     def __init__(self) -> None:
         self._travel: time_machine.travel | None = None
 
     def listen(self) -> None:
-        """Heed the signals from now on."""
+        """Install the signal handlers."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(FORWARD, self.jump)
         loop.add_signal_handler(BACK, self.come_back)
 
     def jump(self) -> None:
-        """It is an hour later."""
+        """Set the clock one hour ahead."""
         if self._travel is None:
             self._travel = time_machine.travel(datetime.now(UTC) + JUMP, tick=True)
             self._travel.start()
 
     def come_back(self) -> None:
-        """It is now again."""
+        """Restore the clock."""
         if self._travel is not None:
             self._travel.stop()
             self._travel = None
 
 
 class ListeningEngine(ChaosEngine):
-    """Starts with the clock's signals heeded too: then everything of the server runs."""
+    """Also installs the clock's signal handlers at start."""
 
     async def start(self) -> None:
         JumpingClock().listen()
@@ -64,7 +64,7 @@ class ListeningEngine(ChaosEngine):
 
 
 def main() -> None:
-    """Serve until told to stop, as `spar serve` does."""
+    """Serve until terminated, as `spar serve` does."""
     settings = settings_from()
     engine: list[ListeningEngine] = []
 

@@ -1,4 +1,4 @@
-"""In place of a training: some steps that take time, then an adapter that appears whole."""
+"""Fake training: a few slow steps, then an adapter published atomically."""
 
 import shutil
 import sys
@@ -14,7 +14,7 @@ STEP_SECONDS = 0.3
 
 
 def main(file: Path) -> None:
-    """Train, unless the result is there."""
+    """Train, unless the result exists."""
     exit_with_worker()
     config = TrainingConfig.read(file)
     if config.finished:

@@ -1,6 +1,6 @@
-"""The real worker process with a trainer that only waits: `python -m tests.chaos.scripted_worker`.
+"""The real worker process with a fake trainer: `python -m tests.chaos.scripted_worker`.
 
-The trainer is a process all the same, started, watched and ended as the real one.
+The trainer is a process, started, monitored and terminated like the real one.
 """
 
 import sys
@@ -13,7 +13,7 @@ from worker.__main__ import main
 
 
 def launch_command(_: object, __: Path | None) -> list[str]:
-    """In place of `accelerate launch`; what follows is `-m training CONFIG.json`."""
+    """Replaces `accelerate launch`; followed by `-m training CONFIG.json`."""
     return [sys.executable, "-m", "tests.chaos.scripted_trainer"]
 
 

@@ -22,7 +22,7 @@ from tests.helpers.swapping import World
 from tests.integration.server import free_port
 
 BASE = "base"
-"""The folder of the model that a scripted system takes for its own."""
+"""The base model's folder of a scripted system."""
 SETTINGS = {
     "worker": "false",
     "swap_seconds": "0.2",
@@ -42,7 +42,7 @@ POLL_SECONDS = 0.2
 
 @dataclass
 class System:
-    """What runs. `postgres` is None on SQLite, `disk` where none could be mounted."""
+    """The running system; `postgres` is None on SQLite, `disk` without permission to mount."""
 
     scripted: bool
     url: str
@@ -57,7 +57,7 @@ class System:
 
     @property
     def kinds(self) -> frozenset[Kind]:
-        """The faults that this system can have."""
+        """The supported kinds of faults."""
         impossible = frozenset[Kind]() if self.scripted else ONLY_SCRIPTED
         impossible |= ONLY_SQLITE if self.postgres else ONLY_POSTGRESQL
         if self.disk is None:
@@ -66,42 +66,42 @@ class System:
 
     @property
     def parts(self) -> Sequence[Part]:
-        """Every process of ours."""
+        """Server and workers."""
         return (self.server, *self.workers)
 
     @property
     def database_file(self) -> Path:
-        """Where SQLite keeps its data."""
+        """SQLite's database file."""
         return self.data / "spar.db"
 
     def client(self) -> httpx.AsyncClient:
-        """A new client of the server, as patient as an operator."""
+        """A new client of the server."""
         return httpx.AsyncClient(base_url=self.url, timeout=15, trust_env=False)
 
     def engines(self) -> list[psutil.Process]:
-        """The processes of the real engine, its core first; none of a scripted one."""
+        """The processes of the real engine, its core first; empty for a scripted one."""
         return named(self.server.family(), "VLLM")
 
     def trainers(self) -> list[psutil.Process]:
-        """The processes that train now."""
+        """The running trainer processes."""
         family = [process for worker in self.workers for process in worker.family()]
         return named(family, "training", str(self.data))
 
     async def wait_ready(self) -> None:
-        """Wait until the server answers; one that cannot start tries again. Raises TimeoutError."""
+        """Wait until the server is ready, restarting it if it ends; raises TimeoutError."""
         async with asyncio.timeout(self.ready_seconds), self.client() as client:
             while not await is_ready(client):
                 await asyncio.sleep(POLL_SECONDS)
                 self.server.revive()
 
     async def close(self) -> None:
-        """End every process, the workers first."""
+        """Terminate every process, the workers first."""
         for part in (*self.workers, self.server):
             await part.end()
 
 
 async def is_ready(client: httpx.AsyncClient) -> bool:
-    """Whether the server takes requests now."""
+    """Whether the server is ready."""
     with suppress(httpx.HTTPError):
         return (await client.get("/readyz")).status_code == httpx.codes.OK
     return False
@@ -116,10 +116,9 @@ async def system(
     workers: int = 2,
     pace: Pace = USUAL_PACE,
 ) -> AsyncIterator[System]:
-    """A running system with its files in `folder`; everything has ended afterwards.
+    """A running system with its files in `folder`; all processes have ended afterwards.
 
-    Scripted: real processes around an engine and a trainer that only wait and make things up;
-    `pace` is how fast that engine is.
+    scripted: real processes with a fake engine and trainer. pace: speed of that engine.
     """
     with ExitStack() as stack:
         data = folder / "data"
@@ -179,7 +178,7 @@ def _made(
 
 
 async def _add_checkpoints(made: System, base: Path) -> None:
-    """Versions to swap before an iteration has made any."""
+    """Add checkpoints to swap between before an iteration has created any."""
     database = Database(made.database_url)
     world = World(database, made.data, base)
     for role in Role:

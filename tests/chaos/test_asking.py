@@ -1,4 +1,4 @@
-"""Everything that clients ask is something the server takes."""
+"""Requests of the load generator are valid."""
 
 from collections import Counter
 
@@ -18,7 +18,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
 
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6))
-def test_a_request_is_valid_and_the_same_again(seed: int, number: int) -> None:
+def test_a_request_is_valid_and_reproducible(seed: int, number: int) -> None:
     ask = ask_for(seed, number)
     assert ask == ask_for(seed, number)
     body = SCHEMAS[ask.path].model_validate(ask.body)
@@ -32,7 +32,7 @@ def test_no_two_requests_of_a_run_have_the_same_prompt() -> None:
     assert not any(prompt.startswith(mark(77)) for prompt in prompts)
 
 
-def test_every_door_is_asked_and_some_clients_leave() -> None:
+def test_every_endpoint_is_called_and_some_clients_disconnect() -> None:
     asks = [ask_for(1, number) for number in range(300)]
     assert set(Counter(ask.endpoint for ask in asks)) == set(Endpoint)
     assert 10 < sum(ask.leave_after is not None for ask in asks) < 100

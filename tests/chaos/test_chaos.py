@@ -1,8 +1,8 @@
-"""A short run of everything at once; `python -m tests.chaos` is the long one.
+"""A short fault injection run; `python -m tests.chaos` is the long one.
 
 The processes, the database, the disk and the signals are real. The scripted engine starts at
-once, so a server can be killed and be back within seconds; the real engine's run leaves out
-what would make it start again, which takes it most of a minute.
+once, so a killed server is ready again within seconds; the run on the real engine omits faults that
+restart it, which takes most of a minute.
 """
 
 from pathlib import Path
@@ -25,7 +25,7 @@ QUICK_ON_A_REAL_ENGINE = (
 
 
 def check(report: Report, plan: Plan) -> None:
-    """Nothing is lost, nothing is broken, and everything was there that could have been."""
+    """Assert that nothing was lost, no invariant violated, and every supported fault injected."""
     assert report.violations == [], report.as_text()
     figures = report.as_json()
     assert figures["lost"] == 0
@@ -46,7 +46,7 @@ def check(report: Report, plan: Plan) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("on_postgresql", [False, True], ids=["sqlite", "postgresql"])
-async def test_nothing_is_lost_whatever_goes_wrong(tmp_path: Path, on_postgresql: bool) -> None:
+async def test_nothing_is_lost_under_faults(tmp_path: Path, on_postgresql: bool) -> None:
     plan = Plan(SEED, 20, on_postgresql=on_postgresql, clients=4, pause=1.2)
     report = await run_chaos(tmp_path, plan)
     check(report, plan)

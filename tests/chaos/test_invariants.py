@@ -1,4 +1,4 @@
-"""Each invariant sees what breaks it, and excuses no more than it must."""
+"""Each invariant detects its violations."""
 
 from dataclasses import replace
 
@@ -31,17 +31,17 @@ FINE = Evidence(
 
 
 def broken(evidence: Evidence) -> list[str]:
-    """The first words of the invariants that do not hold."""
+    """The first words of the violated invariants."""
     return [one.invariant for one in violations(evidence)]
 
 
 def with_outcome(end: End, began: float = 10, ended: float = 12, detail: str = "") -> Evidence:
-    """The same run, but its first request ended so, and left nothing behind."""
+    """The run with another end of its first request, which left nothing stored."""
     outcome = Outcome(ASK, began, ended, end, detail=detail)
     return replace(FINE, outcomes=(outcome, CALM), stored={})
 
 
-def test_a_good_run_breaks_nothing() -> None:
+def test_a_correct_run_has_no_violations() -> None:
     assert violations(FINE) == []
 
 
@@ -75,7 +75,7 @@ def test_only_the_end_of_the_server_explains_a_broken_connection(
     assert bool(violations(evidence)) == lost
 
 
-def test_a_search_that_is_not_stored_is_seen() -> None:
+def test_a_missing_search_is_detected() -> None:
     assert broken(replace(FINE, stored={})) == ["what clients saw is stored as they saw it"]
 
 
@@ -112,22 +112,22 @@ def test_only_a_log_or_a_kill_in_between_explains_it(
 @pytest.mark.parametrize(
     "change", [{"response": "The Rhine."}, {"tokens": 8}, {"prompt": "Chaos 1-3"}]
 )
-def test_a_search_that_is_stored_otherwise_is_seen(change: dict[str, object]) -> None:
+def test_a_search_stored_differently_is_detected(change: dict[str, object]) -> None:
     evidence = replace(FINE, stored={SEARCH: replace(STORED, **change)})  # type: ignore[arg-type]
     assert "what clients saw is stored as they saw it" in broken(evidence)
 
 
-def test_a_search_that_is_stored_twice_is_seen() -> None:
+def test_a_search_stored_twice_is_detected() -> None:
     evidence = replace(FINE, stored={SEARCH: STORED, "another": STORED})
     assert broken(evidence) == ["nothing is stored twice, or without being asked"]
 
 
-def test_a_search_that_failed_and_is_stored_is_seen() -> None:
+def test_a_stored_failed_search_is_detected() -> None:
     evidence = replace(with_outcome(End.CLEAN_ERROR), stored={SEARCH: STORED})
     assert broken(evidence) == ["nothing is stored twice, or without being asked"]
 
 
-def test_half_a_tree_is_seen() -> None:
+def test_an_incomplete_tree_is_detected() -> None:
     evidence = replace(FINE, stored={SEARCH: replace(STORED, rows=3)})
     assert broken(evidence) == ["nothing is stored twice, or without being asked"]
 
@@ -140,25 +140,25 @@ def test_half_a_tree_is_seen() -> None:
         replace(ANSWER, announced=(2, 2)),
     ],
 )
-def test_a_mixed_answer_is_seen(answer: Answer) -> None:
+def test_an_answer_with_mixed_versions_is_detected(answer: Answer) -> None:
     evidence = replace(FINE, outcomes=(replace(ANSWERED, answer=answer), CALM))
     assert broken(evidence) == ["no search mixes versions"]
 
 
-def test_a_mixed_tree_is_seen() -> None:
+def test_a_tree_with_mixed_versions_is_detected() -> None:
     stored = replace(STORED, named=NAMED | {("refiner", 3)})
     assert broken(replace(FINE, stored={SEARCH: stored})) == ["no search mixes versions"]
 
 
 @pytest.mark.parametrize("end", [End.CUT, End.TURNED_AWAY, End.CLEAN_ERROR])
-def test_trouble_in_the_calm_is_seen(end: End) -> None:
+def test_an_error_after_recovery_is_detected(end: End) -> None:
     late = replace(CALM, end=end, answer=None, detail="503")
     assert "everything works again afterwards" in broken(
         replace(FINE, outcomes=(ANSWERED, CALM, late))
     )
 
 
-def test_a_full_queue_in_the_calm_is_no_trouble_but_no_answer_at_all_is() -> None:
+def test_after_recovery_a_full_queue_is_allowed_but_some_answer_is_required() -> None:
     full = replace(CALM, end=End.CLEAN_ERROR, answer=None, detail="429 overloaded")
     assert broken(replace(FINE, outcomes=(ANSWERED, CALM, full))) == []
     assert broken(replace(FINE, outcomes=(ANSWERED, full))) == ["everything works again afterwards"]
@@ -174,7 +174,7 @@ def test_a_full_queue_in_the_calm_is_no_trouble_but_no_answer_at_all_is() -> Non
         {"promotions": 2},
     ],
 )
-def test_an_iteration_that_does_not_end_exactly_once_is_seen(change: dict[str, object]) -> None:
+def test_an_iteration_that_does_not_end_exactly_once_is_detected(change: dict[str, object]) -> None:
     iteration = replace(ITERATED, **change)  # type: ignore[arg-type]
     assert set(broken(replace(FINE, iterations=(iteration,)))) == {"iterations end exactly once"}
 
@@ -192,5 +192,5 @@ def test_an_iteration_that_does_not_end_exactly_once_is_seen(change: dict[str, o
         ({"memory": (Memory(1, 60, 100 * 2**20, 200 * 2**20),)}, "memory does not grow"),
     ],
 )
-def test_what_is_left_behind_is_seen(change: dict[str, object], invariant: str) -> None:
+def test_leaks_are_detected(change: dict[str, object], invariant: str) -> None:
     assert broken(replace(FINE, **change)) == [invariant]  # type: ignore[arg-type]

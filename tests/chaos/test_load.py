@@ -1,4 +1,4 @@
-"""What a client makes of what comes back."""
+"""Classification of responses by the client."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 def whole(status: str, media_type: str, content: Any) -> str:
-    """A whole response."""
+    """A complete response."""
     body = json.dumps(content)
     head = f"HTTP/1.1 {status}\r\ncontent-type: {media_type}\r\ncontent-length: {len(body)}\r\n"
     return f"{head}\r\n{body}"
@@ -42,7 +42,7 @@ def whole(status: str, media_type: str, content: Any) -> str:
 
 @asynccontextmanager
 async def saying(text: str) -> Any:
-    """A server that says this to everybody, and hangs up."""
+    """A server that sends this response and closes the connection."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -56,7 +56,7 @@ async def saying(text: str) -> Any:
 
 
 async def outcome(text: str, endpoint: Endpoint, leave_after: float | None = None) -> Outcome:
-    """How a request ends that is answered so."""
+    """The outcome of a request with this response."""
     async with saying(text) as url:
         load = Load(url, 1, 1, seconds=5)
         return await load.ask(Ask(1, endpoint, "a prompt", {}, leave_after))
@@ -96,7 +96,7 @@ async def outcome(text: str, endpoint: Endpoint, leave_after: float | None = Non
         (Endpoint.CHAT_STREAM, f"{EVENTS}data: [DONE]\n\n", End.GARBLED),
     ],
 )
-async def test_what_comes_back_is_told_apart(endpoint: Endpoint, text: str, end: End) -> None:
+async def test_responses_are_classified(endpoint: Endpoint, text: str, end: End) -> None:
     found = await outcome(text, endpoint)
     assert found.end is end, found
 
@@ -112,14 +112,14 @@ async def test_an_answer_is_read() -> None:
     assert answer.named == {("actor", 1)}
 
 
-async def test_nobody_there_is_told_apart() -> None:
+async def test_a_refused_connection_is_classified() -> None:
     async with saying("") as url:
         pass
     found = await Load(url, 1, 1, seconds=5).ask(Ask(1, Endpoint.CHAT, "a prompt", {}))
     assert found.end is End.TURNED_AWAY
 
 
-async def test_a_server_that_says_nothing_is_silent_and_a_client_may_leave_it() -> None:
+async def test_a_server_that_times_out_is_silent_and_a_client_may_disconnect() -> None:
     async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(1)
         writer.close()

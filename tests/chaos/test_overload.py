@@ -1,4 +1,4 @@
-"""A server that is asked ten times what it can do."""
+"""A server at ten times its capacity."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ SLOW = Pace(call_seconds=0.5, at_once=4)
 
 
 @pytest.mark.slow
-async def test_an_overloaded_server_refuses_answers_in_time_and_recovers(tmp_path: Path) -> None:
+async def test_an_overloaded_server_rejects_answers_in_time_and_recovers(tmp_path: Path) -> None:
     async with system(tmp_path, workers=0, pace=SLOW) as made:
         settings = Settings(
             _env_file=None,
@@ -29,7 +29,7 @@ async def test_an_overloaded_server_refuses_answers_in_time_and_recovers(tmp_pat
     assert len(found.refused) > len(found.admitted), "most of it is more than it can do"
 
 
-def test_what_goes_wrong_misses_its_target() -> None:
+def test_violations_miss_their_target() -> None:
     replies = [Reply(200, 9.0), Reply(429, 0.1), Reply(0, 1.0), Reply(500, 1.0)]
     found = Overloaded(8, 80, replies, bound=8.0, recovery=None, restarts=1)
     verdicts = {row.name: row.verdict for row in found.rows() if row.target}

@@ -1,4 +1,4 @@
-"""What goes wrong when."""
+"""The schedule of faults."""
 
 import pytest
 from hypothesis import given
@@ -13,7 +13,7 @@ pauses = st.floats(0.1, 10)
 
 
 @given(seeds, lengths, kinds, pauses)
-def test_a_seed_gives_the_same_faults_again(
+def test_a_seed_reproduces_its_faults(
     seed: int, seconds: float, chosen: set[Kind], pause: float
 ) -> None:
     faults = scenario(seed, seconds, chosen, pause=pause)
@@ -21,7 +21,7 @@ def test_a_seed_gives_the_same_faults_again(
 
 
 @given(seeds, lengths, kinds, pauses)
-def test_faults_come_in_order_and_are_over_in_time(
+def test_faults_are_ordered_and_end_in_time(
     seed: int, seconds: float, chosen: set[Kind], pause: float
 ) -> None:
     faults = scenario(seed, seconds, chosen, pause=pause)
@@ -34,7 +34,7 @@ def test_faults_come_in_order_and_are_over_in_time(
 
 
 @given(seeds, kinds)
-def test_every_kind_comes_once_before_any_comes_again(seed: int, chosen: set[Kind]) -> None:
+def test_every_kind_occurs_once_before_any_repeats(seed: int, chosen: set[Kind]) -> None:
     faults = scenario(seed, 100, chosen)
     numbers = [count(faults[:length]) for length in range(len(faults) + 1)]
     for found in numbers:
@@ -42,13 +42,13 @@ def test_every_kind_comes_once_before_any_comes_again(seed: int, chosen: set[Kin
         assert max(times) - min(times) <= 1
 
 
-def test_other_seeds_give_other_faults() -> None:
+def test_different_seeds_give_different_faults() -> None:
     assert len({scenario(seed, 60, list(Kind)) for seed in range(20)}) == 20
 
 
 @pytest.mark.parametrize(
     ("seconds", "chosen", "pause"), [(0, list(Kind), 1), (9, [], 1), (9, list(Kind), 0)]
 )
-def test_a_scenario_of_nothing_is_refused(seconds: float, chosen: list[Kind], pause: float) -> None:
+def test_an_empty_scenario_is_rejected(seconds: float, chosen: list[Kind], pause: float) -> None:
     with pytest.raises(ValueError, match="needs kinds"):
         scenario(1, seconds, chosen, pause=pause)

@@ -1,4 +1,4 @@
-"""Waiting for what will be so, and not for ever."""
+"""Polling with a timeout."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,7 +7,7 @@ POLL_SECONDS = 0.1
 
 
 async def until(condition: Callable[[], object], seconds: float) -> bool:
-    """Whether the condition came to hold within so many seconds."""
+    """Poll until the condition holds; False after `seconds`."""
     end = asyncio.get_running_loop().time() + seconds
     while True:
         if condition():

@@ -72,7 +72,7 @@ async def test_a_folder_is_known_by_its_real_path(tmp_path: Path) -> None:
 
 async def test_a_server_without_adapters_is_told() -> None:
     server = VllmLike()
-    server.adapters_door = False
+    server.runtime_lora = False
     finding = await found(server.app)
     assert finding.level is Level.WARN
     assert "--enable-lora" in finding.fix

@@ -1,4 +1,4 @@
-"""One real engine for the modules that test it; it starts when the first of them asks for it."""
+"""One real engine for all modules that test it, started on first use."""
 
 from collections.abc import AsyncIterator
 
@@ -14,8 +14,7 @@ from benchmarks.forcing import ForcedVllmEngine
 async def engine() -> AsyncIterator[VllmEngine]:
     """The embedded model in float32: numbers that do not depend on load.
 
-    A test leaves it as it was: awake, with the weights it was started with. Names of adapters are
-    each module's own.
+    Tests restore its state: awake, with its initial weights. Adapter names are unique per module.
     """
     engine = ForcedVllmEngine(
         EngineConfig(

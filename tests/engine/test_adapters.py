@@ -1,4 +1,4 @@
-"""Adapters on the real engine: each call gets its own, whatever else is in the batch."""
+"""Adapters on the real engine: each call uses its own, independent of the batch."""
 
 import asyncio
 from pathlib import Path
@@ -32,13 +32,13 @@ async def say(engine: VllmEngine, model: str, topic: str = "rivers") -> str:
     return (await engine.complete(Call(messages, model, sampling))).text
 
 
-async def test_every_version_speaks_for_itself(engine: VllmEngine) -> None:
+async def test_each_version_has_its_own_output(engine: VllmEngine) -> None:
     texts = [await say(engine, model) for model in ("actor@0", *NAMES)]
     assert len(set(texts)) == len(texts)
     assert await say(engine, "refiner@0") == texts[0]
 
 
-async def test_a_mixed_batch_gives_what_each_version_says_alone(engine: VllmEngine) -> None:
+async def test_a_mixed_batch_equals_separate_calls(engine: VllmEngine) -> None:
     models = ("actor@0", *NAMES, "refiner@0")
     topics = ("rivers", "the colour blue", "bread and how it is baked")
     calls = [(model, topic) for topic in topics for model in models]
@@ -53,17 +53,17 @@ async def test_an_unloaded_adapter_is_loaded_again_when_it_is_called(engine: Vll
     assert await say(engine, "actor@1") == before
 
 
-async def test_a_name_that_was_never_loaded_is_refused(engine: VllmEngine) -> None:
+async def test_a_name_that_was_never_loaded_is_rejected(engine: VllmEngine) -> None:
     with pytest.raises(EngineError, match="actor@9"):
         await say(engine, "actor@9")
 
 
-async def test_a_name_stands_for_one_folder(engine: VllmEngine, tmp_path: Path) -> None:
+async def test_a_name_is_bound_to_one_folder(engine: VllmEngine, tmp_path: Path) -> None:
     with pytest.raises(CheckpointRefused, match="already"):
         await engine.load_adapter("actor@1", random_adapter(tmp_path, seed=9))
 
 
-async def test_an_adapter_the_engine_cannot_load_is_refused_and_it_lives_on(
+async def test_an_invalid_adapter_is_rejected_and_the_engine_keeps_running(
     engine: VllmEngine, tmp_path: Path
 ) -> None:
     with pytest.raises(CheckpointRefused, match="actor@7"):

@@ -1,4 +1,4 @@
-"""What calls that belong together have in common."""
+"""Affinity keys of calls."""
 
 import asyncio
 
@@ -9,13 +9,13 @@ PROMPT = (Message("system", "Be brief."), Message("user", "Name three rivers."))
 OTHER = (Message("user", "Does it name three rivers?"), Message("assistant", "Verdict:"))
 
 
-def test_later_turns_of_a_conversation_belong_to_its_first() -> None:
+def test_later_turns_have_the_affinity_of_the_first() -> None:
     later = (*PROMPT, Message("assistant", "Nile"), Message("user", "And two more?"))
     assert affinity_of(later) == affinity_of(PROMPT)
     assert affinity_of(PROMPT) != affinity_of(OTHER)
 
 
-async def test_everything_that_a_block_starts_belongs_to_its_conversation() -> None:
+async def test_tasks_inherit_the_affinity_of_the_block() -> None:
     async def key() -> str:
         return affinity_of(OTHER)
 
@@ -25,7 +25,7 @@ async def test_everything_that_a_block_starts_belongs_to_its_conversation() -> N
     assert await key() == affinity_of(OTHER)
 
 
-async def test_two_searches_at_once_keep_apart() -> None:
+async def test_concurrent_searches_have_separate_affinity() -> None:
     async def search(messages: tuple[Message, ...]) -> str:
         with prefix_affinity(messages):
             await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""What may be handed through to vLLM."""
+"""Engine arguments derived from settings, and those passed through to vLLM."""
 
 from dataclasses import fields, replace
 
@@ -10,23 +10,25 @@ from app.engine.arguments import EngineConfig, checked_arguments, our_arguments
 KNOWN = {"tensor_parallel_size", "model", "swap_space"}
 
 
-def test_what_vllm_knows_is_handed_through() -> None:
+def test_known_vllm_arguments_pass() -> None:
     assert checked_arguments({"tensor_parallel_size": 2}, KNOWN, {"model"}) == {
         "tensor_parallel_size": 2
     }
 
 
-def test_a_name_that_vllm_does_not_know_is_refused_with_the_nearest_one() -> None:
-    with pytest.raises(ValueError, match="which vLLM does not know; is it tensor_parallel_size"):
+def test_an_unknown_argument_is_rejected_with_a_suggestion() -> None:
+    with pytest.raises(
+        ValueError, match="which vLLM does not know; did you mean tensor_parallel_size"
+    ):
         checked_arguments({"tensor_paralel_size": 2}, KNOWN, ())
 
 
-def test_what_other_settings_decide_is_refused() -> None:
+def test_arguments_controlled_by_settings_are_rejected() -> None:
     with pytest.raises(ValueError, match="cannot set model"):
         checked_arguments({"model": "other"}, KNOWN, {"model"})
 
 
-def test_the_arguments_in_the_manual_are_vllms() -> None:
+def test_documented_arguments_exist_in_vllm() -> None:
     from vllm.engine.arg_utils import AsyncEngineArgs
 
     names = {argument.name for argument in fields(AsyncEngineArgs)}
@@ -50,25 +52,25 @@ CONFIG = EngineConfig(
 )
 
 
-def test_weights_trained_since_are_read_with_the_base_models_tokenizer() -> None:
+def test_trained_weights_use_the_base_models_tokenizer() -> None:
     found = our_arguments(CONFIG, "data/checkpoints/actor@3")
     assert found["model"] == "data/checkpoints/actor@3"
     assert found["tokenizer"] == found["hf_config_path"] == "base"
 
 
-def test_what_the_settings_decide_is_known_to_vllm() -> None:
+def test_derived_arguments_exist_in_vllm() -> None:
     from vllm.engine.arg_utils import AsyncEngineArgs
 
     names = {argument.name for argument in fields(AsyncEngineArgs)}
     assert our_arguments(replace(CONFIG, sleeps=True), "base").keys() <= names
 
 
-def test_without_adapters_nothing_is_set_aside_for_them() -> None:
+def test_without_adapters_lora_is_disabled() -> None:
     found = our_arguments(replace(CONFIG, adapters=0), "base")
     assert not [name for name in found if "lora" in name]
 
 
-def test_no_prompt_is_split_on_a_cpu_where_its_seed_would_kill_the_engine(
+def test_chunked_prefill_is_disabled_on_a_cpu(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(arguments, "on_cpu", lambda: True)
@@ -77,21 +79,19 @@ def test_no_prompt_is_split_on_a_cpu_where_its_seed_would_kill_the_engine(
     assert found["max_num_batched_tokens"] == 9000
 
 
-def test_an_engine_is_made_to_sleep_only_where_it_is_to() -> None:
+def test_sleep_mode_is_enabled_on_request_only() -> None:
     assert "enable_sleep_mode" not in our_arguments(CONFIG, "base")
     assert our_arguments(replace(CONFIG, sleeps=True), "base")["enable_sleep_mode"] is True
 
 
 @pytest.mark.parametrize(("flag", "dtype"), [("avx2", "float32"), ("avx512_bf16", "bfloat16")])
-def test_the_number_type_follows_the_cpu(
-    flag: str, dtype: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_dtype_follows_the_cpu(flag: str, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arguments, "on_cpu", lambda: True)
     monkeypatch.setattr(arguments, "read_cpuinfo", lambda: f"flags : {flag}")
     assert our_arguments(CONFIG, "base")["dtype"] == dtype
     assert our_arguments(replace(CONFIG, dtype="float16"), "base")["dtype"] == "float16"
 
 
-def test_on_a_gpu_the_number_type_is_left_to_vllm(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_gpu_the_dtype_is_auto(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arguments, "on_cpu", lambda: False)
     assert our_arguments(CONFIG, "base")["dtype"] == "auto"

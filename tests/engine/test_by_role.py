@@ -1,4 +1,4 @@
-"""Each role has an engine of its own, and every call finds the right one."""
+"""One engine per role, and routing by role."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ CONFIG = EngineConfig(
 
 
 class Startable(ScriptedEngine):
-    """A scripted engine that notes its start and end in `log`."""
+    """A scripted engine that logs its start and end in `log`."""
 
     def __init__(self, role: Role, log: list[str], *, failing: bool = False) -> None:
         super().__init__(self._say, lambda call, option: -1.0 if role is Role.ACTOR else -2.0)
@@ -66,7 +66,7 @@ def call(model: str) -> Call:
 
 
 @pytest.mark.parametrize("role", list(Role))
-async def test_a_call_goes_to_the_engine_of_its_role(
+async def test_calls_are_routed_by_role(
     engine: EnginesByRole, parts: dict[Role, Startable], role: Role
 ) -> None:
     assert (await engine.complete(call(f"{role}@0"))).text == f"the {role} says"
@@ -77,7 +77,7 @@ async def test_a_call_goes_to_the_engine_of_its_role(
     ]
 
 
-async def test_what_is_loaded_is_loaded_for_one_role_only(
+async def test_adapters_and_weights_are_loaded_for_one_role_only(
     engine: EnginesByRole, parts: dict[Role, Startable], tmp_path: Path
 ) -> None:
     await engine.load_adapter("refiner@1", tmp_path)
@@ -96,7 +96,7 @@ async def test_what_is_loaded_is_loaded_for_one_role_only(
 
 
 @pytest.mark.parametrize("name", ["actor", "writer@1", ""])
-async def test_a_name_without_a_role_is_refused(engine: EnginesByRole, name: str) -> None:
+async def test_a_name_without_a_role_is_rejected(engine: EnginesByRole, name: str) -> None:
     with pytest.raises(EngineError, match="does not serve"):
         await engine.complete(call(name))
 
@@ -109,7 +109,7 @@ async def test_it_is_ready_when_both_are(
     assert not engine.ready
 
 
-async def test_restarts_and_running_calls_are_added_up(
+async def test_restarts_and_unfinished_calls_are_summed(
     engine: EnginesByRole, parts: dict[Role, Startable]
 ) -> None:
     parts[Role.ACTOR].restarts, parts[Role.REFINER].restarts = 2, 1
@@ -117,7 +117,7 @@ async def test_restarts_and_running_calls_are_added_up(
     assert (engine.restarts, engine.unfinished) == (3, 7)
 
 
-async def test_both_are_closed_though_one_fails(engine: EnginesByRole, log: list[str]) -> None:
+async def test_all_engines_are_closed_if_one_fails(engine: EnginesByRole, log: list[str]) -> None:
     await engine.start()
     with pytest.raises(ConfigurationError, match="cannot stop"):
         await engine.close()

@@ -1,4 +1,4 @@
-"""Every token gets the part of its own adapter, and of no other."""
+"""Every token gets its own adapter's product."""
 
 import torch
 from hypothesis import given
@@ -10,7 +10,7 @@ RANK, WIDTHS, INPUT = 2, (3, 4), 5
 
 @given(SLOTS)
 def test_the_groups_hold_every_row_with_an_adapter_once(adapters: list[int]) -> None:
-    # Here and below: it imports vLLM, which would cost whoever only collects the tests seconds.
+    # Imported here and below: importing vLLM would slow down test collection by seconds.
     from app.engine.cpu_lora import group_rows
 
     rows = torch.arange(len(adapters))

@@ -1,4 +1,4 @@
-"""Full weights on the real engine: replaced while it runs, and as if they had always been there."""
+"""Full weights on the real engine, replaced at runtime."""
 
 import asyncio
 import shutil
@@ -36,7 +36,7 @@ def base() -> Path:
 
 @pytest.fixture(scope="module")
 def changed(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Weights that say something else, written as a training writes them."""
+    """Weights with different output, in a training's format."""
     folder = tmp_path_factory.mktemp("checkpoints") / "actor@1"
     shutil.copytree(base, folder)
     torch.manual_seed(1)
@@ -64,7 +64,7 @@ async def say(engine: VllmEngine, model: str, question: str = LONG) -> str:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait until the condition holds, which may take an engine's start."""
+    """Wait until the condition holds, with a timeout for an engine's start."""
     async with asyncio.timeout(SECONDS_UNTIL_STUCK):
         while True:
             if condition():
@@ -72,10 +72,10 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.002)
 
 
-async def test_new_weights_speak_and_the_old_ones_come_back(
+async def test_weights_are_replaced_and_restored(
     engine: VllmEngine, base: Path, changed: Path
 ) -> None:
-    """The same prompt each time: what is cached of it must not outlive its weights."""
+    """The same prompt each time: its prefix cache must be dropped with the weights."""
     before = await say(engine, "actor@0")
     await engine.load_weights("actor@1", changed)
     after = await say(engine, "actor@1")
@@ -94,7 +94,7 @@ async def test_names_of_replaced_weights_are_refused(engine: VllmEngine, changed
             await say(engine, name)
 
 
-async def test_adapters_go_with_the_weights_they_were_for(
+async def test_adapters_are_rejected_after_their_weights_are_replaced(
     engine: VllmEngine, base: Path, changed: Path, tmp_path: Path
 ) -> None:
     adapter = random_adapter(tmp_path / "actor@5", seed=5)
@@ -110,9 +110,7 @@ async def test_adapters_go_with_the_weights_they_were_for(
     assert await say(engine, "actor@5") == before
 
 
-async def test_calls_under_way_end_on_the_weights_they_began_on(
-    engine: VllmEngine, changed: Path
-) -> None:
+async def test_calls_in_progress_finish_on_their_weights(engine: VllmEngine, changed: Path) -> None:
     alone = await say(engine, "actor@0")
     running = [asyncio.create_task(say(engine, "actor@0")) for _ in range(4)]
     await until(lambda: engine.unfinished == len(running))
@@ -120,7 +118,7 @@ async def test_calls_under_way_end_on_the_weights_they_began_on(
     assert await asyncio.gather(*running) == [alone] * 4
 
 
-async def test_weights_that_cannot_be_loaded_leave_the_old_ones(
+async def test_invalid_weights_keep_the_old_ones(
     engine: VllmEngine, changed: Path, tmp_path: Path
 ) -> None:
     before = await say(engine, "actor@0")
@@ -129,13 +127,11 @@ async def test_weights_that_cannot_be_loaded_leave_the_old_ones(
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.raises(CheckpointRefused, match="actor@3"):
         await engine.load_weights("actor@3", broken)
-    await until(lambda: engine.ready)  # it is started again where it cannot go back
+    await until(lambda: engine.ready)  # restarted if the old weights cannot be restored
     assert await say(engine, "actor@0") == before
 
 
-async def test_a_restarted_engine_has_the_weights_it_had_last(
-    engine: VllmEngine, changed: Path
-) -> None:
+async def test_a_restarted_engine_has_the_last_weights(engine: VllmEngine, changed: Path) -> None:
     await engine.load_weights("actor@1", changed)
     before, restarts = await say(engine, "actor@1"), engine.restarts
     engine._process.request_restart()

@@ -55,7 +55,7 @@ def test_every_step_is_added(manager: Any, metrics: EngineMetrics) -> None:
     )
 
 
-def test_a_step_without_figures_changes_nothing(manager: Any, metrics: EngineMetrics) -> None:
+def test_a_step_without_statistics_changes_nothing(manager: Any, metrics: EngineMetrics) -> None:
     manager.record(None, None)
     assert metrics == EngineMetrics()
 

@@ -1,4 +1,4 @@
-"""The remote engine against a real server: our OpenAI endpoint, and refusals in vLLM's words."""
+"""The remote engine against a real server: spar's OpenAI endpoint, and vLLM's error replies."""
 
 import asyncio
 import json
@@ -42,7 +42,7 @@ def by_table(call: Call, option: str) -> float:
 async def remote(
     url: str, *, connections: int = 4, timeout_s: float = 60
 ) -> AsyncIterator[RemoteEngine]:
-    """A started engine; a test that hangs fails, before the engine itself gives a call up."""
+    """A started engine, with a timeout shorter than its own."""
     engine = RemoteEngine(url, connections=connections, timeout_s=timeout_s)
     async with asyncio.timeout(SECONDS_UNTIL_STUCK):
         try:
@@ -77,7 +77,7 @@ def answering(reply: Callable[[Request], Awaitable[Response]]) -> FastAPI:
     return app
 
 
-async def test_a_call_arrives_as_it_was_made_and_its_answer_comes_back() -> None:
+async def test_a_call_is_transmitted_unchanged_and_its_result_is_returned() -> None:
     scripted = ScriptedEngine(rivers, by_table)
     sampling = Sampling(0.3, 0.8, 2, seed=2**62, stop=("Ganges", "\n"))
     call = Call(CALL.messages, "refiner", sampling, priority=7, logprobs=2)
@@ -118,7 +118,7 @@ BROKEN = {"error": {"message": "out of memory"}}
         ("data: Nile\n\n", EngineError, "cannot be understood"),
     ],
 )
-async def test_a_stream_that_goes_wrong_is_an_error(
+async def test_an_invalid_stream_raises(
     stream: str, error: type[EngineError], message: str
 ) -> None:
     async def reply(_: Request) -> Response:
@@ -138,7 +138,7 @@ async def test_a_last_assistant_message_is_a_prefill() -> None:
         assert await engine.count_tokens(OPENED) == 5
 
 
-async def test_a_prefill_is_marked_the_way_vllm_wants_it() -> None:
+async def test_a_prefill_sets_continue_final_message() -> None:
     bodies: list[Json] = []
 
     async def reply(request: Request) -> Response:
@@ -230,7 +230,7 @@ async def test_cached_tokens_are_counted_and_an_empty_answer_is_a_text() -> None
     assert (completion.prompt_tokens, completion.cached_tokens) == (40, 32)
 
 
-async def test_a_call_that_the_server_broke_off_is_an_error() -> None:
+async def test_a_call_aborted_by_the_server_raises() -> None:
     async def reply(_: Request) -> Response:
         return vllm_answer("half", reason="abort")
 
@@ -249,7 +249,7 @@ async def test_a_text_and_a_conversation_are_tokenized() -> None:
         assert await engine.tokenize(OPENED) == await scripted.tokenize(OPENED)
 
 
-async def test_the_server_tells_its_context() -> None:
+async def test_the_context_length_is_the_servers() -> None:
     scripted = ScriptedEngine(rivers, by_table)
     scripted.context_tokens = 777
     async with over(scripted) as engine:
@@ -258,7 +258,7 @@ async def test_the_server_tells_its_context() -> None:
     assert scripted.started[0].sampling.max_tokens == 777
 
 
-async def test_a_server_that_does_not_tell_gets_the_default_context() -> None:
+async def test_the_context_length_defaults_if_not_reported() -> None:
     async def reply(_: Request) -> Response:
         return Response(status_code=500)
 
@@ -294,11 +294,11 @@ async def test_cancelling_a_call_aborts_it_on_the_server(work: str) -> None:
         await aborted.wait()
         assert engine.unfinished == 0
         assert deltas == []
-        assert await engine.count_tokens((USER,)) == 3, "the one connection was not given back"
+        assert await engine.count_tokens((USER,)) == 3, "the connection was not released"
     assert len(scripted.aborted) == 1
 
 
-async def test_no_more_calls_run_than_there_are_connections() -> None:
+async def test_connections_limit_concurrent_calls() -> None:
     running, peak, both = 0, 0, asyncio.Event()
 
     async def counted(call: Call) -> str:
@@ -329,7 +329,7 @@ async def test_our_server_refuses_a_prompt_that_is_too_long() -> None:
         assert engine.ready
 
 
-async def test_our_servers_other_errors_keep_their_meaning() -> None:
+async def test_other_spar_errors_map_to_engine_errors() -> None:
     errors = iter([EngineError("out of luck"), EngineUnavailable("loading", retry_after=17)])
 
     async def fail(call: Call) -> str:
@@ -348,7 +348,7 @@ async def test_our_servers_other_errors_keep_their_meaning() -> None:
         assert engine.ready
 
 
-async def test_a_full_queue_is_told_with_the_time_to_come_back() -> None:
+async def test_a_full_queue_is_unavailable_with_retry_after() -> None:
     begun = asyncio.Event()
 
     async def stuck(call: Call) -> str:
@@ -365,7 +365,7 @@ async def test_a_full_queue_is_told_with_the_time_to_come_back() -> None:
         first.cancel()
 
 
-async def test_an_unknown_model_is_an_error_with_the_servers_words() -> None:
+async def test_an_unknown_model_raises_with_the_servers_message() -> None:
     async with over(ScriptedEngine(rivers, by_table)) as engine:
         with pytest.raises(EngineError, match=r"\(404\).*there is no model 'poet'"):
             await engine.complete(Call((USER,), "poet", CALL.sampling))
@@ -387,7 +387,7 @@ async def test_an_unknown_model_is_an_error_with_the_servers_words() -> None:
         (429, {"message": "slow down"}, ServerBusy),
     ],
 )
-async def test_vllms_refusals(status: int, error: Json, kind: type[Exception]) -> None:
+async def test_vllm_rejections(status: int, error: Json, kind: type[Exception]) -> None:
     async def reply(_: Request) -> Response:
         return JSONResponse({"error": {"type": "?", "code": status, **error}}, status)
 
@@ -399,7 +399,7 @@ async def test_vllms_refusals(status: int, error: Json, kind: type[Exception]) -
 
 
 @pytest.mark.parametrize("body", ["<html>gone</html>", "[]", ""])
-async def test_a_stranger_behind_the_address_is_an_error(body: str) -> None:
+async def test_a_reply_of_another_program_raises(body: str) -> None:
     async def reply(request: Request) -> Response:
         return Response(body, 502 if request.url.path.startswith("/v1") else 200)
 
@@ -410,7 +410,7 @@ async def test_a_stranger_behind_the_address_is_an_error(body: str) -> None:
             await engine.count_tokens((USER,))
 
 
-async def test_a_server_that_is_gone_is_unavailable_until_it_is_back() -> None:
+async def test_a_stopped_server_is_unavailable_until_restarted() -> None:
     app = endpoint(ScriptedEngine(rivers, by_table))
     async with served(app) as url:
         engine = RemoteEngine(url, connections=2, timeout_s=10)
@@ -426,7 +426,7 @@ async def test_a_server_that_is_gone_is_unavailable_until_it_is_back() -> None:
     await engine.close()
 
 
-async def test_a_connection_that_breaks_is_unavailable() -> None:
+async def test_a_broken_connection_is_unavailable() -> None:
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf")
@@ -441,13 +441,13 @@ async def test_a_connection_that_breaks_is_unavailable() -> None:
         await engine.close()
 
 
-async def test_a_silent_server_is_unavailable() -> None:
+async def test_a_read_timeout_is_unavailable() -> None:
     async def stuck(call: Call) -> str:
         return await asyncio.Future()
 
     app = endpoint(ScriptedEngine(stuck, by_table))
     async with served(app) as url:
-        # Not started: on a busy machine that too can take longer than so short a time.
+        # Not started: on a busy machine that could also time out.
         engine = RemoteEngine(url, connections=1, timeout_s=0.3)
         with pytest.raises(EngineUnavailable, match=r"silent for 0\.3 seconds"):
             await engine.complete(CALL)
@@ -455,6 +455,6 @@ async def test_a_silent_server_is_unavailable() -> None:
 
 
 @pytest.mark.parametrize("url", ["", "localhost:8000", "ftp://here", "http://"])
-def test_what_is_no_address_is_refused(url: str) -> None:
+def test_an_invalid_url_is_rejected(url: str) -> None:
     with pytest.raises(ConfigurationError, match="not an address"):
         RemoteEngine(url, connections=1, timeout_s=1)

@@ -50,13 +50,13 @@ SYSTEM, USER = Message("system", "brief"), Message("user", "hi")
         ),
     ],
 )
-async def test_a_conversation_ends_where_the_assistant_speaks(
+async def test_a_rendered_conversation_ends_with_the_generation_prompt(
     messages: list[Message], rendered: str
 ) -> None:
     assert read(await Renderer(Letters(), 100).render(messages)) == rendered
 
 
-async def test_a_prompt_must_leave_room_for_one_token() -> None:
+async def test_a_prompt_must_leave_one_token_of_context() -> None:
     length = len("<user>hi<assistant>")
     tokens = await Renderer(Letters(), length + 1).render_within_context([USER])
     assert len(tokens) == length
@@ -64,7 +64,7 @@ async def test_a_prompt_must_leave_room_for_one_token() -> None:
         await Renderer(Letters(), length).render_within_context([USER])
 
 
-async def test_only_long_texts_leave_the_thread_of_the_event_loop() -> None:
+async def test_only_long_texts_are_tokenized_in_a_thread() -> None:
     letters = Letters()
     renderer = Renderer(letters, 100)
     await renderer.render([Message("user", "x" * LONG_TEXT)])
@@ -73,14 +73,14 @@ async def test_only_long_texts_leave_the_thread_of_the_event_loop() -> None:
     assert len(letters.threads) == 2
 
 
-def test_a_single_token_is_told_from_several() -> None:
+def test_single_token_is_none_for_several_tokens() -> None:
     renderer = Renderer(Letters(), 100)
     assert renderer.single_token("y") == ord("y")
     assert renderer.single_token("yes") is None
     assert renderer.single_token("") is None
 
 
-def test_a_single_token_is_looked_up_once() -> None:
+def test_single_tokens_are_cached() -> None:
     letters = Letters()
     renderer = Renderer(letters, 100)
     assert [renderer.single_token("y") for _ in range(3)] == [ord("y")] * 3

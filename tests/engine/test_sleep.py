@@ -1,4 +1,4 @@
-"""The real engine asleep. On a CPU vLLM frees nothing, and does all the rest."""
+"""Sleep mode of the real engine. On a CPU vLLM frees no memory, but does the rest."""
 
 import pytest
 import pytest_asyncio
@@ -29,7 +29,7 @@ async def say(engine: VllmEngine, model: str) -> Completion:
     return await engine.complete(Call((Message("user", LONG),), model, sampling))
 
 
-async def test_asleep_it_refuses_and_awake_it_says_the_same_without_a_cache(
+async def test_asleep_it_rejects_calls_and_awake_it_repeats_its_output_without_a_cache(
     engine: VllmEngine,
 ) -> None:
     before = [(await say(engine, name)).text for name in NAMES]
@@ -55,7 +55,7 @@ async def test_waking_an_engine_that_is_awake_does_nothing(engine: VllmEngine) -
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="only a GPU's memory is given back")
-async def test_asleep_it_leaves_most_of_its_gpu_memory_to_others(engine: VllmEngine) -> None:
+async def test_sleep_releases_most_of_the_gpu_memory(engine: VllmEngine) -> None:
     free, total = torch.cuda.mem_get_info()
     await engine.sleep()
     try:

@@ -1,4 +1,4 @@
-"""The vLLM engine itself, in process."""
+"""The local vLLM engine."""
 
 import asyncio
 import math
@@ -27,7 +27,7 @@ def call(messages: tuple[Message, ...] = STORY, max_tokens: int = 16, **options:
     return Call(messages, "actor@0", sampling, **options)  # type: ignore[arg-type]
 
 
-async def test_a_prefill_is_continued_word_for_word(engine: VllmEngine) -> None:
+async def test_a_prefill_is_continued(engine: VllmEngine) -> None:
     beginning = await engine.complete(call(max_tokens=12))
     whole = await engine.complete(call(max_tokens=24))
     opened = (*STORY, Message("assistant", beginning.text))
@@ -66,11 +66,11 @@ async def test_a_cancelled_call_is_aborted_and_still_counted(engine: VllmEngine)
         await running
     assert engine.unfinished == 0
     tokens = sum(delta.completion_tokens for delta in deltas)
-    assert 1 < tokens < 900, "the tokens since the first report were not handed over"
+    assert 1 < tokens < 900, "the tokens since the first report were not reported"
     assert deltas[0].prompt_tokens > 0
 
 
-async def test_a_call_cancelled_on_its_way_in_is_aborted_too(engine: VllmEngine) -> None:
+async def test_a_call_cancelled_before_it_is_scheduled_is_aborted(engine: VllmEngine) -> None:
     running = asyncio.create_task(engine.complete(forced(call(max_tokens=900))))
     await asyncio.sleep(0)
     running.cancel()
@@ -86,7 +86,9 @@ async def test_a_shared_prefix_is_cached(engine: VllmEngine) -> None:
     assert again.prompt_tokens - again.cached_tokens <= 32
 
 
-async def test_a_prompt_beyond_the_context_is_refused_with_the_numbers(engine: VllmEngine) -> None:
+async def test_a_prompt_beyond_the_context_is_rejected_with_the_token_counts(
+    engine: VllmEngine,
+) -> None:
     with pytest.raises(PromptTooLong, match=r"\d{4} tokens.*1024"):
         await engine.complete(call((Message("user", "river " * 1500),)))
 
@@ -121,7 +123,7 @@ async def search(engine: VllmEngine, mode: Mode) -> Tree:
 
 
 def texts(tree: Tree) -> list[tuple[str, list[str]]]:
-    """What was written and said, without the times."""
+    """The tree's texts and judgments, without times."""
     return [
         (node.text, [vote.critique for vote in node.judgment.votes] if node.judgment else [])
         for node in tree

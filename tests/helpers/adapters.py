@@ -1,4 +1,4 @@
-"""Adapters for the real small model: random ones, in PEFT's files."""
+"""Random adapters for the small real model, in PEFT's format."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ MODULES = {"o_proj": ("self_attn", HIDDEN), "down_proj": ("mlp", INTERMEDIATE)}
 
 
 def random_adapter(folder: Path, *, seed: int, rank: int = 8, size: float = 0.1) -> Path:
-    """An adapter that changes what the model says; the same one for the same seed."""
+    """A random adapter that changes the model's output; deterministic for a seed."""
     generator = np.random.default_rng(seed)
     tensors = {}
     for layer in range(LAYERS):

@@ -19,7 +19,7 @@ Tensors = Mapping[str, np.ndarray[Any, Any]]
 
 
 def make_base(folder: Path, *, scale: float = 1.0) -> Path:
-    """A model folder with one layer that can have an adapter; `scale` makes another model."""
+    """A model folder with one adaptable layer; different `scale`, different weights."""
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps({"model_type": "llama", "hidden_size": HIDDEN}))
     weight = np.arange(HIDDEN * WIDE, dtype=np.float32).reshape(HIDDEN, WIDE) * scale

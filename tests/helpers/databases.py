@@ -1,4 +1,4 @@
-"""Which databases a test runs on, where it is not all of them."""
+"""Database selection for tests that do not run on all databases."""
 
 import pytest
 

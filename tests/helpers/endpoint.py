@@ -17,7 +17,7 @@ from app.db.session import Database
 
 
 def admin_door(database: Database, recorder: Recorder) -> FastAPI:
-    """The application; heartbeats come every 0.05 s. Stopping it closes what it works with."""
+    """The application, with heartbeats every 0.05 s; its resources are closed at shutdown."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -25,7 +25,7 @@ def admin_door(database: Database, recorder: Recorder) -> FastAPI:
         await recorder.close(60)
         await database.close()
 
-    # Only what the admin endpoint may use: it must get by without an engine and what hangs on it.
+    # Only what the admin endpoint may use: it must work without an engine.
     services = object.__new__(Services)
     services.settings = Settings(heartbeat_seconds=0.05)
     services.checker = Checker(1, 1)

@@ -1,4 +1,4 @@
-"""A server to evaluate: the real routes over a scripted engine, and rows to ask it about."""
+"""A server to evaluate: the real routes over a scripted engine, and rows to evaluate."""
 
 import json
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ def evaluated_server(engine: AdapterEngine, database_url: str) -> FastAPI:
 
 
 def ifeval_file(folder: Path, prompts: Sequence[str]) -> Path:
-    """A file of IFEval rows, each of which asks for no comma."""
+    """A file of IFEval rows, each of which forbids commas."""
     file = folder / "ifeval.jsonl"
     rows = [{"key": at, "prompt": prompt, **NO_COMMAS} for at, prompt in enumerate(prompts)]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -46,7 +46,7 @@ def ifeval_file(folder: Path, prompts: Sequence[str]) -> Path:
 
 
 def plan_of(mode: Mode | None = Mode.GREEDY, **fields: Any) -> EvaluationPlan:
-    """A plan of one vote per judgment, unless the fields say otherwise."""
+    """A plan of one vote per judgment, unless overridden by the fields."""
     search = {"n": 2, "branch": 2, "beam": 1, "depth": 2, "votes": 1, "accept_threshold": 0.5}
     values: dict[str, Any] = {
         "suite": "ifeval",
@@ -66,7 +66,7 @@ def plan_of(mode: Mode | None = Mode.GREEDY, **fields: Any) -> EvaluationPlan:
 
 
 def row_of(key: str, position: int = 0, **fields: Any) -> EvaluatedRow:
-    """A row that was answered rightly, unless the fields say otherwise."""
+    """A row answered correctly, unless overridden by the fields."""
     values: dict[str, Any] = {
         "group": "",
         "outcome": {"response": "Blue.", "prompt_tokens": 3, "completion_tokens": 2},

@@ -13,7 +13,7 @@ from app.search.algorithms import Algorithm
 from tests.helpers.judgments import judgments
 
 Fate = Judgment | Literal["lost", "unjudged"]
-"""What becomes of a child: judged, never written, or written and not judged."""
+"""Outcome of a child: judged, not generated, or generated but not judged."""
 
 ENOUGH_STEPS = 1000
 
@@ -39,7 +39,7 @@ class Growth:
 
 
 def grow(algorithm: Algorithm, fate: Callable[[], Fate]) -> Growth:
-    """Expand what the algorithm selects until it stops, or a step comes to nothing."""
+    """Expand the algorithm's selections until it stops, or a step yields nothing."""
     growth = Growth()
     for _ in range(ENOUGH_STEPS):
         selected = algorithm.select(growth.tree, Budget())
@@ -53,7 +53,7 @@ def grow(algorithm: Algorithm, fate: Callable[[], Fate]) -> Growth:
 
 
 def _expand(tree: Tree, parent: Node, fate: Fate) -> bool:
-    """Whether a judged child came out of it."""
+    """Whether the expansion yielded a judged child."""
     node_id = tree.reserve()
     if fate == "lost":
         return False

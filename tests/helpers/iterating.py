@@ -55,10 +55,10 @@ OPTIONS = IterationOptions(
 
 
 async def by_content(call: Call) -> str:
-    """What is said depends on nothing but the call, so that it is the same when asked again.
+    """Text that depends on the call only, so that repeated calls are equal.
 
-    Of the judged texts a third is accepted by every vote, a third by none, a third is contested.
-    How the judge is asked changes nothing.
+    A third of the judged texts is accepted by every vote, a third by none, a third is contested,
+    whatever the judge's prompt.
     """
     text, part = judged_text(call) or "", part_of(call)
     if part is Part.CRITIQUE:
@@ -74,18 +74,18 @@ def _hash(*values: object) -> int:
 
 
 def meets_most(text: str) -> tuple[ConstraintResult, ...]:
-    """A constraint that one of six texts does not meet."""
+    """A constraint that one of six texts violates."""
     met = _hash("check", text) % 6 > 0
     return (ConstraintResult("some:constraint", {}, met, "" if met else "too long"),)
 
 
 def engine_by_content() -> ScriptedEngine:
-    """An engine that is the same to everybody who asks the same."""
+    """An engine with deterministic output per call."""
     return ScriptedEngine(by_content, verdict_of_critique)
 
 
 class Trainer:
-    """Writes an adapter in its real form; `trained` has the configurations, in order."""
+    """Writes a real adapter; `trained` has the configurations, in order."""
 
     def __init__(self) -> None:
         self.trained: list[TrainingConfig] = []
@@ -99,7 +99,7 @@ class Trainer:
         accelerate_config: Path | None = None,
         niceness: int = 0,
     ) -> None:
-        """Two steps and a result, unless it is there."""
+        """Write two steps and a result, unless the result exists."""
         self.niceness = niceness
         if config.finished:
             return
@@ -111,7 +111,7 @@ class Trainer:
 
 @dataclass
 class World:
-    """A data folder with its database and base model, and what plays there."""
+    """A data folder with its database, base model and engine."""
 
     database: Database
     data: Path
@@ -128,7 +128,7 @@ class World:
         promote: Policy = Policy.ALWAYS,
         kind: IterationKind = IterationKind.SELF_PLAY,
     ) -> str:
-        """Queue an iteration, on prompts that are imported for it."""
+        """Queue an iteration on newly imported prompts."""
         async with self.database.session() as session:
             await CheckpointRepository(session).ensure_base_checkpoints(str(self.model))
             await PromptRepository(session).add(PROMPTS, Source.IMPORTED)
@@ -136,17 +136,17 @@ class World:
             return await IterationRepository(session).add(new)
 
     async def lease(self) -> Lease:
-        """The lease, in place of any that was taken here before."""
+        """A new lease, replacing the previous one."""
         lease = await acquire(self.database, "iterations", "the test", HOUR)
         assert lease is not None
         return lease
 
     async def work(self, iteration_id: str, lease: Lease | None = None) -> IterationContext:
-        """An iteration that begins, or goes on."""
+        """Start or resume an iteration."""
         lease = lease or await self.lease()
         async with self.database.session() as session:
             serving = (await CheckpointRepository(session).serving()).versions
-        # Two transactions: SQLite lets none write that began by reading, if another wrote since.
+        # Two transactions: in SQLite one that began by reading cannot write after another did.
         async with self.database.session() as session:
             await IterationRepository(session).start(iteration_id, serving)
         iteration = await self.iteration(iteration_id)
@@ -163,15 +163,15 @@ class World:
         )
 
     async def run(self, iteration_id: str, lease: Lease | None = None) -> None:
-        """Run what is not done yet of an iteration."""
+        """Run the remaining stages of an iteration."""
         await run_iteration(await self.work(iteration_id, lease))
 
     async def stage(self, stage: Stage, options: IterationOptions = OPTIONS) -> StageRun:
-        """A stage of a new iteration, under way."""
+        """A running stage of a new iteration."""
         return StageRun(await self.work(await self.queue(options)), stage)
 
     async def iteration(self, iteration_id: str) -> StoredIteration:
-        """What is stored of an iteration."""
+        """The stored iteration."""
         async with self.database.session() as session:
             found = await IterationRepository(session).get(iteration_id)
         assert found is not None
@@ -183,7 +183,7 @@ class World:
             return await SampleRepository(session, iteration_id).samples(role)
 
     async def items(self, iteration_id: str) -> dict[Stage, int]:
-        """How many items of each stage are stored."""
+        """Number of stored items per stage."""
         async with self.database.session() as session:
             samples = SampleRepository(session, iteration_id)
             return {stage: len(await samples.items(stage)) for stage in Stage}

@@ -1,4 +1,4 @@
-"""Judgments by hand and at random."""
+"""Fixed and random judgments."""
 
 from hypothesis import strategies as st
 
@@ -11,7 +11,7 @@ def vote(verdict: bool, critique: str = "") -> Vote:
 
 
 def result(satisfied: bool, message: str = "") -> ConstraintResult:
-    """The result of some constraint."""
+    """A constraint result."""
     return ConstraintResult("some:constraint", {}, satisfied, message)
 
 
@@ -34,4 +34,4 @@ judgments = st.builds(
     failed=st.integers(0, 2),
     accept_threshold=st.sampled_from([0.0, 0.5, 0.7]),
 )
-"""Any judgment, of few enough kinds that ties are common."""
+"""Any judgment, from few kinds, so that ties are common."""

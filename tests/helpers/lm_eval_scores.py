@@ -1,4 +1,4 @@
-"""lm-eval's own IFEval scoring, run by itself: `python -m tests.helpers.lm_eval_scores`.
+"""lm-eval's IFEval scoring in a separate process: `python -m tests.helpers.lm_eval_scores`.
 
 Reads a JSON array of published rows, each with a `response`, and writes for each what lm-eval's
 `process_results` says. In a process of its own, because of what it does to the modules:

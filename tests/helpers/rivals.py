@@ -1,6 +1,6 @@
 """The rivals benchmark's server with a scripted engine: words instead of tokens.
 
-As a program it is the server with that engine, started as the benchmark starts it.
+As a program it runs that server, started as the benchmark starts the real one.
 """
 
 import asyncio
@@ -23,9 +23,9 @@ from tests.helpers.speaking import SpeakingEngine
 
 
 class MeteredWords(SpeakingEngine):
-    """Says `word 1`, `word 2` and so on, to the length that was asked for, behind a meter.
+    """Generates `word 1`, `word 2` and so on, up to `max_tokens`, and meters the calls.
 
-    A judge of it says no unless `accepts` is set.
+    As a judge it rejects unless `accepts` is set.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class MeteredWords(SpeakingEngine):
         return dict(await self.meter.score(super().score, call, options, on_delta))
 
     async def forget(self) -> bool:
-        """There is nothing to forget."""
+        """No-op: there is no cache."""
         self.forgotten += 1
         return True
 
@@ -78,7 +78,7 @@ async def benchmark_server(engine: MeteredWords, folder: Path) -> AsyncIterator[
 
 
 class StartedWords(MeteredWords):
-    """In the place of an engine that the server starts."""
+    """Replaces the engine that the server starts."""
 
     ready = False
 
@@ -86,11 +86,11 @@ class StartedWords(MeteredWords):
         super().__init__()
 
     async def start(self) -> None:
-        """Take calls."""
+        """No-op."""
         self.ready = True
 
     async def close(self) -> None:
-        """There is nothing to stop."""
+        """No-op."""
 
 
 if __name__ == "__main__":

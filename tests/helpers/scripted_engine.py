@@ -1,4 +1,4 @@
-"""An engine that says what a test tells it to: for the search driver's own logic."""
+"""A scripted engine: tests of the search logic without a model."""
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -19,11 +19,11 @@ from app.engine.process import engine_asleep
 from app.errors import EngineError
 
 Script = Callable[[Call], Awaitable[str]]
-"""Given a call, the text to generate; awaiting inside it decides when the call ends."""
+"""Returns the text to generate for a call, which ends when it returns."""
 
 
 class ScriptedEngine:
-    """Replies by script; a word is a token. Keeps lists of what was started and aborted."""
+    """Generates scripted text, one token per word; `started` and `aborted` list the calls."""
 
     context_tokens = 4096
     ready = True
@@ -88,27 +88,27 @@ class ScriptedEngine:
         return {option: self._log_probability(call, option) for option in options}
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
-        """Words of all messages."""
+        """Number of words of all messages."""
         return sum(len(message.content.split()) for message in messages)
 
     async def tokenize(
         self, content: str | Sequence[Message], *, special_tokens: bool = False
     ) -> list[int]:
-        """A number for each word with the space before it; one special token begins a text."""
+        """One id per word including its leading space; texts start with one special token."""
         texts = [content] if isinstance(content, str) else [m.content for m in content]
         words = [word for text in texts for word in re.findall(r"\s*\S+", text)]
         return [self._id(word) for word in (["<s>"] if special_tokens else []) + words]
 
     async def load_adapter(self, name: str, path: Path) -> None:
-        """Remember the adapter."""
+        """Register the adapter."""
         self.adapters[name] = path
 
     async def unload_adapter(self, name: str) -> None:
-        """Forget the adapter."""
+        """Unregister the adapter."""
         self.adapters.pop(name, None)
 
     async def load_weights(self, name: str, folder: Path) -> None:
-        """Remember whose weights serve the role and where they are; forget its adapters."""
+        """Set the weights of the role, and unregister its adapters."""
         served = parse_served_name(name)
         assert served is not None, "weights have a name such as actor@3"
         self.weights[served[0]] = (name, folder)
@@ -119,17 +119,17 @@ class ScriptedEngine:
         }
 
     async def sleep(self) -> None:
-        """Take no calls; nobody may be at it."""
+        """Reject calls; requires that none is in progress."""
         assert not self.running, "a call is cut off"
         self.asleep, self.ready = True, False
         self.sleeps += 1
 
     async def wake_up(self) -> None:
-        """Take calls again."""
+        """Accept calls again."""
         self.asleep, self.ready = False, True
 
     def _check_served(self, name: str) -> None:
-        """Refuse all while asleep, and what other weights served, once some were replaced."""
+        """Reject all calls while asleep, and calls to replaced weights."""
         if self.asleep:
             raise engine_asleep()
         served = parse_served_name(name)
@@ -144,7 +144,7 @@ class ScriptedEngine:
         return self._vocabulary.index(word)
 
     def _position(self, call: Call, word: str) -> PositionLogprobs:
-        """The scripted log-probabilities of the wanted tokens where `word` was said."""
+        """The scripted log-probabilities of the requested tokens at the position of `word`."""
         ids = dict.fromkeys((self._id(word), *call.logprob_token_ids))
         tokens = [
             TokenLogprob(self._vocabulary[i], self._log_probability(call, self._vocabulary[i]), i)

@@ -1,4 +1,4 @@
-"""Scripts for the scripted engine in parts: what the actor, the judge and the refiner say."""
+"""Scripts for the scripted engine, by role: actor, judge and refiner."""
 
 import math
 import re
@@ -16,7 +16,7 @@ Decide = Callable[[str, int], Awaitable[bool]]
 
 
 class Part(StrEnum):
-    """What a call is for."""
+    """The purpose of a call."""
 
     RESPONSE = "response"
     CRITIQUE = "critique"
@@ -31,14 +31,14 @@ def judged_text(call: Call) -> str | None:
 
 
 def part_of(call: Call) -> Part:
-    """What a `complete` call is for."""
+    """The purpose of a `complete` call."""
     if judged_text(call) is None:
         return Part.RESPONSE
     return Part.CRITIQUE if call.messages[-1].role == "user" else Part.REWRITE
 
 
 def verdict_of_critique(call: Call, option: str) -> float:
-    """Sure of yes after a critique that says all is met, else sure of no."""
+    """P(yes) is 1 after a positive critique, else 0."""
     verdict = " yes" if call.messages[-1].content.startswith(FINE) else " no"
     return 0.0 if option == verdict else -math.inf
 
@@ -90,7 +90,7 @@ class Play:
         self._numbers: Counter[str] = Counter()
 
     async def __call__(self, call: Call) -> str:
-        """The text of a call, once its part has finished."""
+        """The text of a call."""
         text = judged_text(call) or ""
         match part_of(call):
             case Part.RESPONSE:
@@ -109,7 +109,7 @@ class Play:
 def playing(
     *, respond: Say = numbered_response, decide: Decide = never, rewrite: Say = numbered_rewrite
 ) -> ScriptedEngine:
-    """A scripted engine that plays these parts."""
+    """A scripted engine with these scripts."""
     return ScriptedEngine(
         Play(respond=respond, decide=decide, rewrite=rewrite), verdict_of_critique
     )
@@ -122,7 +122,7 @@ def reading_yes(
     respond: Say = numbered_response,
     rewrite: Say = numbered_rewrite,
 ) -> ScriptedEngine:
-    """An engine whose judge, asked without a critique, says yes with this probability."""
+    """An engine whose judge gives this P(yes) without a critique."""
 
     def verdict(call: Call, option: str) -> float:
         if call.messages[-1].content.strip() != "Verdict:":
@@ -134,5 +134,5 @@ def reading_yes(
 
 
 def parts(calls: list[Call]) -> Counter[Part]:
-    """How many calls of each kind."""
+    """Number of calls of each kind."""
     return Counter(part_of(call) for call in calls)

@@ -1,4 +1,4 @@
-"""Running the driver over a scripted engine."""
+"""Runs searches over a scripted engine."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ SECONDS_UNTIL_STUCK = 10
 
 
 class Checks:
-    """A constraint checker made of one function of the response."""
+    """A constraint checker from a function of the response."""
 
     def __init__(self, check: Callable[[str], tuple[ConstraintResult, ...]] = lambda _: ()) -> None:
         self._check = check
@@ -50,7 +50,7 @@ def request_for(
     max_tokens: int = 100,
     stream: bool = False,
 ) -> SearchRequest:
-    """A request that arrives now; one vote per judgment unless the options say otherwise."""
+    """A request received now, with one vote per judgment unless overridden."""
     return SearchRequest(
         id="search",
         mode=mode,
@@ -69,6 +69,6 @@ async def search(
     checks: Checks | None = None,
     on_event: OnEvent = ignore_event,
 ) -> SearchResult:
-    """The result of a search; one that hangs fails."""
+    """The result of a search, with a timeout."""
     async with asyncio.timeout(SECONDS_UNTIL_STUCK):
         return await run_search(request, roles(engine, checks), on_event)

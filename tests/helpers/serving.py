@@ -1,4 +1,4 @@
-"""The OpenAI endpoint of our server, over any engine, on a loopback port."""
+"""spar's OpenAI endpoint over any engine, on a loopback port."""
 
 import asyncio
 import socket
@@ -25,7 +25,7 @@ from tests.helpers.searching import roles
 
 
 def endpoint(engine: AdapterEngine, *, running: int = 64, waiting: int = 64) -> FastAPI:
-    """The routes that talk to the engine directly; searches and their record stay closed."""
+    """The routes that call the engine directly; search routes are not included."""
     database = Database("sqlite+aiosqlite://")
     registry = Registry(database, Path(), engine, "base")
     registry.activate(Versions())
@@ -51,8 +51,8 @@ def endpoint(engine: AdapterEngine, *, running: int = 64, waiting: int = 64) -> 
 
 @asynccontextmanager
 async def served(app: Any) -> AsyncIterator[str]:
-    """Serve an application until the context ends, and say where."""
-    # Listening before the server runs, so that the first client may come at any time.
+    """Serve an application until the context ends; yields its URL."""
+    # Listen before the server runs, so that clients can connect at once.
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(app, log_config=None, lifespan="off")
         server = uvicorn.Server(config)

@@ -1,4 +1,4 @@
-"""A scripted engine that speaks word by word, as a real one decodes token by token."""
+"""A scripted engine that streams word by word, as a real one decodes token by token."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -8,22 +8,22 @@ from tests.helpers.scripted_engine import Script, ScriptedEngine
 from tests.helpers.scripts import verdict_of_critique
 
 Pace = Callable[[Call, int], Awaitable[None]]
-"""Awaited before each word, with the number of words said so far."""
+"""Awaited before each word, with the number of words so far."""
 
 TURNS_PER_STEP = 50
 
 
 async def decoding_step(call: Call, position: int) -> None:
-    """Long enough for everything that reacts to the words before to have reacted."""
+    """Let all pending tasks run."""
     for _ in range(TURNS_PER_STEP):
         await asyncio.sleep(0)
 
 
 class SpeakingEngine(ScriptedEngine):
-    """Reports every `chunk_tokens` words, and the rest when a call ends or is cancelled.
+    """Reports every `chunk_tokens` words, and the remainder at the end or on cancellation.
 
-    `prompt_tokens` and `completion_tokens` are its own count of all calls, `peak` the most
-    calls that ran at the same time.
+    `prompt_tokens` and `completion_tokens` are totals of all calls, `peak` the maximum
+    number of concurrent calls.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A server's part that serves checkpoints, over a real database and a scripted engine."""
+"""Checkpoint serving over a real database and a scripted engine."""
 
 import asyncio
 import shutil
@@ -35,12 +35,12 @@ QUICK = SwapTimes(poll=0.01, retry=0.05, report=0.05, idle=3600)
 
 
 async def silence(call: Call) -> str:
-    """A script that says nothing."""
+    """A script with empty output."""
     return ""
 
 
 class LoadingEngine(ScriptedEngine):
-    """A scripted engine whose loading a test watches, holds up and makes fail."""
+    """A scripted engine whose loading tests can observe, delay and fail."""
 
     def __init__(self, script: Script = silence) -> None:
         super().__init__(script, verdict_of_critique)
@@ -50,7 +50,7 @@ class LoadingEngine(ScriptedEngine):
         self.held: dict[str, asyncio.Event] = {}
 
     async def load_adapter(self, name: str, path: Path) -> None:
-        """Load, once the test lets it, unless it is to fail."""
+        """Load, when released, or fail as configured."""
         self.loads.append(name)
         if name in self.held:
             await self.held[name].wait()
@@ -59,7 +59,7 @@ class LoadingEngine(ScriptedEngine):
         await super().load_adapter(name, path)
 
     async def load_weights(self, name: str, folder: Path) -> None:
-        """Replace the weights, unless it is to fail."""
+        """Replace the weights, or fail as configured."""
         self.loads.append(name)
         if name in self.held:
             await self.held[name].wait()
@@ -68,7 +68,7 @@ class LoadingEngine(ScriptedEngine):
         await super().load_weights(name, folder)
 
     async def unload_adapter(self, name: str) -> None:
-        """Unload, once the test lets it, unless it is to fail."""
+        """Unload, when released, or fail as configured."""
         self.unloads.append(name)
         if f"unload {name}" in self.held:
             await self.held[f"unload {name}"].wait()
@@ -78,7 +78,7 @@ class LoadingEngine(ScriptedEngine):
 
 
 class World:
-    """A data folder and its database, which any number of servers may share."""
+    """A data folder and its database, shared by any number of servers."""
 
     def __init__(self, database: Database, data: Path, base: Path) -> None:
         self.database = database
@@ -86,21 +86,21 @@ class World:
         self.base = base
 
     def folder(self, role: Role, version: int) -> Path:
-        """Where a checkpoint's files are."""
+        """The folder of a checkpoint."""
         return self.data / "checkpoints" / served_name(role, version)
 
     async def add(self, role: Role, version: int, **values: Any) -> None:
-        """Make and record an adapter; `values` replace those of its row."""
+        """Create and record an adapter; `values` override its row."""
         digest = make_checkpoint(self.folder(role, version), self.base, role, version)
         await self.record(role, version, {"kind": CheckpointKind.LORA, "digest": digest} | values)
 
     async def add_full(self, role: Role, version: int, **values: Any) -> None:
-        """Make and record full weights."""
+        """Create and record full weights."""
         digest = make_full(self.folder(role, version), self.base, role, version, scale=1 + version)
         await self.record(role, version, {"kind": CheckpointKind.FULL, "digest": digest} | values)
 
     async def add_on(self, base_checkpoint: int, role: Role, version: int) -> None:
-        """Make and record an adapter for the full weights of another version."""
+        """Create and record an adapter for the full weights of another version."""
         digest = make_checkpoint(
             self.folder(role, version), self.folder(role, base_checkpoint), role, version
         )
@@ -108,7 +108,7 @@ class World:
         await self.record(role, version, values)
 
     async def record(self, role: Role, version: int, values: dict[str, Any]) -> None:
-        """Record a checkpoint whose folder is there."""
+        """Record a checkpoint whose folder exists."""
         row = {
             "status": CheckpointStatus.CANDIDATE,
             "model": str(self.base),
@@ -123,26 +123,26 @@ class World:
             session.add(CheckpointRow(role=role, version=version, **(row | values)))
 
     def damage(self, role: Role, version: int) -> None:
-        """Cut the weights of a checkpoint short."""
+        """Truncate the weights of a checkpoint."""
         weights = self.folder(role, version) / "adapter_model.safetensors"
         weights.write_bytes(weights.read_bytes()[:-1])
 
     async def promote(self, actor: int, refiner: int) -> None:
-        """Have every server serve these versions."""
+        """Promote these versions."""
         async with self.database.session() as session:
             await CheckpointRepository(session).promote(
                 Versions(actor, refiner), PromotionCause.PROMOTE
             )
 
     async def row(self, role: Role, version: int) -> StoredCheckpoint:
-        """What is recorded of a checkpoint."""
+        """The record of a checkpoint."""
         async with self.database.session() as session:
             found = await CheckpointRepository(session).get(role, version)
         assert found is not None
         return found
 
     async def servers(self) -> list[ServerState]:
-        """What the servers have reported."""
+        """The states reported by the servers."""
         async with self.database.session() as session:
             minute_ago = datetime.now(UTC) - timedelta(minutes=1)
             return await ServerRepository(session).seen_since(minute_ago)
@@ -161,7 +161,7 @@ class World:
         drain_barrier: DrainBarrier | None = None,
         on_swap: OnSwap = ignore_swap,
     ) -> AsyncIterator[tuple[Registry, Swapper]]:
-        """A server that follows the promotions; its requests pass the drain_barrier."""
+        """A server that follows the promotions, with a drain barrier."""
         registry = await self.registry(engine)
         swapper = Swapper(
             self.database,
@@ -181,7 +181,7 @@ class World:
 
 
 async def until(condition: Callable[[], Any]) -> None:
-    """Wait until the condition holds; a test that waits for ever fails."""
+    """Wait until the condition holds, with a timeout."""
     async with asyncio.timeout(SECONDS_UNTIL_STUCK):
         while True:
             if condition():
@@ -190,7 +190,7 @@ async def until(condition: Callable[[], Any]) -> None:
 
 
 async def still_waits(task: "asyncio.Task[Any]") -> bool:
-    """Whether a task has not ended after a moment in which it would, if nothing held it."""
+    """Whether a task is still blocked after a moment."""
     _, waiting = await asyncio.wait({task}, timeout=0.1)
     return bool(waiting)
 
@@ -203,7 +203,7 @@ async def until_served(registry: Registry, actor: int, refiner: int) -> None:
 async def until_reported(
     world: World, condition: Callable[[ServerState], Any], servers: int = 1
 ) -> list[ServerState]:
-    """Wait until so many servers are on record and the condition holds for each."""
+    """Wait until `servers` servers are recorded and the condition holds for each."""
     async with asyncio.timeout(SECONDS_UNTIL_STUCK):
         while True:
             states = await world.servers()

@@ -30,7 +30,7 @@ def sure_of_yes(call: Call, option: str) -> float:
     return 0.0 if option == " yes" else -math.inf
 
 
-async def test_says_the_scripted_text_and_counts_words() -> None:
+async def test_returns_the_scripted_text_and_counts_words() -> None:
     deltas: list[Delta] = []
     engine = ScriptedEngine(four_words, sure_of_yes)
     completion = await engine.complete(CALL, deltas.append)
@@ -50,7 +50,9 @@ async def test_says_the_scripted_text_and_counts_words() -> None:
         (limited(1, " three"), "one", "length"),
     ],
 )
-async def test_keeps_limits_and_stop_strings(call: Call, text: str, finish_reason: str) -> None:
+async def test_respects_max_tokens_and_stop_strings(
+    call: Call, text: str, finish_reason: str
+) -> None:
     completion = await ScriptedEngine(four_words, sure_of_yes).complete(call)
     assert (completion.text, completion.finish_reason) == (text, finish_reason)
     assert completion.completion_tokens == len(text.split())

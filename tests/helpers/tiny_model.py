@@ -9,7 +9,7 @@ from app.roles.votes import NO, YES
 
 RANK = 8
 MERGES = 4000
-"""Of the embedded tokenizer's 48,900: a training step's cost is mostly the vocabulary's."""
+"""Of the embedded tokenizer's 48,900; the vocabulary dominates the cost of a training step."""
 
 
 def make_tiny_model(folder: Path) -> Path:
@@ -44,7 +44,7 @@ def make_tiny_model(folder: Path) -> Path:
 
 
 def shorten(path: Path) -> None:
-    """Leave a byte-level BPE tokenizer its first merges, and those that make yes and no."""
+    """Truncate a byte-level BPE tokenizer to its first merges and those of yes and no."""
     tokenizer: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     model = tokenizer["model"]
     merges: list[list[str]] = model["merges"]
@@ -66,7 +66,7 @@ def shorten(path: Path) -> None:
 
 
 def make_tiny_adapter(model: Path, folder: Path) -> Path:
-    """A random adapter for it that changes what it says; two files, as a checkpoint's are."""
+    """A random adapter for it that changes its output."""
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, set_seed
 

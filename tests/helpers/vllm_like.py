@@ -15,13 +15,13 @@ IDS = {" yes": 11, " no": 12, " two": 13}
 
 
 class VllmLike:
-    """What it serves, what it was asked, and the troubles a test gives it.
+    """A fake `vllm serve` with configurable capabilities and faults.
 
     A call is answered with the model's name as text. `adapters` are served from their paths.
 
-    adapters_door, prefill, wanted_logprobs, logprobs, tokenizer, priorities: what it is able to.
-    unwell: `/health` answers 503. failing: calls answer with this status. holding: calls and loads
-    wait until they are released. refused: names of adapters that cannot be loaded. breaking: a
+    runtime_lora, prefill, wanted_logprobs, logprobs, tokenizer, priorities: its capabilities.
+    unwell: `/health` returns 503. failing: calls return this status. holding: calls and loads
+    block until released. refused: names of adapters that cannot be loaded. breaking: a
     stream ends after its first letter.
     """
 
@@ -30,7 +30,7 @@ class VllmLike:
         self.adapters: dict[str, str] = {}
         self.calls: list[Json] = []
         self.loads: list[str] = []
-        self.adapters_door = self.prefill = self.wanted_logprobs = True
+        self.runtime_lora = self.prefill = self.wanted_logprobs = True
         self.logprobs = self.tokenizer = self.priorities = True
         self.unwell = False
         self.failing: int | None = None
@@ -47,7 +47,7 @@ class VllmLike:
 
     @property
     def real_calls(self) -> list[Json]:
-        """The calls without those by which a pool finds out what it can do."""
+        """The calls without those of capability detection."""
         return [call for call in self.calls if call["messages"][0]["content"] != "Count."]
 
     async def _health(self) -> Response:
@@ -59,7 +59,7 @@ class VllmLike:
         return {"object": "list", "data": [own, *served]}
 
     async def _load(self, request: Request) -> Response:
-        if not self.adapters_door:
+        if not self.runtime_lora:
             return _refusal(404, "Not Found")
         body = await request.json()
         name = body.get("lora_name")
@@ -109,7 +109,7 @@ class VllmLike:
         return JSONResponse(answer)
 
     def _events(self, answer: Json) -> Iterator[str]:
-        """The answer letter by letter, as vLLM streams it: the role, texts, the end, the usage."""
+        """Stream the answer letter by letter as vLLM does: role, texts, finish reason, usage."""
         text = answer["choices"][0]["message"]["content"]
         yield _event(choices=[{"delta": {"role": "assistant", "content": ""}}])
         for letter in text[:1] if self.breaking else text:

@@ -1,4 +1,4 @@
-"""The whole server as `spar serve` wires it, but on a scripted engine."""
+"""The complete server as `spar serve` wires it, on a scripted engine."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -18,29 +18,29 @@ from tests.helpers.swapping import LoadingEngine, until
 
 
 class OwnScriptedEngine(LoadingEngine):
-    """Starts and stops at once."""
+    """Starts and stops immediately."""
 
     async def start(self) -> None:
-        """Nothing is loaded."""
+        """No-op."""
 
     async def close(self) -> None:
-        """Nothing is running."""
+        """No-op."""
 
 
 class NoChecks(Checks):
-    """Finds nothing to check, and needs no process for it: those take seconds to start."""
+    """A checker without results and processes, which take seconds to start."""
 
     def __init__(self, *_: object) -> None:
         super().__init__()
 
     async def start(self) -> None:
-        """Nothing is started."""
+        """No-op."""
 
     async def close(self) -> None:
-        """Nothing is running."""
+        """No-op."""
 
     def validate(self, *_: object) -> None:
-        """Nothing is refused."""
+        """Accepts everything."""
 
 
 @asynccontextmanager
@@ -71,6 +71,6 @@ async def whole_server(
 
 
 def client_of(app: FastAPI) -> httpx.AsyncClient:
-    """A client of the application, which sees a 500 as other clients do."""
+    """A client of the application that gets a 500 response instead of the exception."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://localhost")

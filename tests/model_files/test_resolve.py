@@ -1,4 +1,4 @@
-"""Where models come from: folders that are checked, hub names, and the embedded one."""
+"""Model resolution: folders, hub names, and the embedded model."""
 
 import json
 import signal
@@ -43,7 +43,7 @@ def prepared() -> Path:
     return prepare_default_model()
 
 
-def test_a_model_folder_is_taken_as_it_is(folder: Path) -> None:
+def test_a_model_folder_is_returned_unchanged(folder: Path) -> None:
     assert resolve_model(str(folder)) == str(folder)
 
 
@@ -70,7 +70,7 @@ def name_a_missing_shard(folder: Path) -> None:
         (name_a_missing_shard, "model-00001-of-00002.safetensors is missing"),
     ],
 )
-def test_a_folder_that_is_not_a_model_is_refused_by_what_is_wrong(
+def test_an_invalid_model_folder_is_rejected_with_the_reason(
     folder: Path, damage: Callable[[Path], object], named: str
 ) -> None:
     damage(folder)
@@ -79,22 +79,22 @@ def test_a_folder_that_is_not_a_model_is_refused_by_what_is_wrong(
 
 
 @pytest.mark.parametrize("path", ["./nothing", "/no/such/model", "~/no-such-model", "some/own/one"])
-def test_a_path_to_nothing_is_refused(path: str) -> None:
+def test_a_missing_path_is_rejected(path: str) -> None:
     with pytest.raises(ConfigurationError, match="no model folder"):
         resolve_model(path)
 
 
-def test_a_file_is_refused(folder: Path) -> None:
+def test_a_file_is_rejected(folder: Path) -> None:
     with pytest.raises(ConfigurationError, match="is a file"):
         resolve_model(str(folder / "model.safetensors"))
 
 
 @pytest.mark.parametrize("name", ["gpt2", "HuggingFaceTB/SmolLM2-135M-Instruct"])
-def test_a_hub_name_is_left_to_the_engine(name: str) -> None:
+def test_a_hub_name_is_returned_unchanged(name: str) -> None:
     assert resolve_model(name) == name
 
 
-def test_a_built_folder_is_not_built_again(tmp_path: Path) -> None:
+def test_a_complete_folder_is_not_rebuilt(tmp_path: Path) -> None:
     built: list[Path] = []
 
     def build(folder: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_built_folder_is_not_built_again(tmp_path: Path) -> None:
     assert len(built) == 1
 
 
-def test_a_damaged_folder_is_built_again(folder: Path) -> None:
+def test_a_damaged_folder_is_rebuilt(folder: Path) -> None:
     truncate(folder / "model.safetensors")
     build_once(folder, write_model)
     check_model_folder(folder)
@@ -130,7 +130,7 @@ def test_an_incomplete_build_is_not_published(tmp_path: Path) -> None:
 
 
 def in_a_process(folder: Path, *last_lines: str) -> subprocess.Popen[bytes]:
-    """Start a process that builds `folder`, prints a byte when it begins, then does more."""
+    """Start a process that builds `folder`, prints a byte at the start, then runs `more`."""
     code = [
         "import sys",
         "from pathlib import Path",
@@ -147,7 +147,7 @@ def in_a_process(folder: Path, *last_lines: str) -> subprocess.Popen[bytes]:
     )
 
 
-def test_a_killed_build_does_not_count_and_is_cleared_away(tmp_path: Path) -> None:
+def test_a_killed_build_is_not_published_and_is_removed(tmp_path: Path) -> None:
     with in_a_process(tmp_path / "model", "sys.stdin.read()") as killed:
         assert killed.stdout is not None
         assert killed.stdout.read(1) == b"."
@@ -157,7 +157,7 @@ def test_a_killed_build_does_not_count_and_is_cleared_away(tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["model"]
 
 
-def test_nobody_else_may_build_meanwhile(tmp_path: Path) -> None:
+def test_builds_are_exclusive(tmp_path: Path) -> None:
     with in_a_process(tmp_path / "model", "sys.stdin.read()") as builder:
         assert builder.stdout is not None
         assert builder.stdout.read(1) == b"."
@@ -168,7 +168,7 @@ def test_nobody_else_may_build_meanwhile(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_processes_at_once_build_one_folder(tmp_path: Path) -> None:
+def test_concurrent_processes_build_one_folder(tmp_path: Path) -> None:
     builders = [in_a_process(tmp_path / "model") for _ in range(3)]
     printed = [builder.communicate()[0] for builder in builders]
     assert [builder.returncode for builder in builders] == [0, 0, 0]
@@ -176,7 +176,7 @@ def test_processes_at_once_build_one_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("variable", ["SPAR_CACHE", "XDG_CACHE_HOME"])
-def test_a_cache_that_cannot_be_written_is_named(
+def test_an_unwritable_cache_is_named_in_the_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     (tmp_path / "file").touch()
@@ -186,14 +186,14 @@ def test_a_cache_that_cannot_be_written_is_named(
         prepare_default_model()
 
 
-def test_a_full_disk_is_said_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_named_in_the_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.model_files.resolve.NEEDED_BYTES", 10**18)
     with pytest.raises(ConfigurationError, match="MB are free"):
         build_once(tmp_path / "model", write_model)
 
 
 @pytest.mark.slow
-def test_a_conversion_that_fails_says_why(tmp_path: Path) -> None:
+def test_a_failed_conversion_reports_the_reason(tmp_path: Path) -> None:
     source = tmp_path / "broken.gguf"
     source.write_bytes(b"GGUF, but not really")
     with pytest.raises(ConfigurationError, match=r"could not be converted: .+"):
@@ -208,7 +208,7 @@ def test_the_embedded_model_is_a_model_of_the_right_type(prepared: Path) -> None
     assert resolve_model(None) == str(prepared)
 
 
-def test_the_embedded_tokenizer_splits_numbers_off_as_in_training(prepared: Path) -> None:
+def test_the_embedded_tokenizer_splits_digits(prepared: Path) -> None:
     tokenizer = Tokenizer.from_file(str(prepared / "tokenizer.json"))
     tokens = tokenizer.encode("Sum:\n\n12  3").tokens
     assert tokens == ["Sum", ":", "ĊĊ", "1", "2", "ĠĠ", "3"]

@@ -95,9 +95,9 @@ def test_a_finished_environment_is_added_to(venv: Path) -> None:
     assert venv.exists()
 
 
-def test_an_environment_of_somebody_else_is_kept(venv: Path) -> None:
+def test_an_environment_of_another_tool_is_kept(venv: Path) -> None:
     (venv / "pyvenv.cfg").write_text("version = 3.9.18\n")
-    with pytest.raises(SetupError, match="made by something else"):
+    with pytest.raises(SetupError, match="created by another tool"):
         setup.remove_unusable(venv, RUNTIME)
     (venv / "pyvenv.cfg").write_text(f"version = {setup.this_python()}.7\n")
     setup.remove_unusable(venv, RUNTIME)

@@ -1,4 +1,4 @@
-"""Background calls: their limits, and their order."""
+"""Background calls: limits and order."""
 
 import asyncio
 from contextlib import AsyncExitStack

@@ -74,7 +74,7 @@ async def test_a_request_beyond_the_drain_timeout_is_aborted() -> None:
 
 
 async def test_a_pinned_request_that_has_not_started_is_aborted() -> None:
-    """The version it is pinned to is gone when its turn comes."""
+    """Its pinned version is no longer loaded when it is scheduled."""
     drain_barrier = DrainBarrier()
     log: list[str] = []
     inside = drain_barrier.barrier_pass()

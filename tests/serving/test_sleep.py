@@ -1,4 +1,4 @@
-"""The whole server with an engine that sleeps as long as a trainer holds the lease."""
+"""The complete server; its engine sleeps while a trainer holds the lease."""
 
 import asyncio
 import shutil
@@ -62,7 +62,7 @@ def engine_of(app: FastAPI) -> LoadingEngine:
     return engine
 
 
-async def test_it_sleeps_while_the_lease_is_held_and_says_so(
+async def test_it_sleeps_while_the_lease_is_held_and_reports_it(
     start: Start, database: Database
 ) -> None:
     app, client = await start()
@@ -92,7 +92,7 @@ async def test_it_sleeps_while_the_lease_is_held_and_says_so(
 
 
 async def until_told(client: httpx.AsyncClient, error: str | None) -> None:
-    """Wait until `spar serving` would show this."""
+    """Wait until `/admin/serving` reports this."""
     async with asyncio.timeout(SECONDS_UNTIL_STUCK):
         while True:
             [server] = (await client.get("/admin/serving")).json()["servers"]
@@ -173,7 +173,7 @@ async def test_an_engine_that_died_asleep_sleeps_again(start: Start, database: D
     engine = engine_of(app)
     await until(lambda: engine.asleep)
     slept = engine.sleeps
-    await engine.wake_up()  # the one that is started in place of a dead one is awake
+    await engine.wake_up()  # a restarted engine is awake
     await until(lambda: engine.asleep and engine.sleeps > slept)
 
 

@@ -1,4 +1,4 @@
-"""Servers follow the promotions: both roles at once, and never onto something broken."""
+"""Servers follow the promotions: both roles together, never to a broken version."""
 
 import asyncio
 import logging
@@ -68,7 +68,7 @@ async def test_a_broken_version_of_one_role_keeps_the_old_of_both(
         assert "cut short" in (state.error or "")
         assert state.versions == registry.versions == Versions(1, 1)
         assert "cut short" in ((await world.row(broken, 2)).error or "")
-        # It is left alone until another promotion comes.
+        # It is not retried until the next promotion.
         loads = len(engine.loads)
         await asyncio.sleep(5 * QUICK.retry)
         assert len(engine.loads) == loads
@@ -76,7 +76,7 @@ async def test_a_broken_version_of_one_role_keeps_the_old_of_both(
         await until_reported(world, lambda state: state.error is None)
 
 
-async def test_a_broken_version_brings_up_none_but_the_one_that_serves(
+async def test_after_broken_versions_the_active_one_keeps_serving(
     world: World, engine: LoadingEngine
 ) -> None:
     await add_all(world, 3)
@@ -93,7 +93,7 @@ async def test_a_broken_version_brings_up_none_but_the_one_that_serves(
         assert registry.versions == Versions(1, 1)
 
 
-async def test_swaps_are_told_with_how_long_they_took_and_failures_once(
+async def test_swaps_are_logged_with_their_duration_and_failures_once(
     world: World, engine: LoadingEngine
 ) -> None:
     await add_all(world, 2)
@@ -128,7 +128,7 @@ async def test_a_roll_back_loads_nothing(world: World, engine: LoadingEngine) ->
             await world.promote(version, version)
             await until_served(registry, version, version)
         loads = list(engine.loads)
-        # Not even the files are looked at again.
+        # The files are not read again.
         shutil.rmtree(world.data)
         await world.promote(1, 1)
         await until_served(registry, 1, 1)
@@ -165,7 +165,7 @@ async def test_every_server_follows(world: World) -> None:
         assert {state.id for state in states} == {one.server_id, two.server_id}
 
 
-async def test_a_server_that_cannot_follow_leaves_the_others_alone(world: World) -> None:
+async def test_a_server_that_cannot_swap_does_not_affect_the_others(world: World) -> None:
     await add_all(world, 1)
     small = LoadingEngine()
     small.max_adapter_rank = 1
@@ -299,7 +299,9 @@ async def test_twenty_swaps_never_show_a_mixed_pair(world: World, engine: Loadin
     assert all(versions.actor == versions.refiner for versions in seen)
 
 
-async def test_a_promotion_marks_nothing_of_the_files(world: World, engine: LoadingEngine) -> None:
+async def test_a_restarted_server_needs_only_the_promotion_history(
+    world: World, engine: LoadingEngine
+) -> None:
     """The history of promotions is enough to know what to serve after a restart."""
     await add_all(world, 1)
     await world.promote(1, 0)

@@ -34,7 +34,7 @@ async def kept(
     settings: Settings | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[None]:
-    """A stand-in for the worker, beside the test."""
+    """A fake worker program."""
     command = (sys.executable, "-S", "-c", code, str(notes))
     keeping = asyncio.create_task(keep_worker(settings or Settings(), command, clock))
     try:
@@ -45,12 +45,12 @@ async def kept(
 
 
 async def noted(notes: Path, lines: int) -> list[int]:
-    """The process ids that the stand-ins have left, once there are so many."""
+    """The process ids written by the fake workers, once there are `lines`."""
     return [int(line) for line in (await text_of(notes, lines)).splitlines()]
 
 
 async def text_of(notes: Path, lines: int = 1) -> str:
-    """What stand-ins have written, once it has so many lines."""
+    """The fake workers' output, once it has `lines` lines."""
 
     def read() -> str:
         return notes.read_text() if notes.exists() else ""
@@ -68,7 +68,7 @@ async def test_a_worker_that_dies_is_started_again(tmp_path: Path) -> None:
 
 
 def clock_of(runs: Iterable[float]) -> Callable[[], float]:
-    """A clock by which the worker runs for so many seconds each time, then for none."""
+    """A clock with these run times of the worker, then zero."""
     looks = chain.from_iterable((0.0, seconds) for seconds in chain(runs, repeat(0.0)))
     return accumulate(looks).__next__
 
@@ -119,7 +119,7 @@ async def test_the_worker_has_the_settings_of_the_server(tmp_path: Path) -> None
         assert Settings(_env_file=None) == settings
 
 
-async def test_the_real_worker_says_why_it_cannot_start(tmp_path: Path) -> None:
+async def test_the_real_worker_reports_why_it_cannot_start(tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         *COMMAND,
         stderr=asyncio.subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""What a server can do of what searches, judging and swapping need, found out by asking it."""
+"""Admin requests to one server, detection of its capabilities, and fallbacks without them."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,12 +23,14 @@ _CONNECTIONS = 4
 class VllmAdminClient:
     """Health, models and adapters of one server, at its address without `/v1`.
 
-    Belongs to one event loop. Every method raises `EngineUnavailable` where the server does not
-    answer.
+    Use it in one event loop only.
+
+    Raises:
+        EngineUnavailable: from every method, if the server does not respond.
     """
 
     def __init__(self, url: str, *, api_key: str | None) -> None:
-        # A connection that is kept may be one to a server that is gone.
+        # A kept-alive connection may lead to a process that has ended.
         self._http = HttpClient(
             url,
             api_key=api_key,
@@ -42,23 +44,35 @@ class VllmAdminClient:
         await self._http.close()
 
     async def check_health(self) -> None:
-        """Raise `EngineUnavailable` unless the server reports that it is healthy."""
+        """Request `/health`.
+
+        Raises:
+            EngineUnavailable: the server is not healthy.
+        """
         response = await self._send("GET", "/health")
         if not response.is_success and response.status_code not in NO_SUCH_ENDPOINT:
             raise EngineUnavailable(
-                f"{self._http.url}/health answered {response.status_code}",
+                f"{self._http.url}/health returned {response.status_code}",
                 retry_after=RETRY_SECONDS,
             )
 
     async def models(self) -> list[ModelReply]:
-        """What it serves, its own model first. Raises `EngineError`."""
+        """The models it serves, its base model first.
+
+        Raises:
+            EngineError: it rejects the request.
+        """
         try:
             return (await self._http.request(ModelsReply, "GET", "/v1/models")).data
         except HttpError as error:
             raise engine_error(error) from error
 
     async def post_if_supported(self, path: str, body: Mapping[str, Any]) -> Any:
-        """The JSON reply to a request that the server may not support; None where it rejects it."""
+        """The JSON reply; None if the server does not support the request.
+
+        Raises:
+            EngineError: it is overloaded or failed.
+        """
         response = await self._send("POST", path, body, seconds=LOAD_SECONDS)
         if response.status_code == 429 or response.is_server_error:
             raise engine_error(rejection(response))
@@ -68,32 +82,37 @@ class VllmAdminClient:
             return None
 
     async def can_load_adapters(self) -> bool:
-        """Whether adapters can be loaded while it runs; an empty request changes nothing."""
+        """Whether it can load adapters at runtime; the empty probe request has no effect."""
         response = await self._send("POST", "/v1/load_lora_adapter", {})
         return response.status_code not in NO_SUCH_ENDPOINT
 
     async def load_adapter(self, name: str, path: Path) -> None:
-        """Have it serve an adapter; the folder must be there under the same path.
+        """Load an adapter; the server must see its folder under the same path.
 
-        Raises `CheckpointRefused`.
+        Raises:
+            CheckpointRefused: the server cannot load it.
         """
         body = {"lora_name": name, "lora_path": str(path)}
         response = await self._send("POST", "/v1/load_lora_adapter", body, seconds=LOAD_SECONDS)
         if response.is_success or await self._serves(name, path):
             return
-        # A server that has just died rejects every request.
+        # A server whose engine has died rejects every request.
         await self.check_health()
         reason = engine_error(rejection(response)).message
         raise CheckpointRefused(f"{self._http.url} cannot load {name}: {reason}")
 
     async def unload_adapter(self, name: str) -> None:
-        """Have it unload an adapter, if it has it. Raises `EngineError`."""
+        """Unload an adapter, if loaded.
+
+        Raises:
+            EngineError: the server failed.
+        """
         response = await self._send("POST", "/v1/unload_lora_adapter", {"lora_name": name})
         if not response.is_success and response.status_code != 404:
             raise engine_error(rejection(response))
 
     async def _serves(self, name: str, path: Path) -> bool:
-        """Whether another client, perhaps another spar server, has loaded this very adapter."""
+        """Whether the adapter is loaded already, perhaps by another client."""
         return any((model.id, model.root) == (name, str(path)) for model in await self.models())
 
     async def _send(
@@ -106,23 +125,24 @@ class VllmAdminClient:
 
 
 MOST_LOGPROBS = 20
-"""The likeliest tokens that OpenAI's interface tells at most."""
+"""Maximum of `top_logprobs` in OpenAI's API."""
 WORDS_TOKENS = 4
 FLOOR = math.log(1e-9)
-"""Stands for the log-probability of an option that is not among the likeliest tokens."""
+"""Log-probability assigned to an option that is not among the top tokens."""
 
 
 def without_prefill(call: Call) -> Call:
-    """The same call without its opened answer, which the conversation must not depend on."""
+    """The call without its prefill."""
     if call.messages[-1].role != "assistant":
         return call
     return replace(call, messages=call.messages[:-1])
 
 
 def question(call: Call, options: Sequence[str], *, prefills: bool, logprobs: bool) -> Call:
-    """A call whose answer says which of the options comes next.
+    """A call whose completion names one of the options.
 
-    Where the opened answer cannot be continued, it is given as said, and the option is asked for.
+    Without prefill support, the prefill becomes a complete assistant message, followed by a user
+    message that requests one of the options.
     """
     messages = call.messages
     if not prefills and messages[-1].role == "assistant":
@@ -139,9 +159,9 @@ def question(call: Call, options: Sequence[str], *, prefills: bool, logprobs: bo
 
 
 def read_scores(completion: Completion, options: Sequence[str]) -> Mapping[str, float]:
-    """The options' log-probabilities in an answer to `question`; nothing if it says none of them.
+    """The options' log-probabilities in a completion of `question`; empty if it names none.
 
-    Spaces around a token do not count: whether a word has one depends on what was before it.
+    Tokens are compared without surrounding spaces, which depend on the preceding text.
     """
     found: dict[str, float] = {}
     if completion.logprobs:
@@ -149,21 +169,21 @@ def read_scores(completion: Completion, options: Sequence[str]) -> Mapping[str, 
             known = found.get(token.token.strip(), -math.inf)
             found[token.token.strip()] = max(known, token.logprob)
     if not any(option.strip() in found for option in options):
-        found = _as_said(completion.text, options)
+        found = _first_word_match(completion.text, options)
     if not found:
         return {}
     return {option: max(found.get(option.strip(), FLOOR), FLOOR) for option in options}
 
 
-def _as_said(text: str, options: Sequence[str]) -> dict[str, float]:
-    """The options that the text's first word is, in whatever case."""
+def _first_word_match(text: str, options: Sequence[str]) -> dict[str, float]:
+    """The options that equal the text's first word, ignoring case."""
     words = text.split()
     first = words[0].strip(".,:;!*\"'").casefold() if words else ""
     return {option.strip(): 0.0 for option in options if option.strip().casefold() == first}
 
 
 def estimated_tokens(messages: Sequence[Message]) -> int:
-    """About how many tokens a conversation has, rather too many: three bytes to a token."""
+    """Upper estimate of the conversation's tokens: three bytes per token, 8 per message."""
     return sum(len(message.content.encode()) // 3 + 8 for message in messages)
 
 
@@ -173,13 +193,13 @@ _LAST_WORD = " two"
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What one server can do.
+    """What one server supports.
 
-    tokenizes: it counts tokens (vLLM's `/tokenize`).
-    prefills: it goes on with what was put in the assistant's mouth.
-    scores: it tells the log-probabilities of the tokens it is asked for.
-    prioritises: it takes calls with a priority.
-    swaps: it takes adapters while it runs.
+    tokenizes: `/tokenize`.
+    prefills: `continue_final_message`.
+    scores: `logprob_token_ids`.
+    prioritises: `priority`.
+    swaps: loading adapters at runtime.
     """
 
     tokenizes: bool = True
@@ -189,29 +209,35 @@ class Capabilities:
     swaps: bool = True
 
     def missing(self) -> Iterator[str]:
-        """What it cannot do, what happens instead, and what would help, a line each."""
+        """One line per missing capability: its effect and how to enable it."""
         if not self.tokenizes:
-            yield "no /tokenize: lengths are estimated, and token ids cannot be asked for"
+            yield "no /tokenize: token counts are estimated, token ids are unavailable"
         if not self.prefills:
-            yield "no prefill (continue_final_message): verdicts and rewrites are asked for"
+            yield "no prefill (continue_final_message): verdicts and rewrites use extra messages"
         if not self.scores:
-            yield "no logprob_token_ids: P(yes) is read from the likeliest tokens, or from the text"
+            yield "no logprob_token_ids: P(yes) is read from the top tokens, or from the text"
         if not self.prioritises:
             yield (
-                "no priorities (vLLM: --scheduling-policy priority): the worker's calls are not"
-                " put behind people's"
+                "no priorities (vLLM: --scheduling-policy priority): the worker's calls compete"
+                " with interactive ones"
             )
         if not self.swaps:
             yield (
-                "no adapters while it runs (vLLM: --enable-lora and"
+                "no adapters at runtime (vLLM: --enable-lora and"
                 " VLLM_ALLOW_RUNTIME_LORA_UPDATING=1): only the base model is served"
             )
 
 
 async def probe_capabilities(client: VllmAdminClient, model: str) -> Capabilities:
-    """Ask a server that is up; `model` is the name of its own model.
+    """Detect the capabilities of a running server, with one to four calls of one token.
 
-    It makes one to four calls of one token. Raises `EngineUnavailable` and `EngineError`.
+    Args:
+        client: The server.
+        model: The name of its base model.
+
+    Raises:
+        EngineUnavailable: it does not respond.
+        EngineError: it fails.
     """
     word = await _tokens(
         client, {"model": model, "prompt": _LAST_WORD, "add_special_tokens": False}
@@ -221,7 +247,7 @@ async def probe_capabilities(client: VllmAdminClient, model: str) -> Capabilitie
     reply, prioritises = await _one_token(client, model, wanted)
     return Capabilities(
         tokenizes=bool(word and rendered),
-        # A template that closes the message puts tokens of its own behind the last word.
+        # A template that closes the message appends tokens after the last word.
         prefills=bool(reply and word and rendered and rendered[-1] == word[-1]),
         scores=bool(word) and f"token_id:{wanted}" in _reported(reply),
         prioritises=prioritises,
@@ -230,7 +256,7 @@ async def probe_capabilities(client: VllmAdminClient, model: str) -> Capabilitie
 
 
 async def _tokens(client: VllmAdminClient, body: dict[str, Any]) -> list[int] | None:
-    """The tokens of a text, or None where the server does not tell."""
+    """The token ids; None if the server does not support `/tokenize`."""
     match await client.post_if_supported("/tokenize", body):
         case {"tokens": [*tokens]}:
             return tokens
@@ -238,8 +264,10 @@ async def _tokens(client: VllmAdminClient, body: dict[str, Any]) -> list[int] | 
 
 
 async def _one_token(client: VllmAdminClient, model: str, wanted: int) -> tuple[Any, bool]:
-    """The reply to a call that uses as much as it takes of what we need, and whether it may have
-    a priority; None and false where it takes none of it."""
+    """The reply to the first accepted variant of a call, and whether that had a priority.
+
+    None and False if every variant is rejected.
+    """
     call = {"model": model, **chat_fields(_PROBE), "max_tokens": 1, "temperature": 0.0}
     scored = {
         **call,
@@ -257,7 +285,7 @@ async def _one_token(client: VllmAdminClient, model: str, wanted: int) -> tuple[
 
 
 def _reported(reply: Any) -> list[str]:
-    """The tokens that a reply has log-probabilities of."""
+    """The tokens whose log-probabilities a reply contains."""
     match reply:
         case {"choices": [{"logprobs": {"content": [{"top_logprobs": [*tokens]}, *_]}}, *_]}:
             return [str(token.get("token")) for token in tokens if isinstance(token, dict)]

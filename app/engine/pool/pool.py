@@ -1,4 +1,4 @@
-"""Any number of OpenAI-compatible servers as one engine."""
+"""An engine over a pool of OpenAI-compatible servers."""
 
 import asyncio
 import logging
@@ -18,20 +18,20 @@ from app.errors import CheckpointRefused, EngineError, EngineUnavailable
 log = logging.getLogger(__name__)
 
 FAILED_TRIES = 3
-"""Servers a call may fail on: one that kills what it meets must not kill them all."""
-LOOK_SECONDS = 0.05
-SAY_AGAIN_SECONDS = 30.0
+"""Maximum servers a call is tried on, so that a call that crashes servers spares the rest."""
+POLL_SECONDS = 0.05
+LOG_SECONDS = 30.0
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
 class EnginePoolConfig:
-    """A pool's servers, and the rest as `app.config.settings` has it.
+    """Configuration of a pool; see `app.config.settings`.
 
-    servers: the addresses for each role; one may serve both.
-    context_tokens: the most that is used, where the servers' own context is longer.
-    call_seconds: how long one call may take.
+    servers: URLs by role; a server may serve both.
+    context_tokens: upper limit of the context length.
+    call_seconds: read timeout of a call.
     """
 
     servers: Mapping[Role, Sequence[str]]
@@ -44,19 +44,21 @@ class EnginePoolConfig:
 
 
 class EnginePool:
-    """An `AdapterEngine` over servers that run elsewhere.
+    """An `AdapterEngine` over remote servers.
 
-    A call goes to a server of its role that is up and among the least loaded, if possible to the
-    one that knows its beginning. One that fails is made again on another: calls are pure. An
-    adapter is loaded on every server of its role before it counts as loaded; a server that is away
-    meanwhile gets it before it is used again. Only a call that is `shown` is streamed; the others
-    report their progress when they have ended, and nothing when they are cancelled.
+    A call is routed to a server of its role that is up and among the least loaded, preferably the
+    one whose prefix cache holds its prompt (`choose`). A failed call is retried on another server:
+    calls have no side effects. An adapter counts as loaded once every server of its role that is up
+    has it; servers that are down get it before they are up again. Only `shown` calls are streamed;
+    others report their progress at the end, and none when cancelled.
+
+    Raises:
+        ConfigurationError: a server's URL is invalid.
     """
 
     separate_roles = False
 
     def __init__(self, config: EnginePoolConfig) -> None:
-        """Raises `ConfigurationError` for what is no address."""
         self._config = config
         self._adapter_registry = AdapterRegistry()
         self._replicas = [
@@ -77,19 +79,19 @@ class EnginePool:
         return self._replicas
 
     async def start(self) -> None:
-        """Wait until each role has a server; those that are not there are waited for."""
+        """Wait, without a time limit, until each role has a server that is up."""
         for replica in self._replicas:
             replica.start()
         waited = 0.0
         while not self.ready:
-            await asyncio.sleep(LOOK_SECONDS)
-            waited += LOOK_SECONDS
-            if waited >= SAY_AGAIN_SECONDS:
+            await asyncio.sleep(POLL_SECONDS)
+            waited += POLL_SECONDS
+            if waited >= LOG_SECONDS:
                 waited = 0.0
                 log.warning("waiting for a server of each role: %s", self._troubles())
 
     async def close(self) -> None:
-        """Take our adapters from the servers and leave them."""
+        """Unload the adapters loaded by this pool, and close the connections."""
         closing = (replica.close() for replica in self._replicas)
         for ended in await asyncio.gather(*closing, return_exceptions=True):
             if isinstance(ended, BaseException):
@@ -102,33 +104,33 @@ class EnginePool:
 
     @property
     def unfinished(self) -> int:
-        """Our calls that run or queue on the servers."""
+        """Calls in progress from this pool."""
         return sum(replica.calls for replica in self._replicas)
 
     @property
     def restarts(self) -> int:
-        """How often a server came back."""
+        """Number of recoveries of all servers."""
         return sum(max(0, replica.returns - 1) for replica in self._replicas)
 
     @property
     def context_tokens(self) -> int:
-        """Prompt and completion together may be this long on every server that was met."""
-        met = (replica.context_tokens for replica in self._replicas if replica.returns)
-        return min((self._config.context_tokens, *met))
+        """Context length: the minimum over the configuration and the servers seen so far."""
+        seen = (replica.context_tokens for replica in self._replicas if replica.returns)
+        return min((self._config.context_tokens, *seen))
 
     @property
     def max_adapter_rank(self) -> int:
-        """Highest rank an adapter may have."""
+        """See `AdapterEngine.max_adapter_rank`."""
         return self._config.adapter_rank
 
     @property
     def adapter_targets(self) -> frozenset[str] | None:
-        """The linear layers an adapter may change; None for all."""
+        """See `AdapterEngine.adapter_targets`."""
         targets = self._config.adapter_targets
         return None if targets is None else frozenset(targets)
 
     async def complete(self, call: Call, on_delta: OnDelta = ignore_delta) -> Completion:
-        """See `Engine.complete`. Once its words were read, a call is not made on another server."""
+        """See `Engine.complete`; not retried once text was reported."""
         read = False
 
         def reading(delta: Delta) -> None:
@@ -172,7 +174,7 @@ class EnginePool:
     async def load_adapter(self, name: str, path: Path) -> None:
         """Load it on every server of its role that is up; see `AdapterEngine.load_adapter`.
 
-        Where one server refuses it, none keeps it.
+        If one server rejects it, it is unloaded from the others.
         """
         known = self._adapter_registry.folder(name) is not None
         servers = self._of(self._adapter_registry.put(name, path))
@@ -180,34 +182,34 @@ class EnginePool:
             *(replica.take(name, path) for replica in servers if replica.up), return_exceptions=True
         )
         failures = [answer for answer in answers if isinstance(answer, BaseException)]
-        # One that did not answer is not used until it has been given what it lacks.
+        # A server that did not respond is down until it has the adapter.
         serious = [error for error in failures if not isinstance(error, EngineUnavailable)]
         if not serious and len(failures) < len(answers):
             return
         if known:
-            self._adapter_registry.put_away(name)
+            self._adapter_registry.deactivate(name)
         else:
             self._adapter_registry.forget(name)
         await asyncio.gather(*(replica.drop(name) for replica in servers if replica.up))
-        raise next(iter([*serious, *failures]), self._nobody(servers))
+        raise next(iter([*serious, *failures]), self._none_up(servers))
 
     async def unload_adapter(self, name: str) -> None:
-        """Unload it everywhere; see `AdapterEngine.unload_adapter`."""
-        self._adapter_registry.put_away(name)
+        """Unload it from all servers; see `AdapterEngine.unload_adapter`."""
+        self._adapter_registry.deactivate(name)
         await asyncio.gather(*(replica.drop(name) for replica in self._replicas if replica.up))
 
     async def load_weights(self, name: str, folder: Path) -> None:
-        """Refused: servers that run elsewhere keep the weights they were started with."""
+        """Not supported: remote servers keep the weights they were started with."""
         raise CheckpointRefused(
-            f"{name} has full weights, and servers that run elsewhere keep those they were"
-            f" started with; train adapters, or start the servers with the weights in {folder}"
+            f"{name} has full weights, and remote servers keep those they were started with;"
+            f" train adapters, or start the servers with the weights in {folder}"
         )
 
     def _of(self, role: Role) -> list[Replica]:
         return [replica for replica in self._replicas if role in replica.roles]
 
     def _servers_for(self, model: str) -> list[Replica]:
-        """Raises `EngineError` for a name that is not served."""
+        """The servers of the role of `model`; raises `EngineError` for an unknown name."""
         served = parse_served_name(model)
         if served is None or (
             served[1] != BASE_VERSION and self._adapter_registry.folder(model) is None
@@ -222,9 +224,9 @@ class EnginePool:
         work: Callable[[Replica], Awaitable[Result]],
         again: Callable[[], bool] = lambda: True,
     ) -> Result:
-        """What the first server that does not fail says. Raises the last failure.
+        """Run `work` on one server after another until it succeeds; raises the last failure.
 
-        again: asked after a failure, whether another server may be tried.
+        again: called after a failure; whether to retry on another server.
         """
         failure: EngineError | None = None
         tried: set[str] = set()
@@ -243,9 +245,9 @@ class EnginePool:
                 log.info("a call failed on %s: %s", replica.url, error.message)
                 if not again():
                     break
-        raise failure or self._nobody(servers)
+        raise failure or self._none_up(servers)
 
-    def _nobody(self, servers: Iterable[Replica]) -> EngineUnavailable:
+    def _none_up(self, servers: Iterable[Replica]) -> EngineUnavailable:
         names = ", ".join(replica.url for replica in servers)
         return EngineUnavailable(f"no server is up of {names}", retry_after=RETRY_SECONDS)
 
@@ -257,7 +259,7 @@ class EnginePool:
 
 
 def _roles_by_server(servers: Mapping[Role, Sequence[str]]) -> dict[str, frozenset[Role]]:
-    """Every address once, with the roles it serves."""
+    """Each distinct URL with the roles it serves."""
     found: dict[str, frozenset[Role]] = {}
     for role, urls in servers.items():
         for url in urls:

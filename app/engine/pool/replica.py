@@ -1,4 +1,4 @@
-"""One server of a pool: its health, its adapters, and the calls made to it."""
+"""One server of a pool: routing, adapters, health and calls."""
 
 import asyncio
 import logging
@@ -19,25 +19,25 @@ from app.engine.remote_protocol import RETRY_SECONDS, CallRefused, ServerBusy
 from app.errors import CheckpointRefused, EngineError, EngineUnavailable, SparError
 
 AFFINITY_CALLS = 16
-"""So many calls more than the least loaded server may one have, to be preferred all the same.
-
-About what one search asks at once: it stays together, and several do not pile up.
+"""Load slack: the cache-affine replica is preferred while it has at most this many more calls in
+progress than the least loaded one. About one search's concurrency: its calls share a prefix cache,
+and several searches spread out.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A server and how many calls it is working on."""
+    """A server and its number of calls in progress."""
 
     url: str
     calls: int
 
 
 def choose(loads: Iterable[Load], key: str, slack: int = AFFINITY_CALLS) -> str | None:
-    """The server for a call with this affinity; None where there is no server.
+    """The server for a call with affinity key `key`; None without servers.
 
-    Among those within `slack` calls of the least loaded, the one that ranks first for the key
-    (rendezvous hashing): a server that comes or goes moves only the keys that are its own.
+    Among the servers within `slack` calls of the least loaded, the one that ranks highest for the
+    key (rendezvous hashing): adding or removing a server moves only that server's keys.
     """
     known = list(loads)
     if not known:
@@ -56,14 +56,14 @@ def _person(url: str) -> bytes:
 
 
 BASE_VERSION = 0
-"""The version of a role that is the server's own model, without an adapter."""
+"""The version that stands for the server's base model, without an adapter."""
 
 
 class AdapterRegistry:
-    """Names of adapters, their folders, and which of them are wanted now.
+    """Adapter names, their folders, and which of them are active.
 
-    A name stands for one folder for ever (servers keep what they computed under it), and is not
-    forgotten: searches that began with an adapter end with it, also after it is put away.
+    A name is bound to one folder permanently (servers cache prefixes under it). Deactivated
+    adapters stay registered: searches that started with one finish with it.
     """
 
     def __init__(self) -> None:
@@ -71,31 +71,35 @@ class AdapterRegistry:
         self._wanted: set[str] = set()
 
     def put(self, name: str, path: Path) -> Role:
-        """Want an adapter from now on; its role. Raises `CheckpointRefused`."""
+        """Activate an adapter and return its role.
+
+        Raises:
+            CheckpointRefused: the name is invalid, or bound to another folder.
+        """
         served = parse_served_name(name)
         if served is None or served[1] == BASE_VERSION:
-            raise CheckpointRefused(f"{name} is no name of an adapter")
+            raise CheckpointRefused(f"{name} is not an adapter name")
         known = self._folders.setdefault(name, path)
         if known != path:
             raise CheckpointRefused(f"{name} is served from {known} already")
         self._wanted.add(name)
         return served[0]
 
-    def put_away(self, name: str) -> None:
-        """Want it no more."""
+    def deactivate(self, name: str) -> None:
+        """Exclude it from `wanted`."""
         self._wanted.discard(name)
 
     def forget(self, name: str) -> None:
-        """It was never served: its name may get another folder."""
+        """Remove an adapter that was never served; its name is free again."""
         self._wanted.discard(name)
         self._folders.pop(name, None)
 
     def folder(self, name: str) -> Path | None:
-        """Where an adapter is that was ever served under this name."""
+        """The folder of a registered adapter, active or not."""
         return self._folders.get(name)
 
     def wanted(self, roles: Set[Role]) -> Mapping[str, Path]:
-        """The adapters that a server of these roles is to have, with their folders."""
+        """The active adapters of these roles, with their folders."""
         return {
             name: self._folders[name]
             for name in sorted(self._wanted)
@@ -106,21 +110,20 @@ class AdapterRegistry:
 log = logging.getLogger(__name__)
 
 CONNECTIONS = 1024
-"""More calls at once wait here, where their priority counts for nothing."""
-ACQUAINTANCE_SECONDS = 60.0
-"""For a call or two of one token, also on a server that is busy."""
+"""Maximum concurrent calls; further ones queue here, without regard to priority."""
+DETECTION_SECONDS = 60.0
+"""Timeout of capability detection: a few calls of one token, also on a busy server."""
 
 Result = TypeVar("Result")
 
 
 class Replica:
-    """One server, watched from `start` to `close`.
+    """One server, monitored from `start` to `close`.
 
-    It is used while it is `up`: it answers probes, calls come back, and it has every adapter that
-    is wanted of it. Calls under way when it stops answering fail at once, and so do not wait for
-    a process that hangs.
+    It is `up` while probes and calls succeed and it has every active adapter of its roles. When it
+    goes down, its calls in progress fail at once instead of waiting for a hung process.
 
-    calls: those under way.
+    calls: number of calls in progress.
     """
 
     def __init__(
@@ -133,7 +136,6 @@ class Replica:
         call_seconds: float,
         pauses: Pauses,
     ) -> None:
-        """Raises `ConfigurationError` for what is no address."""
         self.url = url.rstrip("/").removesuffix("/v1")
         self.roles = roles
         self.capabilities = Capabilities()
@@ -143,38 +145,38 @@ class Replica:
         )
         self._client = VllmAdminClient(self.url, api_key=api_key)
         self._adapter_registry = adapter_registry
-        self._watch = HealthMonitor(self.url, self._examine, self._is_back, pauses)
+        self._watch = HealthMonitor(self.url, self._examine, self._log_up, pauses)
         self._model = ""
         self._held: set[str] = set()
         self._lock = asyncio.Lock()
-        self._told: Capabilities | None = None
+        self._logged: Capabilities | None = None
 
     @property
     def up(self) -> bool:
-        """Whether it is used."""
+        """Whether calls are routed to it."""
         return self._watch.up
 
     @property
     def returns(self) -> int:
-        """How often it came up."""
+        """Number of transitions to up."""
         return self._watch.returns
 
     @property
     def trouble(self) -> str:
-        """Why the last probe failed; empty if it did not."""
+        """Error of the last probe; empty on success."""
         return self._watch.trouble
 
     @property
     def context_tokens(self) -> int:
-        """What it said when it came up."""
+        """Context length reported when it came up."""
         return self._engine.context_tokens
 
     def start(self) -> None:
-        """Begin to watch it."""
+        """Start health checks."""
         self._watch.start()
 
     async def close(self) -> None:
-        """Take our adapters from it, stop watching, and close the connections."""
+        """Stop health checks, unload the adapters loaded from here, and close the connections."""
         await self._watch.stop()
         if self.up:
             for name in list(self._held):
@@ -183,9 +185,11 @@ class Replica:
         await self._client.close()
 
     async def take(self, name: str, path: Path) -> None:
-        """Load an adapter, if it does not have it. Raises `CheckpointRefused`, `EngineUnavailable`.
+        """Load an adapter, if not loaded.
 
-        Where it does not answer it is not used before it has been given what it misses.
+        Raises:
+            CheckpointRefused: the server cannot load it.
+            EngineUnavailable: it does not respond; it is down until it has the adapter.
         """
         async with self._lock:
             try:
@@ -196,7 +200,7 @@ class Replica:
             self._held.add(name)
 
     async def drop(self, name: str) -> None:
-        """Unload an adapter; one that it cannot unload now, it unloads when it is back."""
+        """Unload an adapter; on failure it is unloaded when the server is up again."""
         async with self._lock:
             if name not in self._held:
                 return
@@ -217,7 +221,7 @@ class Replica:
     async def score(
         self, call: Call, options: Sequence[str], on_delta: OnDelta
     ) -> Mapping[str, float]:
-        """See `Engine.score`; where the server cannot, the model is asked for one of them."""
+        """See `Engine.score`; without server support the model generates one of the options."""
         named, can = self._named(call), self.capabilities
         if can.scores and can.prefills:
             return await self._made(
@@ -231,11 +235,11 @@ class Replica:
 
         try:
             return await ask(logprobs=True)
-        except CallRefused:  # it tells no log-probabilities at all
+        except CallRefused:  # no support for logprobs at all
             return await ask(logprobs=False)
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
-        """See `Engine.count_tokens`; an estimate where the server does not count."""
+        """See `Engine.count_tokens`; an estimate if the server has no `/tokenize`."""
         if not self.capabilities.tokenizes:
             return plain.estimated_tokens(messages)
         return await self._made("", lambda: self._engine.count_tokens(messages))
@@ -243,7 +247,11 @@ class Replica:
     async def tokenize(
         self, content: str | Sequence[Message], *, special_tokens: bool
     ) -> list[int]:
-        """See `Engine.tokenize`. Raises `EngineError` where the server does not tell."""
+        """See `Engine.tokenize`.
+
+        Raises:
+            EngineError: the server has no `/tokenize`.
+        """
         if not self.capabilities.tokenizes:
             raise EngineError(f"{self.url} cannot tokenize")
         return await self._made(
@@ -251,24 +259,23 @@ class Replica:
         )
 
     def _named(self, call: Call) -> Call:
-        """The call with the server's own name for its model, and a priority if it may have one."""
+        """The call with the server's name for its base model, and a priority if supported."""
         served = parse_served_name(call.model)
         base = served is not None and served[1] == BASE_VERSION
         priority = call.priority if self.capabilities.prioritises else 0
         return replace(call, model=self._model if base else call.model, priority=priority)
 
     async def _made(self, model: str, work: Callable[[], Awaitable[Result]]) -> Result:
-        """A call's result, which says something of the server's health.
+        """Run a call and record its outcome as health.
 
-        An adapter that the server has forgotten, since it was started again just now or somebody
-        else unloaded it, is loaded first.
+        An adapter that the server has lost (restarted, or unloaded by another client) is reloaded.
         """
         self.calls += 1
         try:
             try:
                 result = await self._watch.unless_silent(work)
             except CallRefused as refusal:
-                await self._remind(model, refusal)
+                await self._reload(model, refusal)
                 result = await self._watch.unless_silent(work)
         except (CallRefused, ServerBusy):
             raise
@@ -280,8 +287,8 @@ class Replica:
         self._watch.call_succeeded()
         return result
 
-    async def _remind(self, model: str, refusal: CallRefused) -> None:
-        """Load the adapter that a call was refused for; raises the refusal if it was not that."""
+    async def _reload(self, model: str, refusal: CallRefused) -> None:
+        """Load the adapter that a rejected call names; raise the rejection if there is none."""
         path = self._adapter_registry.folder(model)
         if path is None:
             raise refusal
@@ -291,28 +298,28 @@ class Replica:
             raise refusal from error
 
     async def _examine(self) -> None:
-        """See that it is well and has what it should. Raises `EngineError`, `CheckpointRefused`."""
+        """The probe: check health, detect capabilities after a restart, sync adapters."""
         await self._client.check_health()
         models = await self._client.models()
         if not models:
             raise EngineUnavailable(f"{self.url} serves no model", retry_after=RETRY_SECONDS)
         if not self.up:
             self._model = models[0].id
-            await self._get_to_know()
-        await self._equip({model.id: model.root for model in models})
+            await self._detect_capabilities()
+        await self._sync_adapters({model.id: model.root for model in models})
 
-    async def _get_to_know(self) -> None:
+    async def _detect_capabilities(self) -> None:
         try:
-            async with asyncio.timeout(ACQUAINTANCE_SECONDS):
+            async with asyncio.timeout(DETECTION_SECONDS):
                 await self._engine.start()
                 self.capabilities = await probe_capabilities(self._client, self._model)
         except TimeoutError as error:
             raise EngineUnavailable(
-                f"{self.url} is well, and does not answer calls", retry_after=RETRY_SECONDS
+                f"{self.url} is healthy but does not answer calls", retry_after=RETRY_SECONDS
             ) from error
 
-    async def _equip(self, listed: Mapping[str, str | None]) -> None:
-        """Load what is wanted and missing, and unload what we loaded and nobody wants now."""
+    async def _sync_adapters(self, listed: Mapping[str, str | None]) -> None:
+        """Load missing active adapters; unload inactive ones that were loaded from here."""
         async with self._lock:
             wanted = self._adapter_registry.wanted(self.roles)
             for name in self._held - wanted.keys():
@@ -320,15 +327,15 @@ class Replica:
                 self._held.discard(name)
             for name, path in wanted.items():
                 if listed.get(name) != str(path):
-                    if name in listed:  # something else of that name
+                    if name in listed:  # bound to another folder
                         await self._client.unload_adapter(name)
                     await self._client.load_adapter(name, path)
                 self._held.add(name)
 
-    def _is_back(self) -> None:
-        """Tell that it is used, and once what it cannot do."""
-        log.warning("%s is used for %s", self.url, " and ".join(sorted(self.roles)))
-        if self.capabilities != self._told:
-            self._told = self.capabilities
+    def _log_up(self) -> None:
+        """Log that it is up, and its missing capabilities when they change."""
+        log.warning("%s is up for %s", self.url, " and ".join(sorted(self.roles)))
+        if self.capabilities != self._logged:
+            self._logged = self.capabilities
             for line in self.capabilities.missing():
                 log.warning("%s has %s", self.url, line)

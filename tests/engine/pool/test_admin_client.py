@@ -1,4 +1,4 @@
-"""Asking a server that cannot prefill, or tell log-probabilities."""
+"""Fallbacks for servers without prefill or log-probabilities."""
 
 import math
 
@@ -23,30 +23,30 @@ OPTIONS = (*YES, *NO)
 
 
 def said(text: str, *top: tuple[str, float]) -> Completion:
-    """An answer, with the likeliest first tokens."""
+    """A completion with the top tokens of its first position."""
     tokens = tuple(TokenLogprob(token, logprob) for token, logprob in top)
     logprobs = (PositionLogprobs(tokens[0], tokens),) if tokens else ()
     return Completion(text, "stop", 1, 1, logprobs=logprobs)
 
 
-def test_an_opened_answer_is_left_out() -> None:
+def test_without_prefill_removes_the_last_assistant_message() -> None:
     assert without_prefill(CALL).messages == (ASKED,)
     assert without_prefill(without_prefill(CALL)).messages == (ASKED,)
 
 
-def test_an_option_is_asked_for_where_it_cannot_be_continued() -> None:
+def test_without_prefill_support_a_user_message_requests_an_option() -> None:
     asked = question(CALL, OPTIONS, prefills=False, logprobs=True)
     assert asked.messages == (ASKED, OPENED, Message("user", "Go on with one word: yes or no."))
     assert (asked.logprobs, asked.logprob_token_ids, asked.sampling.max_tokens) == (20, (), 1)
 
 
-def test_a_server_that_continues_is_not_asked() -> None:
+def test_with_prefill_support_the_messages_are_unchanged() -> None:
     asked = question(CALL, OPTIONS, prefills=True, logprobs=False)
     assert asked.messages == CALL.messages
     assert (asked.logprobs, asked.sampling.max_tokens) == (None, 4)
 
 
-def test_probabilities_are_those_of_the_likeliest_tokens() -> None:
+def test_scores_are_read_from_the_top_tokens() -> None:
     answer = said("Yes", ("Yes", math.log(0.6)), (" no", math.log(0.2)), ("Well", -3.0))
     probability = yes_probability(read_scores(answer, OPTIONS))
     assert probability == pytest.approx(0.75, abs=1e-6)
@@ -55,21 +55,21 @@ def test_probabilities_are_those_of_the_likeliest_tokens() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"), [("Yes.", 1.0), ("no", 0.0), ("**YES**, it is", 1.0), ("No!", 0.0)]
 )
-def test_without_probabilities_the_word_counts(text: str, expected: float) -> None:
+def test_without_logprobs_the_first_word_decides(text: str, expected: float) -> None:
     assert yes_probability(read_scores(said(text), OPTIONS)) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("text", ["", "Perhaps", "I say yes"])
-def test_another_word_says_nothing(text: str) -> None:
+def test_another_word_gives_no_scores(text: str) -> None:
     assert read_scores(said(text, *[(text, -0.1)] * bool(text)), OPTIONS) == {}
 
 
-def test_what_is_not_among_the_likeliest_is_as_good_as_impossible() -> None:
+def test_options_outside_the_top_tokens_get_the_floor() -> None:
     scores = read_scores(said("yes", (" yes", -0.01)), OPTIONS)
     assert scores[" no"] == FLOOR
     assert scores[" yes"] == -0.01
 
 
-def test_an_estimate_is_rather_too_high() -> None:
+def test_the_token_estimate_is_an_upper_bound() -> None:
     text = "Name three rivers of Africa, and say how long each of them is."
     assert estimated_tokens((Message("user", text),)) > len(text.split())

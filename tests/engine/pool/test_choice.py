@@ -1,4 +1,4 @@
-"""Which server takes a call."""
+"""Routing by affinity and load."""
 
 from collections import Counter
 from random import Random
@@ -21,7 +21,7 @@ def pools(draw: st.DrawFn) -> list[Load]:
 
 @calm
 @given(pools(), keys, st.integers(0, 40))
-def test_nobody_is_chosen_who_has_much_more_to_do_than_another(
+def test_the_chosen_server_is_within_the_load_slack(
     loads: list[Load], key: str, slack: int
 ) -> None:
     chosen = choose(loads, key, slack)
@@ -51,7 +51,7 @@ def test_only_the_keys_of_a_lost_server_move(
     assert before in (after, lost)
 
 
-def test_a_key_stays_where_it_is_while_a_search_runs_there() -> None:
+def test_a_key_keeps_its_server_within_the_load_slack() -> None:
     first = choose([Load("a", 0), Load("b", 0)], "prompt")
     busy = [Load(url, AFFINITY_CALLS if url == first else 0) for url in ("a", "b")]
     assert choose(busy, "prompt") == first
@@ -66,5 +66,5 @@ def test_keys_are_spread_evenly() -> None:
     assert all(900 < count < 1100 for count in counts.values())
 
 
-def test_without_servers_nobody_is_chosen() -> None:
+def test_without_servers_none_is_chosen() -> None:
     assert choose([], "prompt") is None

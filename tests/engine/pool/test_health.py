@@ -1,4 +1,4 @@
-"""When a server is used, tried again, and left alone."""
+"""Health state transitions."""
 
 from collections.abc import Callable
 
@@ -31,7 +31,7 @@ histories = st.lists(st.tuples(st.sampled_from(sorted(EVENTS)), st.floats(0, 5))
 
 
 def play(history: list[tuple[str, float]]) -> list[tuple[float, str, Health]]:
-    """What is known after each event, and when it happened."""
+    """The health state after each event, and the event's time."""
     health, now, known = Health(), 0.0, []
     for name, later in history:
         now += later
@@ -42,7 +42,7 @@ def play(history: list[tuple[str, float]]) -> list[tuple[float, str, Health]]:
 
 @calm
 @given(histories)
-def test_only_a_probe_brings_a_server_up(history: list[tuple[str, float]]) -> None:
+def test_only_a_probe_marks_a_server_up(history: list[tuple[str, float]]) -> None:
     before = Health()
     for _, name, health in play(history):
         assert not health.up or before.up or name == "probe came back"
@@ -61,18 +61,18 @@ def test_a_server_is_probed_again_within_the_longest_pause(
 
 @calm
 @given(histories)
-def test_a_server_that_is_used_has_not_failed_too_often(history: list[tuple[str, float]]) -> None:
+def test_an_up_server_has_fewer_failures_than_the_limit(history: list[tuple[str, float]]) -> None:
     assert all(health.failures < FAILURES for _, _, health in play(history) if health.up)
 
 
 @calm
 @given(histories)
-def test_a_row_of_failures_takes_any_server_out(history: list[tuple[str, float]]) -> None:
+def test_consecutive_failures_mark_a_server_down(history: list[tuple[str, float]]) -> None:
     fails = [("call failed", 0.0)] * FAILURES
     assert not play(history + fails)[-1][2].up
 
 
-def test_a_success_between_failures_keeps_a_server() -> None:
+def test_a_success_resets_the_failures() -> None:
     health = probe_succeeded(Health(), 0, PAUSES)
     for _ in range(10):
         for _ in range(FAILURES - 1):
@@ -103,7 +103,7 @@ def test_a_failed_call_is_followed_by_a_probe_at_once() -> None:
     assert (health.up, health.probe_at) == (True, 0.5)
 
 
-def test_what_lacks_something_is_not_used_until_a_probe_has_seen_to_it() -> None:
+def test_a_server_that_misses_an_adapter_is_down_until_a_probe() -> None:
     health = lacking(probe_succeeded(Health(), 0, PAUSES), 1.0)
     assert (health.up, health.probe_at) == (False, 1.0)
     assert probe_succeeded(health, 1.1, PAUSES).up

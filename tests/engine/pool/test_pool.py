@@ -58,11 +58,11 @@ async def fleet_of(
 
 
 def up(pool: EnginePool) -> int:
-    """How many servers are used."""
+    """Number of servers that are up."""
     return sum(replica.up for replica in pool.replicas)
 
 
-async def test_a_call_reaches_the_base_model_under_the_servers_own_name() -> None:
+async def test_base_model_calls_use_the_servers_model_name() -> None:
     server = VllmLike("my-model")
     deltas: list[Delta] = []
     async with fleet_of([server]) as pool:
@@ -74,7 +74,7 @@ async def test_a_call_reaches_the_base_model_under_the_servers_own_name() -> Non
     assert deltas == [Delta(prompt_tokens=3), Delta("my-model", 1)]
 
 
-async def test_each_role_has_its_servers() -> None:
+async def test_calls_are_routed_to_the_servers_of_their_role() -> None:
     actor, refiner = VllmLike("actor-model"), VllmLike("refiner-model")
     async with fleet_of([actor], [refiner]) as pool:
         assert (await pool.complete(call("refiner@0"))).text == "refiner-model"
@@ -83,7 +83,7 @@ async def test_each_role_has_its_servers() -> None:
         assert (actor.adapters, refiner.adapters) == ({"actor@3": str(ADAPTER)}, {})
 
 
-async def test_calls_of_a_search_go_to_one_server_and_searches_are_spread() -> None:
+async def test_a_search_stays_on_one_server_and_searches_are_spread() -> None:
     servers = [VllmLike(), VllmLike()]
     async with fleet_of(servers) as pool:
         for number in range(20):
@@ -98,7 +98,7 @@ async def test_calls_of_a_search_go_to_one_server_and_searches_are_spread() -> N
     assert all(by_server)
 
 
-async def test_a_server_that_fails_calls_loses_them_to_another_and_is_left_alone() -> None:
+async def test_failed_calls_are_retried_elsewhere_and_mark_the_server_down() -> None:
     bad, good = VllmLike(), VllmLike()
     async with fleet_of([bad, good]) as pool:
         bad.failing = 500
@@ -109,7 +109,7 @@ async def test_a_server_that_fails_calls_loses_them_to_another_and_is_left_alone
     assert len(bad.real_calls) < 15
 
 
-async def test_a_busy_server_is_no_broken_one() -> None:
+async def test_a_busy_server_stays_up() -> None:
     busy, free = VllmLike(), VllmLike()
     async with fleet_of([busy, free]) as pool:
         busy.failing = 503
@@ -122,7 +122,7 @@ async def test_a_busy_server_is_no_broken_one() -> None:
         assert up(pool) == 2
 
 
-async def test_what_a_server_refuses_is_not_asked_of_another() -> None:
+async def test_a_rejected_call_is_not_retried() -> None:
     servers = [VllmLike(), VllmLike()]
     async with fleet_of(servers) as pool:
         for server in servers:
@@ -133,7 +133,7 @@ async def test_what_a_server_refuses_is_not_asked_of_another() -> None:
     assert sum(len(server.real_calls) for server in servers) == 1
 
 
-async def test_a_call_that_kills_servers_does_not_meet_them_all() -> None:
+async def test_a_call_is_tried_on_a_limited_number_of_servers() -> None:
     servers = [VllmLike() for _ in range(5)]
     async with fleet_of(servers) as pool:
         for server in servers:
@@ -143,7 +143,7 @@ async def test_a_call_that_kills_servers_does_not_meet_them_all() -> None:
     assert sum(len(server.real_calls) for server in servers) == 3
 
 
-async def test_calls_on_a_server_that_stops_answering_go_on_elsewhere() -> None:
+async def test_calls_on_a_hung_server_are_retried_elsewhere() -> None:
     servers = [VllmLike(), VllmLike()]
     async with fleet_of(servers) as pool:
         for server in servers:
@@ -159,7 +159,7 @@ async def test_calls_on_a_server_that_stops_answering_go_on_elsewhere() -> None:
         await until(lambda: up(pool) == 1)
 
 
-async def test_a_call_that_somebody_reads_is_streamed() -> None:
+async def test_a_shown_call_is_streamed() -> None:
     deltas: list[Delta] = []
     async with fleet_of([VllmLike()]) as pool:
         completion = await pool.complete(call(shown=True), deltas.append)
@@ -169,7 +169,7 @@ async def test_a_call_that_somebody_reads_is_streamed() -> None:
     assert completion.prompt_tokens == sum(delta.prompt_tokens for delta in deltas) == 3
 
 
-async def test_a_call_is_not_made_again_once_its_words_were_read() -> None:
+async def test_a_call_is_not_retried_once_text_was_reported() -> None:
     servers = [VllmLike(), VllmLike()]
     deltas: list[Delta] = []
     async with fleet_of(servers) as pool:
@@ -181,7 +181,7 @@ async def test_a_call_is_not_made_again_once_its_words_were_read() -> None:
     assert sum(len(server.real_calls) for server in servers) == 1
 
 
-async def test_a_stream_that_does_not_begin_is_begun_on_another_server() -> None:
+async def test_a_stream_that_fails_before_text_is_retried() -> None:
     bad, good = VllmLike(), VllmLike()
     async with fleet_of([bad, good]) as pool:
         bad.failing = 500
@@ -191,7 +191,7 @@ async def test_a_stream_that_does_not_begin_is_begun_on_another_server() -> None
     assert bad.real_calls
 
 
-async def test_a_server_that_is_not_there_is_waited_for() -> None:
+async def test_start_waits_for_a_server() -> None:
     server = VllmLike()
     server.unwell = True
     waiting = asyncio.create_task(asyncio.sleep(0.1))
@@ -223,7 +223,7 @@ async def test_cancelling_a_call_ends_it_on_the_server() -> None:
         assert up(pool) == 1
 
 
-async def test_an_adapter_is_on_every_server_before_it_counts_as_loaded() -> None:
+async def test_an_adapter_is_loaded_on_every_server() -> None:
     servers = [VllmLike() for _ in range(3)]
     async with fleet_of(servers) as pool:
         await pool.load_adapter("actor@3", ADAPTER)
@@ -235,7 +235,7 @@ async def test_an_adapter_is_on_every_server_before_it_counts_as_loaded() -> Non
     assert [server.adapters for server in servers] == [{}] * 3, "left behind at the end"
 
 
-async def test_a_search_that_began_with_an_unloaded_adapter_ends_with_it() -> None:
+async def test_an_unloaded_adapter_serves_searches_in_progress() -> None:
     server = VllmLike()
     async with fleet_of([server]) as pool:
         await pool.load_adapter("actor@3", ADAPTER)
@@ -244,7 +244,7 @@ async def test_a_search_that_began_with_an_unloaded_adapter_ends_with_it() -> No
         await until(lambda: server.adapters == {})
 
 
-async def test_an_adapter_that_one_server_refuses_stays_on_none() -> None:
+async def test_an_adapter_that_one_server_rejects_is_unloaded_from_all() -> None:
     servers = [VllmLike(), VllmLike()]
     servers[1].refused = {"actor@3"}
     async with fleet_of(servers) as pool:
@@ -260,7 +260,7 @@ async def test_an_adapter_that_one_server_refuses_stays_on_none() -> None:
             await pool.load_adapter("actor@3", ADAPTER)
 
 
-async def test_a_server_that_comes_back_gets_what_it_misses_before_it_is_used() -> None:
+async def test_a_recovered_server_gets_missing_adapters_before_it_is_up() -> None:
     stable, away = VllmLike(), VllmLike()
     async with fleet_of([stable, away]) as pool:
         away.unwell = True
@@ -270,13 +270,13 @@ async def test_a_server_that_comes_back_gets_what_it_misses_before_it_is_used() 
         away.holding = True
         away.unwell = False
         await until(lambda: bool(away.loads))
-        assert up(pool) == 1, "used before it has its adapter"
+        assert up(pool) == 1, "up before it has its adapter"
         away.released.set()
         await until(lambda: up(pool) == 2)
         assert away.adapters == {"actor@3": str(ADAPTER)}
 
 
-async def test_a_server_that_was_away_forgets_what_was_unloaded_meanwhile() -> None:
+async def test_a_recovered_server_unloads_inactive_adapters() -> None:
     stable, away = VllmLike(), VllmLike()
     async with fleet_of([stable, away]) as pool:
         await pool.load_adapter("actor@3", ADAPTER)
@@ -289,7 +289,7 @@ async def test_a_server_that_was_away_forgets_what_was_unloaded_meanwhile() -> N
         assert away.adapters == {}
 
 
-async def test_an_adapter_that_a_restarted_server_has_lost_is_loaded_for_the_call() -> None:
+async def test_an_adapter_lost_in_a_restart_is_reloaded_for_a_call() -> None:
     server = VllmLike()
     async with fleet_of([server]) as pool:
         await pool.load_adapter("actor@3", ADAPTER)
@@ -297,7 +297,7 @@ async def test_an_adapter_that_a_restarted_server_has_lost_is_loaded_for_the_cal
         assert (await pool.complete(call("actor@3"))).text == "actor@3"
 
 
-async def test_an_adapter_that_another_server_of_ours_has_loaded_will_do() -> None:
+async def test_an_adapter_loaded_by_another_client_is_accepted() -> None:
     server = VllmLike()
     server.adapters["actor@3"] = str(ADAPTER)
     async with fleet_of([server]) as pool:
@@ -307,7 +307,7 @@ async def test_an_adapter_that_another_server_of_ours_has_loaded_will_do() -> No
             await pool.load_adapter("actor@4", Path("/data/actor@4"))
 
 
-async def test_without_a_server_no_adapter_is_loaded() -> None:
+async def test_loading_an_adapter_without_servers_raises() -> None:
     server = VllmLike()
     async with fleet_of([server]) as pool:
         server.unwell = True
@@ -316,13 +316,13 @@ async def test_without_a_server_no_adapter_is_loaded() -> None:
             await pool.load_adapter("actor@3", ADAPTER)
 
 
-async def test_whole_weights_are_refused() -> None:
+async def test_full_weights_are_rejected() -> None:
     async with fleet_of([VllmLike()]) as pool:
         with pytest.raises(CheckpointRefused, match="full weights"):
             await pool.load_weights("actor@2", ADAPTER)
 
 
-async def test_a_verdict_is_read_from_the_wanted_tokens() -> None:
+async def test_scores_are_read_from_the_requested_tokens() -> None:
     server = VllmLike()
     opened = Call(
         (Message("user", "Good?"), Message("assistant", "Verdict:")),
@@ -342,11 +342,11 @@ async def test_a_verdict_is_read_from_the_wanted_tokens() -> None:
         (("prefill", "logprobs", "wanted_logprobs", "tokenizer"), {" yes": 0.0}),
     ],
 )
-async def test_another_kind_of_server_is_asked_in_words(
+async def test_a_server_without_vllm_extensions_is_supported(
     lacking: tuple[str, ...], said: dict[str, float], caplog: pytest.LogCaptureFixture
 ) -> None:
     server = VllmLike()
-    for ability in (*lacking, "adapters_door", "priorities"):
+    for ability in (*lacking, "runtime_lora", "priorities"):
         setattr(server, ability, False)
     opened = Call(
         (Message("user", "Good?"), Message("assistant", "Verdict:")),
@@ -362,18 +362,18 @@ async def test_another_kind_of_server_is_asked_in_words(
         with pytest.raises(CheckpointRefused, match="cannot load actor@3"):
             await pool.load_adapter("actor@3", ADAPTER)
     told = caplog.text
-    assert "has no adapters while it runs" in told
+    assert "has no adapters at runtime" in told
     assert "has no priorities" in told
     assert ("has no prefill" in told) is ("prefill" in lacking)
     assert ("has no /tokenize" in told) is ("tokenizer" in lacking)
 
 
-async def test_the_context_is_the_shortest_there_is() -> None:
+async def test_the_context_length_is_the_minimum_of_the_servers() -> None:
     async with fleet_of([VllmLike()]) as pool:
         assert pool.context_tokens == 512
 
 
-def test_what_is_no_address_is_refused() -> None:
+def test_an_invalid_url_is_rejected() -> None:
     config = EnginePoolConfig({role: ["nowhere"] for role in Role}, 4096, 16)
     with pytest.raises(ConfigurationError, match="nowhere is not an address"):
         EnginePool(config)

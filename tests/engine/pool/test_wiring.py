@@ -1,4 +1,4 @@
-"""The whole server on a pool instead of an engine of its own."""
+"""The complete server on a pool of remote engines."""
 
 import shutil
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.helpers.vllm_like import VllmLike
 from tests.helpers.whole import NoChecks, client_of
 
 
-async def test_searches_run_on_the_servers_that_the_settings_name(
+async def test_searches_run_on_the_configured_servers(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, migrated_file: Path
 ) -> None:
     monkeypatch.setattr(main, "Checker", NoChecks)
@@ -37,4 +37,4 @@ async def test_searches_run_on_the_servers_that_the_settings_name(
             answer = await client.post("/generate", json=body)
     assert answer.status_code == 200, answer.text
     assert answer.json()["response"] == "the-actor"
-    assert engines[1].real_calls, "nobody judged"
+    assert engines[1].real_calls, "no call to the judge"
