@@ -14,7 +14,7 @@ SERVER = ("-m", "tests.helpers.rivals")
 
 
 @pytest.mark.slow
-async def test_a_contest_starts_everything_measures_and_leaves_nothing(tmp_path: Path) -> None:
+async def test_contest_measures_and_stops_all_processes(tmp_path: Path) -> None:
     context = Context(
         Settings(_env_file=None),
         "no-model",

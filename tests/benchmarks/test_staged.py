@@ -130,7 +130,7 @@ async def test_both_sides_are_compared_on_a_server_of_their_own(
 
 
 @pytest.mark.slow
-async def test_work_that_is_not_the_same_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unequal_work_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(staged, "QUIET_SECONDS", 0)
 
     async def lazy(*_: object) -> None:

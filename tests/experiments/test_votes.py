@@ -68,7 +68,7 @@ def test_the_curve_has_a_point_for_each_number_of_votes() -> None:
     assert values[-1] == 1.0
 
 
-def test_what_was_kept_is_read_back() -> None:
+def test_ballots_round_trip_as_values() -> None:
     kept = {"verdicts": [True, False], "probabilities": [0.75, 0.25], "quick": 0.5}
     read = Pair.from_row({"better": kept, "worse": kept})
     assert read.better == Ballot((True, False), (0.75, 0.25), 0.5)
