@@ -1,4 +1,4 @@
-"""The user's wait, as a ratio."""
+"""The ratio of the user's latency with and without an iteration."""
 
 import asyncio
 import shutil

@@ -34,17 +34,19 @@ LEAVE_TO_VOTES = QuickVerdictRule(0.0, 1.0)
 @st.composite
 def responses(draw: st.DrawFn) -> Judged:
     """A response to which votes that stop early and all votes give the same verdict."""
-    looked = draw(st.none() | st.floats(0, 1, exclude_max=True))
-    accepted = looked is not None and draw(st.booleans())
-    return Judged(accepted, accepted, looked, full_tokens=100, voted_tokens=draw(st.just(60)))
+    quick_probability = draw(st.none() | st.floats(0, 1, exclude_max=True))
+    accepted = quick_probability is not None and draw(st.booleans())
+    return Judged(
+        accepted, accepted, quick_probability, full_tokens=100, voted_tokens=draw(st.just(60))
+    )
 
 
 many = st.lists(responses(), min_size=2, max_size=30)
 shares = st.floats(0, 1)
 
 
-def seen(accepted: bool, looked: float) -> Judged:
-    return Judged(accepted, accepted, looked, full_tokens=100, voted_tokens=60)
+def seen(accepted: bool, quick_probability: float) -> Judged:
+    return Judged(accepted, accepted, quick_probability, full_tokens=100, voted_tokens=60)
 
 
 REJECTED = Judged(False, False, None, full_tokens=100, voted_tokens=20)
@@ -64,10 +66,10 @@ def test_unclear_quick_verdict_adds_the_votes() -> None:
 
 def test_biased_quick_verdict_gets_thresholds_away_from_half() -> None:
     judged = [seen(False, 0.70), seen(False, 0.75), seen(True, 0.85), seen(True, 0.90)]
-    look = calibrate(judged, wanted=1.0)
-    assert outcome(judged, look).agreement == 1
-    assert outcome(judged, look).tokens == len(judged)
-    assert 0.75 < look.low <= look.high <= 0.85
+    rule = calibrate(judged, wanted=1.0)
+    assert outcome(judged, rule).agreement == 1
+    assert outcome(judged, rule).tokens == len(judged)
+    assert 0.75 < rule.low <= rule.high <= 0.85
 
 
 @calm
@@ -123,7 +125,7 @@ async def good(text: str, number: int) -> bool:
     return text.startswith("good")
 
 
-def look(call: Call, option: str) -> float:
+def rule(call: Call, option: str) -> float:
     """Sure of good and bad texts, and unsure of others, before any critique."""
     if call.messages[-1].content != "Verdict:":
         return verdict_of_critique(call, option)
@@ -140,7 +142,7 @@ def judging(forgotten: list[None] | None = None) -> tuple[Context, Judging]:
     async def forget() -> None:
         (forgotten if forgotten is not None else []).append(None)
 
-    engine = ScriptedEngine(Play(decide=good), look)
+    engine = ScriptedEngine(Play(decide=good), rule)
     checks = Checks(lambda text: (result("wrong" not in text),))
     context = Context(SETTINGS, "model", 2, False, [], lambda _: None)
     return context, Judging(context, roles(engine, checks), forget)
@@ -168,7 +170,7 @@ async def test_responses_are_distinct_and_not_empty() -> None:
     async def respond(number: int) -> str:
         return ["", "same", "same", "other"][number % 4]
 
-    engine = ScriptedEngine(Play(respond=respond), look)
+    engine = ScriptedEngine(Play(respond=respond), rule)
     context, _ = judging()
     made = await Judging(context, roles(engine), nothing).respond(PROMPTS[:1], 8, 16)
     assert sorted(response.text for response in made) == ["other", "same"]

@@ -16,13 +16,13 @@ from benchmarks.rivals.clients.protocol import Job, Question
 from benchmarks.servers import Command, running
 
 GRANDCHILD = "import subprocess, sys; p = subprocess.Popen(['sleep', '600']); {after}"
-"""A program with a child of its own, whose process id it writes to the file it is given."""
+"""A program that starts a child and writes its process id to the given file."""
 WRITE = "open(sys.argv[1], 'w').write(str(p.pid)); p.wait()"
 SECONDS = 20
 
 
 async def written(path: Path) -> int:
-    """The number in a file, once it is there."""
+    """The number in a file, when it exists."""
     async with asyncio.timeout(SECONDS):
         while not path.exists() or not path.read_text():  # noqa: ASYNC110, ASYNC240
             await asyncio.sleep(0.02)

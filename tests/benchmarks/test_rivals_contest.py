@@ -1,4 +1,4 @@
-"""A whole contest: the real server as a process of its own, and contenders beside it."""
+"""A whole contest: the real server and the contenders, each in a separate process."""
 
 from pathlib import Path
 

@@ -19,7 +19,7 @@ CALL = Call(
 
 
 class Engine:
-    """Says what it is asked for: one delta of so many tokens."""
+    """Completes a call with one delta of `max_tokens` tokens."""
 
     def __init__(self) -> None:
         self.calls: list[Call] = []

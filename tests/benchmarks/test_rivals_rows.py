@@ -30,7 +30,7 @@ def run(seconds: float, tokens: int, *waits: float, verdicts: int = 0) -> Run:
 
 
 def by_name(rows: list[Row]) -> dict[str, Row]:
-    """Rows have names of their own."""
+    """Rows by their distinct names."""
     assert len({row.name for row in rows}) == len(rows)
     return {row.name: row for row in rows}
 

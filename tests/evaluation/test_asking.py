@@ -118,7 +118,7 @@ async def test_an_answer_no_program_can_score_is_judged_by_the_refiner(migrated:
 
 
 def preferring(reply: str) -> ScriptedEngine:
-    """Finds the first of the pair fine by itself; replies to comparisons as told."""
+    """Accepts the first of the pair; replies to comparisons with a given text."""
 
     async def script(call: Call) -> str:
         judged = judged_text(call)
@@ -136,7 +136,7 @@ async def test_a_pair_is_judged_one_by_one_and_compared_in_both_orders(migrated:
     assert outcome.verdicts is not None
     assert outcome.verdicts.values == (1.0, 0.0)
     assert outcome.verdicts.accepted == (True, False)
-    # Whoever always says the first prefers another response in each order.
+    # Always choosing the first prefers a different response in each order.
     assert outcome.verdicts.preferred == (0, 1)
     shown = [call.messages[0].content for call in engine.started if judged_text(call) is None]
     orders = {text.index(PAIR[0]) < text.index(PAIR[1]) for text in shown}

@@ -1,4 +1,4 @@
-"""Two runs are compared on the rows that both have, and a reader is told what else differs."""
+"""Two runs are compared on the rows that both have, with warnings about other differences."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

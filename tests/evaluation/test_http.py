@@ -1,4 +1,4 @@
-"""What a refusal means: try again, give up the row, or give up the run."""
+"""Classification of rejections: retry, fail the row, or fail the run."""
 
 import asyncio
 import socket

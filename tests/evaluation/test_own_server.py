@@ -43,12 +43,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """
-"""Stands in for a server: it is ready at the third look, and has an engine's process beside it."""
+"""A fake server: ready at the third poll, with a child process as its engine."""
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looks often."""
+    """Shortens the polling interval."""
     monkeypatch.setattr(module, "POLL_SECONDS", 0.02)
 
 
@@ -56,7 +56,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 async def running(
     notes: Path, kind: str = "good", *, ready: float = 20.0, grace: float = 20.0
 ) -> AsyncIterator[None]:
-    """The stand-in as a server of our own."""
+    """The fake server as an own server."""
     port = free_port()
     command = (sys.executable, "-S", "-c", SERVER, str(port), str(notes), kind)
     url = f"http://127.0.0.1:{port}"

@@ -1,4 +1,4 @@
-"""A report says what was asked, what it cost and what came of it."""
+"""Reports: the plan, the cost and the metrics of a run."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""A run gives every row its result once, and stops where it cannot go on."""
+"""A run gives every row its result once, and ends on an error of the server."""
 
 import asyncio
 from collections.abc import Mapping, Sequence

@@ -70,7 +70,7 @@ Experiment = Callable[..., Any]
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch, checker: Checker) -> None:
-    """Little patience with a server that is away, a checker that has started, a wide terminal."""
+    """Short retries of an unavailable server, a started checker, a wide terminal."""
     monkeypatch.setattr(runs, "PATIENCE", Patience(0.2, 0.05))
     monkeypatch.setattr(context, "Checker", lambda *_: checker)
     monkeypatch.setenv("COLUMNS", "200")

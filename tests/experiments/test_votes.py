@@ -15,7 +15,7 @@ GATE = 0.5
 
 
 def ballot(yes: int, quick: float = 0.5) -> Ballot:
-    """So many yes of seven; P(yes) says the same."""
+    """A ballot with `yes` of seven votes and the same P(yes)."""
     verdicts = tuple(place < yes for place in range(CAST))
     return Ballot(verdicts, tuple(map(float, verdicts)), quick)
 

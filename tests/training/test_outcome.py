@@ -1,4 +1,4 @@
-"""How a run's end is told and understood."""
+"""Exit codes and failure lines of a training run."""
 
 import errno
 import shutil

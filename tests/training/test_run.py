@@ -86,7 +86,7 @@ def test_the_reference_adapter_is_taken_out(tmp_path: Path) -> None:
 
 
 class Killed(Exception):
-    """Stands for the end of the process."""
+    """Simulates the end of the process."""
 
 
 class KillAfter(TrainerCallback):

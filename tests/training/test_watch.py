@@ -1,4 +1,4 @@
-"""The trainer ends with the worker or the launcher that wanted it."""
+"""The trainer exits when the worker or the launcher has ended."""
 
 import os
 import subprocess

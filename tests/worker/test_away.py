@@ -1,4 +1,4 @@
-"""A worker whose database goes away goes on with its iteration when it is back."""
+"""A worker continues its iteration after its database was unavailable."""
 
 import asyncio
 from collections import Counter

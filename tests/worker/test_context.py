@@ -1,4 +1,4 @@
-"""A stage stores each item as it is done, and goes on with the rest."""
+"""A stage stores each item as it is done, and resumes with the rest."""
 
 import asyncio
 import json
@@ -143,7 +143,7 @@ async def test_further_writes_share_the_items_transaction(world: World) -> None:
 
 async def test_lost_lease_stores_nothing(world: World) -> None:
     stage = await world.stage(Stage.RESPOND)
-    await world.lease()  # Somebody else has it now.
+    await world.lease()  # Another worker holds it now.
     with pytest.raises(LeaseLost):
         await stage.each(KEYS, Doing())
     assert await stored(stage) == set()

@@ -1,4 +1,4 @@
-"""A training runs while the engine sleeps, and however it ends, the engine may wake."""
+"""A training runs while the engine sleeps, and its end releases the lease."""
 
 import asyncio
 from pathlib import Path
@@ -44,7 +44,7 @@ class Engine:
 
     async def asleep(self) -> bool:
         if self.away:
-            raise EngineUnavailable("nobody answers")
+            raise EngineUnavailable("no response")
         async with self._database.session() as session:
             return await holder(session, TRAINING) is not None
 
@@ -87,7 +87,7 @@ def while_asleep(
 
 
 def ignore_step(_: TrainingStep) -> None:
-    """Nobody looks at the steps here."""
+    """Ignore the step."""
 
 
 async def test_the_engine_sleeps_before_the_trainer_starts_and_wakes_after_its_end(

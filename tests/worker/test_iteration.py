@@ -1,4 +1,4 @@
-"""Whole iterations: what they make, and that being cut off anywhere changes nothing of it."""
+"""Whole iterations: their results, also after an interruption at any point."""
 
 import asyncio
 import json
@@ -141,7 +141,7 @@ async def test_next_iteration_continues_the_promoted_versions(world: World) -> N
 
 
 class Leased(Lease):
-    """A lease that somebody else takes over after so many transactions."""
+    """A lease that another worker takes over after a number of transactions."""
 
     def __init__(self, world: World, lease: Lease, transactions: int) -> None:
         super().__init__(world.database, "iterations", lease.fence, 3600)
@@ -172,11 +172,11 @@ async def test_losing_the_lease_at_every_transaction_changes_nothing(
 
 
 class Cut(Exception):
-    """Stands for whatever ends a process."""
+    """Simulates the end of a process."""
 
 
 def cut_after(calls: int, error: BaseException) -> ScriptedEngine:
-    """An engine that is there for so many calls."""
+    """An engine that is available for a number of calls."""
     left = calls
 
     async def script(call: Call) -> str:

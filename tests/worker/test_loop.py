@@ -1,4 +1,4 @@
-"""The loop runs what waits, one at a time, and every end of an iteration has its outcome."""
+"""The loop runs queued iterations one at a time, and records the outcome of each."""
 
 import asyncio
 import errno
@@ -25,7 +25,7 @@ SECONDS_UNTIL_STUCK = 20
 
 
 class Runs:
-    """Runs iterations by a function of the test; keeps the ids of the begun and cancelled."""
+    """Runs iterations by a function of the test; records the ids of the started and cancelled."""
 
     def __init__(self, run: Callable[[StoredIteration, Lease], Awaitable[None]]) -> None:
         self.begun: list[str] = []

@@ -1,4 +1,4 @@
-"""The engine waits for its server, and for nothing else."""
+"""The engine retries while its server is unavailable, and on no other error."""
 
 import asyncio
 import math
@@ -19,7 +19,7 @@ GONE = EngineUnavailable("the server is gone")
 
 
 class Restarting:
-    """A script that fails so many times, then answers."""
+    """A script that fails a number of times, then answers."""
 
     def __init__(self, times: float, error: Exception = GONE) -> None:
         self.asked = 0

@@ -77,7 +77,7 @@ def test_caps_hold_and_requests_are_distinct(
 
 
 def balance(accepted: int, rejected: int) -> tuple[int, int]:
-    """How many contested judgments of responses are kept of so many, at caps of 50 and 10."""
+    """The number of contested judgments of responses that are kept, at caps of 50 and 10."""
     found = [judged(2, 1)] * accepted + [judged(1, 2)] * rejected
     answers = tuple((JudgedResponse(f"answer {n}", one),) for n, one in enumerate(found))
     prompts = [PROMPT] * len(found)

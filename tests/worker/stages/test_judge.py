@@ -1,4 +1,4 @@
-"""The stage that judges, as it was told to."""
+"""The judging stage and its options."""
 
 from itertools import count
 

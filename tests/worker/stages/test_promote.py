@@ -1,4 +1,4 @@
-"""Promoting happens once, and never against a person."""
+"""Promotion happens once, and never overrides an administrator."""
 
 from app.db.checkpoints import CheckpointRepository
 from app.domain.checkpoint import CheckpointKind, CheckpointStatus, PromotionCause, Role, Versions

@@ -1,4 +1,4 @@
-"""A training goes on from what serves, whichever kind of checkpoint that is."""
+"""A training continues the incumbent, for every kind of checkpoint."""
 
 import shutil
 from pathlib import Path
