@@ -34,7 +34,9 @@ OUT = Path(__file__).parent / "out"
 Model = Annotated[str | None, typer.Option(help="Model folder or hub name.")]
 Rounds = Annotated[int, typer.Option(min=1, help="Alternated rounds per comparison.")]
 AtOnce = Annotated[list[int] | None, typer.Option(help="Measure only this load.")]
-Quick = Annotated[bool, typer.Option(help="Short texts, one round: does it work?")]
+Quick = Annotated[
+    bool, typer.Option(help="Short texts and one round, to test the benchmark itself.")
+]
 Json = Annotated[Path, typer.Option(help="Where to write the figures.")]
 
 Titled = tuple[str, Section]
@@ -151,7 +153,7 @@ def swap(
 def follow(
     model: Model = None, rounds: Rounds = 3, quick: Quick = False, json: Json = OUT / "follow.json"
 ) -> None:
-    """Measure how soon two servers of one database serve a promotion that one of them received."""
+    """Measure the delay until two servers of one database serve a promotion."""
     titled = {"follow": ("Ten promotions a round, two servers", Follow())}
     _run(titled, model, rounds, [], quick, json)
 
@@ -182,7 +184,9 @@ def dtype(
 @cli.command()
 def queue(
     model: Model = None,
-    searches: Annotated[int, typer.Option(min=1, help="Searches that are sent at once.")] = 1000,
+    searches: Annotated[
+        int, typer.Option(min=1, help="Number of searches, all sent at once.")
+    ] = 1000,
     json: Json = OUT / "queue.json",
 ) -> None:
     """Measure a long queue: the last searches against the first, and the server's memory."""
@@ -228,8 +232,12 @@ def overload(
         str | None, typer.Option(help="A running, idle server; without it, one is started.")
     ] = None,
     model: Model = None,
-    seconds: Annotated[float, typer.Option(min=1, help="How long to overload it.")] = 120,
-    factor: Annotated[float, typer.Option(min=1, help="Times the sustainable rate.")] = 10,
+    seconds: Annotated[
+        float, typer.Option(min=1, help="Duration of the overload in seconds.")
+    ] = 120,
+    factor: Annotated[
+        float, typer.Option(min=1, help="Offered rate as a multiple of the sustainable rate.")
+    ] = 10,
     json: Json = OUT / "overload.json",
 ) -> None:
     """Measure a server at ten times its sustainable rate, with the server's own settings."""

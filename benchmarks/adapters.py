@@ -44,7 +44,11 @@ class Choice:
 
     @classmethod
     def parse(cls, text: str) -> "Choice":
-        """What `str` gives, such as `o_proj,down_proj:16`. Raises `ConfigurationError`."""
+        """The inverse of `str`, for example of `o_proj,down_proj:16`.
+
+        Raises:
+            ConfigurationError: The text has another format.
+        """
         found = _CHOICE.fullmatch(text)
         if found is None or int(found["rank"]) > RANKS[-1]:
             raise ConfigurationError(
@@ -54,7 +58,7 @@ class Choice:
 
     @property
     def engine_rank(self) -> int:
-        """The room an engine sets aside for it: the smallest rank vLLM knows that is enough."""
+        """The engine's `max_lora_rank`: the smallest supported rank that is sufficient."""
         return next(rank for rank in RANKS if rank >= self.rank)
 
     def __str__(self) -> str:
@@ -64,7 +68,8 @@ class Choice:
 def write_adapter(folder: Path, model: Path, choice: Choice) -> Path:
     """Write a random adapter in PEFT's format, for every layer of the model that is chosen.
 
-    Raises `ConfigurationError` when the model is no folder, or lacks one of the chosen layers.
+    Raises:
+        ConfigurationError: The model is not a folder, or lacks one of the chosen layers.
     """
     tensors = {}
     generator = np.random.default_rng(0)
@@ -91,7 +96,7 @@ def write_adapter(folder: Path, model: Path, choice: Choice) -> Path:
 def _chosen_layers(model: Path, choice: Choice) -> Mapping[str, tuple[int, ...]]:
     """The shape of every chosen layer's weight, by the layer's name."""
     if not model.is_dir():
-        raise ConfigurationError(f"{model} is not a folder: its layers' shapes are not known")
+        raise ConfigurationError(f"{model} is not a folder, so its layers' shapes are unknown")
     shapes = {
         name.removesuffix(".weight"): tensor.shape
         for name, tensor in read_model_tensors(model).items()
@@ -115,7 +120,7 @@ VARIABLE = "VLLM_PLUGINS"
 
 
 class Kernel(StrEnum):
-    """Ours (`app.engine.cpu_lora`), or the class that vLLM has for CPUs."""
+    """Ours (`app.engine.cpu_lora`), or vLLM's class for CPUs."""
 
     OURS = "ours"
     VLLM = "vllm"
@@ -129,7 +134,7 @@ class Kernel(StrEnum):
 
 @contextmanager
 def using(kernel: Kernel) -> Iterator[None]:
-    """Have the engines that are started inside the block use this one."""
+    """Engines that are started inside the block use this implementation."""
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = ",".join(kernel.plugins)
     try:
@@ -158,7 +163,7 @@ CHOICES = (
 class Adapters:
     """Forced answers with a random adapter, and the same ones of the base model beside it.
 
-    Every choice has an engine of its own, one after the other. Both sides of a ratio come from
+    Every choice has a separate engine, one after the other. Both sides of a ratio come from
     one engine and are alternated; figures of different engines are not compared.
     """
 
@@ -167,7 +172,11 @@ class Adapters:
         self._kernels = kernels
 
     async def run(self, context: Context) -> list[Row]:
-        """One engine after the other. Raises `ConfigurationError`."""
+        """One engine after the other.
+
+        Raises:
+            ConfigurationError: An engine cannot start, or the model lacks a chosen layer.
+        """
         rows = []
         for choice in self._choices:
             for kernel in self._kernels if on_cpu() else [Kernel.OURS]:
@@ -191,7 +200,7 @@ async def _measure(context: Context, choice: Choice, kernel: Kernel) -> list[Row
 
 
 def _settings(settings: Settings, choice: Choice) -> Settings:
-    """An engine for just this choice."""
+    """An engine for this choice."""
     return settings.model_copy(
         update={
             "adapters": max(1, settings.adapters),
@@ -202,7 +211,7 @@ def _settings(settings: Settings, choice: Choice) -> Settings:
 
 
 async def _decoding(context: Context, local: Local, name: str, load: int) -> Row:
-    """So many short prompts at once, answered to the full length."""
+    """`load` short prompts at once, answered to the full length."""
     tokens = _answer_tokens(context)
     texts = list(islice(cycle(LONG_INSTRUCTIONS), load))
 
@@ -257,7 +266,7 @@ def _row(
 
 
 async def _warm_up(local: Local) -> None:
-    """A few answers of each, so that neither side pays for first times."""
+    """A few answers of each, to exclude first-use costs."""
     for model in (BASE, ADAPTER):
         texts = LONG_INSTRUCTIONS[:4]
         await asyncio.gather(*(_complete(local, model, text, 8) for text in texts))

@@ -1,4 +1,4 @@
-"""How much longer one user waits while an iteration runs in the background."""
+"""Latency of one user's requests while an iteration runs in the background."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -33,7 +33,7 @@ _IMPORTED = {"prompts": PROMPTS, "sources": ["imported"]}
 
 
 class Phase(StrEnum):
-    """What the iteration does meanwhile; the first three call the model, the last one trains."""
+    """A phase of the iteration; the first three call the model, the last one trains."""
 
     RESPOND = "respond"
     JUDGE = "judge"
@@ -47,7 +47,7 @@ class Phase(StrEnum):
 
     @property
     def body(self) -> dict[str, Any]:
-        """What is posted to `/admin/iterations`."""
+        """The body of `POST /admin/iterations`."""
         kind = IterationKind.BOOTSTRAP if self is Phase.TRAIN else IterationKind.SELF_PLAY
         overrides = _OVERRIDES[self] | {"evaluation": _NO_EVALUATION}
         return {"preset": PRESET, "promote": "never", "kind": kind, "overrides": overrides}
@@ -64,7 +64,7 @@ _OVERRIDES: Mapping[Phase, dict[str, Any]] = {
         | {"prompts": 120, "responses": 1, "max_tokens": 32, "accept_threshold": 0.99}
         | {"votes": 5, "beam": 2, "depth": 3}
     },
-    # A rate this low changes nothing, so the loss stays a number however long it goes on.
+    # The rate is too low to change the weights, so the loss stays finite for any duration.
     Phase.TRAIN: {
         "roles": [TRAINED],
         "actor": {"max_steps": _NEVER_OVER, "learning_rate": 1e-9},
@@ -73,7 +73,7 @@ _OVERRIDES: Mapping[Phase, dict[str, Any]] = {
 
 
 def prompts() -> list[dict[str, Any]]:
-    """What is posted to `/admin/prompts`: no constraints, so the votes alone judge."""
+    """The body of `POST /admin/prompts`: no constraints, so only the votes judge."""
     texts = (
         f"{instruction} Use about {words} words."
         for words in count(100, 10)
@@ -83,7 +83,7 @@ def prompts() -> list[dict[str, Any]]:
 
 
 def conversations() -> list[dict[str, Any]]:
-    """What is posted to `/admin/conversations`: some 150 words to learn in each."""
+    """The body of `POST /admin/conversations`: about 150 trained words in each."""
     return [
         {
             "role": TRAINED,
@@ -109,8 +109,9 @@ until none is."""
 class HeldIteration:
     """One iteration in one phase. It is queued once, and then cancelled and resumed.
 
-    Raises RuntimeError when the iteration ends by itself, leaves the phase or does not reach
-    it, and httpx's errors.
+    Raises:
+        RuntimeError: The iteration ends, leaves the phase or does not reach it.
+        httpx.HTTPError: A request failed.
     """
 
     def __init__(
@@ -129,7 +130,7 @@ class HeldIteration:
 
     @asynccontextmanager
     async def going_on(self) -> AsyncIterator[None]:
-        """The iteration is in its phase for the whole block, and stands still after it."""
+        """Run the iteration in its phase for the whole block, then cancel it."""
         steps = await self._go_on()
         try:
             await self._until(lambda: self._under_way(steps))
@@ -221,7 +222,7 @@ ANSWER_TOKENS = 64
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A way to ask `/generate`: how often in a row, with which body, and roughly how many tokens.
+    """A kind of request to `/generate`: repetitions, body, and approximate number of tokens.
 
     `body` takes the number of the question, which is its seed too, and the length of a text.
     """
@@ -234,7 +235,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How long the user waited, and how many tokens were generated for it."""
+    """The latency of a request, and its generated tokens."""
 
     seconds: float
     tokens: int
@@ -269,7 +270,7 @@ QUESTIONS = (
 
 
 class Beside:
-    """One user who asks one question after the other, with and without an iteration beside it.
+    """One user's sequential requests, with and without an iteration in the background.
 
     `pause_seconds` is how long the user waits between two questions. While it is longer than
     the server's quiet time, each question meets an engine full of background calls.
@@ -280,7 +281,11 @@ class Beside:
         self._pause_seconds = pause_seconds
 
     async def run(self, context: Context) -> list[Row]:
-        """One server for all. Raises `ConfigurationError` where the worker is switched off."""
+        """One server for all.
+
+        Raises:
+            ConfigurationError: The worker is disabled.
+        """
         if not context.settings.worker:
             raise ConfigurationError("SPAR_WORKER is off: nothing would run in the background")
         context.say("starting the server")

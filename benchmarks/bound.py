@@ -28,7 +28,7 @@ _IMPOSSIBLE = -1000.0
 class Recorded:
     """One call that was made, and the calls that waited for its result.
 
-    `options` are what a score asked for; empty for a completion.
+    `options` are those of a score; empty for a completion.
     """
 
     call: Call
@@ -40,7 +40,7 @@ _before: ContextVar[Recorded | None] = ContextVar("before", default=None)
 
 
 class ForcingEngine(EngineWrapper):
-    """Makes every call for real, at full length, answers no, and records what waited for what.
+    """Makes every call at full length, returns the verdict no, and records the dependencies.
 
     A call depends on the call made before it in the same task or in the task that started that
     one. Calls without such a predecessor that start before any other call has ended form a step:
@@ -66,7 +66,7 @@ class ForcingEngine(EngineWrapper):
     async def score(
         self, call: Call, options: Sequence[str], on_delta: OnDelta = ignore_delta
     ) -> Mapping[str, float]:
-        """A certain no, whatever the engine scored."""
+        """A certain no, regardless of the engine's score."""
         recorded = self._record(Recorded(call, tuple(options)))
         await self._engine.score(call, options, on_delta)
         self._finish(recorded)
@@ -257,7 +257,7 @@ async def _compare(context: Context, local: Local, load: int) -> Row:
 
 
 async def _warm_up(local: Local) -> None:
-    """A short search, so that neither side pays for first times."""
+    """A short search, to exclude first-use costs."""
     roles = local.roles(ForcingEngine(local.engine), 4)
     prompt = Prompt.from_text(LONG_INSTRUCTIONS[-1])
     await run_search(bfs_request(local.settings, prompt, 0, 8, TREE), roles)

@@ -1,7 +1,7 @@
-"""The same decisions for less: the same responses judged in full, in part, and at quick verdict.
+"""The cost of judging the same responses by all votes, by early stop, and by quick verdict.
 
-In full means that every vote is cast. What a rejected response costs later, when a rewrite needs
-a critique, is not counted.
+The full procedure casts every vote. The later cost of a rejected response, when a rewrite needs a
+critique, is not counted.
 """
 
 import asyncio
@@ -28,19 +28,19 @@ CUTS = 40
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One response, judged in every way.
+    """One response, judged by every procedure.
 
     accepted: the verdict of the full procedure, which took `full_tokens`. voted: the verdict of
-    votes that stop early, which took `voted_tokens`. looked: P(yes) at quick verdict, which took
-    `look_tokens`; None where a program had rejected the response already.
+    votes that stop early, which took `voted_tokens`. quick_probability: P(yes) of the quick
+    verdict; None where the checkers had rejected the response already.
     """
 
     accepted: bool
     voted: bool
-    looked: float | None
+    quick_probability: float | None
     full_tokens: int
     voted_tokens: int
-    look_tokens: int = 1
+    quick_tokens: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +71,9 @@ class Outcome:
         )
 
 
-def outcome(judged: Sequence[Judged], look: QuickVerdictRule) -> Outcome:
-    """What judging by these thresholds would have said and cost."""
-    verdicts = [_verdict(one, look) for one in judged]
+def outcome(judged: Sequence[Judged], rule: QuickVerdictRule) -> Outcome:
+    """The agreement and the cost of judging by these thresholds."""
+    verdicts = [_verdict(one, rule) for one in judged]
     return Outcome(
         agreeing=sum(
             one.accepted is verdict for one, (verdict, _) in zip(judged, verdicts, strict=True)
@@ -87,20 +87,23 @@ def outcome(judged: Sequence[Judged], look: QuickVerdictRule) -> Outcome:
 def calibrate(judged: Sequence[Judged], wanted: float) -> QuickVerdictRule:
     """The cheapest thresholds whose agreement is at least `wanted` (0..1).
 
-    Where none agree so often, those that agree most, and of these the cheapest.
+    If none reach it, the cheapest of those with the highest agreement.
     """
 
-    def worth(look: QuickVerdictRule) -> tuple[float, float]:
-        found = outcome(judged, look)
+    def worth(rule: QuickVerdictRule) -> tuple[float, float]:
+        found = outcome(judged, rule)
         return (min(found.agreement, wanted), -found.cost)
 
     return max(_candidates(judged), key=worth)
 
 
 def held_out(judged: Sequence[Judged], wanted: float) -> Outcome:
-    """Thresholds from each half, measured on the other: what to expect of new responses.
+    """Thresholds of each half, measured on the other: an estimate for new responses.
 
-    Halves are the even and the odd positions. Raises ValueError for fewer than two responses.
+    Halves are the even and the odd positions.
+
+    Raises:
+        ValueError: There are fewer than two responses.
     """
     if len(judged) < 2:
         raise ValueError("halves need two responses at least")
@@ -108,23 +111,23 @@ def held_out(judged: Sequence[Judged], wanted: float) -> Outcome:
     return outcome(odd, calibrate(even, wanted)) + outcome(even, calibrate(odd, wanted))
 
 
-def _verdict(one: Judged, look: QuickVerdictRule) -> tuple[bool, int]:
+def _verdict(one: Judged, rule: QuickVerdictRule) -> tuple[bool, int]:
     """The verdict by these thresholds, and the tokens it takes."""
-    if one.looked is None:
+    if one.quick_probability is None:
         return False, 0
-    verdict = look.verdict(one.looked)
+    verdict = rule.verdict(one.quick_probability)
     if verdict is None:
-        return one.voted, one.look_tokens + one.voted_tokens
-    return verdict, one.look_tokens
+        return one.voted, one.quick_tokens + one.voted_tokens
+    return verdict, one.quick_tokens
 
 
 def _candidates(judged: Sequence[Judged]) -> Iterator[QuickVerdictRule]:
-    """Thresholds at what was seen, the widest (which leave all to the votes) first."""
-    seen = sorted({one.looked for one in judged if one.looked is not None})
+    """Thresholds at the observed values, the widest (which always use the votes) first."""
+    seen = sorted({one.quick_probability for one in judged if one.quick_probability is not None})
     step = max(1, len(seen) // CUTS)
     cuts = sorted({0.0, *seen[::step], 1.0})
     pairs = [QuickVerdictRule(low, high) for low, high in combinations_with_replacement(cuts, 2)]
-    return iter(sorted(pairs, key=lambda look: look.low - look.high))
+    return iter(sorted(pairs, key=lambda rule: rule.low - rule.high))
 
 
 Forget = Callable[[], Awaitable[None]]
@@ -161,7 +164,7 @@ class Judging:
     async def respond(
         self, prompts: Sequence[Prompt], each: int, max_tokens: int
     ) -> list[Response]:
-        """So many sampled responses to every prompt, without the empty ones and repetitions."""
+        """The sampled responses to every prompt, without empty ones and duplicates."""
         self._context.say("writing the responses")
         wanted = [(prompt, seed) for prompt in prompts for seed in range(each)]
         found = await asyncio.gather(*(self._write(*one, max_tokens) for one in wanted))
@@ -169,7 +172,7 @@ class Judging:
         return list(different.values())
 
     async def judge(self, label: str, responses: Sequence[Response], how: JudgeOptions) -> Pass:
-        """Judge all; each has a seed of its own, drawn from that of `how`."""
+        """Judge all, each with a seed derived from that of `how`."""
         self._context.say(f"judging, {label}")
         await self._forget()
         watch = Stopwatch()
@@ -228,23 +231,23 @@ class Decisions:
 
 async def compare(context: Context, judging: Judging, responses: Sequence[Response]) -> list[Row]:
     """The figures of every way of judging these responses."""
-    options, look = SearchOptions(), context.settings.quick_verdict
+    options, rule = SearchOptions(), context.settings.quick_verdict
     full = JudgeOptions(options.votes, options.accept_threshold, early_stop=False, seed=0)
     stopping = replace(full, early_stop=True)
     ways = {
         "full": full,
         "early stop": stopping,
-        "quick verdict": replace(stopping, quick_verdict=look),
+        "quick verdict": replace(stopping, quick_verdict=rule),
     }
     passes = await alternate(
         {name: partial(judging.judge, name, responses, how) for name, how in ways.items()},
         context.rounds,
     )
     other = await judging.judge("full, another seed", responses, replace(full, seed=1))
-    looked = await judging.judge(
-        "first looks alone", responses, replace(full, quick_verdict=ALWAYS_DECIDES)
+    quick = await judging.judge(
+        "quick verdicts alone", responses, replace(full, quick_verdict=ALWAYS_DECIDES)
     )
-    judged = judged_in_every_way(passes["full"][0], passes["early stop"][0], looked)
+    judged = judged_in_every_way(passes["full"][0], passes["early stop"][0], quick)
     return [
         *_measured(passes, _groups(responses)),
         _row("agreement, full / full with another seed", [agreement(passes["full"][0], other)]),
@@ -271,17 +274,19 @@ def _measured(passes: Passes, groups: Mapping[str, Sequence[int]]) -> list[Row]:
 
 
 def calibrated(judged: Sequence[Judged]) -> list[Row]:
-    """The cheapest thresholds that agree often enough, and what they do on held-out halves."""
-    look = calibrate(judged, WANTED_AGREEMENT)
-    seen, unseen = outcome(judged, look), held_out(judged, WANTED_AGREEMENT)
+    """The cheapest thresholds of sufficient agreement, and their results on held-out halves."""
+    rule = calibrate(judged, WANTED_AGREEMENT)
+    seen, unseen = outcome(judged, rule), held_out(judged, WANTED_AGREEMENT)
     detail = {
-        "low": look.low,
-        "high": look.high,
-        "quick_verdicts": sorted(one.looked for one in judged if one.looked is not None),
+        "low": rule.low,
+        "high": rule.high,
+        "quick_verdicts": sorted(
+            one.quick_probability for one in judged if one.quick_probability is not None
+        ),
     }
     return [
-        _row("calibrated: SPAR_QUICK_VERDICT_LOW", [look.low], unit="P(yes)", detail=detail),
-        _row("calibrated: SPAR_QUICK_VERDICT_HIGH", [look.high], unit="P(yes)"),
+        _row("calibrated: SPAR_QUICK_VERDICT_LOW", [rule.low], unit="P(yes)", detail=detail),
+        _row("calibrated: SPAR_QUICK_VERDICT_HIGH", [rule.high], unit="P(yes)"),
         _row("calibrated, same responses: tokens / full", [seen.cost]),
         _row("calibrated, same responses: agreement", [seen.agreement]),
         _row("calibrated, held-out halves: tokens / full", [unseen.cost], CHEAP),
@@ -289,20 +294,25 @@ def calibrated(judged: Sequence[Judged]) -> list[Row]:
     ]
 
 
-def judged_in_every_way(full: Pass, voted: Pass, looked: Pass) -> list[Judged]:
-    """What calibration needs, from three passes over the same responses."""
+def judged_in_every_way(full: Pass, voted: Pass, quick: Pass) -> list[Judged]:
+    """The input of the calibration, from three passes over the same responses."""
     rows = zip(
-        full.judgments, full.tokens, voted.judgments, voted.tokens, looked.judgments, strict=True
+        full.judgments,
+        full.tokens,
+        voted.judgments,
+        voted.tokens,
+        quick.judgments,
+        strict=True,
     )
     return [
         Judged(
             accepted=whole.accepted,
             voted=part.accepted,
-            looked=look.quick_verdict.probability if look.quick_verdict else None,
+            quick_probability=one.quick_verdict.probability if one.quick_verdict else None,
             full_tokens=full_tokens,
             voted_tokens=voted_tokens,
         )
-        for whole, full_tokens, part, voted_tokens, look in rows
+        for whole, full_tokens, part, voted_tokens, one in rows
     ]
 
 

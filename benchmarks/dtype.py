@@ -115,7 +115,7 @@ def _ratio(name: str, load: int, seconds: Mapping[str, Sequence[float]]) -> Row:
 
 
 async def _serve(context: Context, dtype: Dtype) -> Served:
-    """All loads and one tree on an engine of its own; the prefix cache is emptied before each."""
+    """All loads and one tree on a new engine; the prefix cache is emptied before each."""
     context.say(f"serving in {dtype}")
     settings = context.settings.model_copy(update={"dtype": dtype})
     async with _peak_memory() as memory, started(settings, context.model) as local:
@@ -129,7 +129,7 @@ async def _serve(context: Context, dtype: Dtype) -> Served:
 
 
 async def _answer(local: Local, load: int, tokens: int) -> Work:
-    """So many answers at once, each of exactly `tokens` tokens."""
+    """`load` answers at once, each of exactly `tokens` tokens."""
     await local.forget()
     sampling = Sampling(temperature=0.9, top_p=1.0, max_tokens=tokens)
     calls = [

@@ -1,4 +1,4 @@
-"""A database made large: some made-up searches, which the database then copies by itself."""
+"""Fills a database with generated searches and copies of them."""
 
 import random
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -49,7 +49,7 @@ _TEXT = "Tell me of the river, in ten words, and of the stone beside it. " * 8
 
 
 async def fill_iterations(session: AsyncSession, count: int) -> list[str]:
-    """So many finished iterations, each of which trained and promoted both roles; their ids."""
+    """Add `count` finished iterations that trained and promoted both roles; returns their ids."""
     repository = IterationRepository(session)
     new = NewIteration("micro", PRESETS["micro"])
     ids = [await repository.add(new) for _ in range(count)]
@@ -65,7 +65,7 @@ async def fill_iterations(session: AsyncSession, count: int) -> list[str]:
 
 
 async def fill_evaluations(session: AsyncSession, count: int) -> list[str]:
-    """So many evaluations with all their rows; their ids."""
+    """Add `count` evaluations with all their rows; returns their ids."""
     plan = EvaluationPlan(
         suite="ifeval",
         source="ifeval.jsonl",
@@ -145,7 +145,7 @@ def _evaluated(evaluation: str) -> Sequence[dict[str, Any]]:
 
 
 DIFFERENT = 1000
-"""How many searches are made up; the others are copies. Also how many a transaction holds."""
+"""Number of generated searches (the others are copies), and of searches per transaction."""
 YEAR = timedelta(days=365)
 WORDS = ["river", "stone", "cloud", "paper", "amber", "winter", "lantern", "garden", "copper"]
 _TREES: Mapping[sa.Table, str] = {
@@ -153,7 +153,7 @@ _TREES: Mapping[sa.Table, str] = {
     Base.metadata.tables["nodes"]: "search_id",
     Base.metadata.tables["votes"]: "search_id",
 }
-"""The tables of a search, each with the column that says which search."""
+"""The tables of a search, each with its column of the search's id."""
 _COPYING = sa.Table(
     "copying",
     sa.MetaData(),
@@ -162,31 +162,30 @@ _COPYING = sa.Table(
     sa.Column("created_at", UtcDateTime),
     prefixes=["TEMPORARY"],
 )
-"""Which search is copied next, under which id and time."""
+"""The next searches to copy, with the ids and times of the copies."""
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much to make: searches, and nodes of all of them together."""
+    """The number of searches, and of the nodes of all of them."""
 
     searches: int
     nodes: int
 
     @property
     def nodes_each(self) -> int:
-        """Responses per search, beside the root."""
+        """Responses per search, without the root."""
         return max(1, self.nodes // self.searches - 1)
 
 
 async def fill(
     url: str, size: Size, seed: int = 0, *, different: int = DIFFERENT
 ) -> AsyncGenerator[int, None]:
-    """Put made-up searches of the last year into an upgraded database; yields each batch's size.
+    """Add searches of the last year to an upgraded database; yields each batch's size.
 
-    So many are `different`; the others are copies with an id and a time of their own, made in the
-    database, since that is much quicker. Prompts, feedback and what admins did come along in
-    proportion, with a thousand iterations and a hundred evaluations at most. Nothing else
-    may run meanwhile.
+    `different` of them are generated; the others are copies with new ids and times, made by SQL for
+    speed. Prompts, feedback and audit entries are added in proportion, with at most 1,000
+    iterations and 100 evaluations. No other process may use the database at the same time.
     """
     engine = open_engine(url)
     chance = random.Random(seed)
@@ -209,7 +208,7 @@ async def fill(
         await engine.dispose()
 
 
-def made_up(chance: random.Random, moment: datetime, nodes: int) -> SearchResult:
+def generated_search(chance: random.Random, moment: datetime, nodes: int) -> SearchResult:
     """A judged search of some responses, each with two votes."""
     tree = Tree()
     parent = tree.root
@@ -241,8 +240,8 @@ def made_up(chance: random.Random, moment: datetime, nodes: int) -> SearchResult
 async def _write_originals(
     connection: AsyncConnection, chance: random.Random, moments: Sequence[datetime], nodes: int
 ) -> list[str]:
-    """Write made-up searches and keep a copy of each beside the tables; their ids."""
-    results = [made_up(chance, moment, nodes) for moment in moments]
+    """Write generated searches and temporary copies of their rows; returns their ids."""
+    results = [generated_search(chance, moment, nodes) for moment in moments]
     ids = [result.request.id for result in results]
     rows = [search_row(*one) for one in zip(results, moments, strict=True)]
     await connection.execute(insert(SearchRow), rows)
@@ -291,12 +290,12 @@ async def _write_copying(
 
 
 def _original(table: sa.Table) -> sa.Table:
-    """Where the searches that are copied are kept, of one table."""
+    """The temporary table with the original rows of a table."""
     return table.to_metadata(sa.MetaData(), name=f"original_{table.name}")
 
 
 async def _fill_around(engine: AsyncEngine, searches: Sequence[str], size: Size) -> None:
-    """Prompts, iterations, feedback and admins' actions, as a server of that age has them."""
+    """Add prompts, iterations, feedback and audit entries in proportion to the searches."""
     hundredth = max(1, size.searches // 100)
     async with AsyncSession(engine) as session, session.begin():
         *_, used = await fill_iterations(session, min(1000, hundredth))

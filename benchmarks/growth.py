@@ -1,4 +1,4 @@
-"""How the database answers: every list and detail timed, and writing a search."""
+"""Latency of the database: every list and detail query, and writing a search."""
 
 import asyncio
 import random
@@ -25,7 +25,7 @@ from app.db.upgrade import upgrade
 from app.domain.checkpoint import Role
 from app.domain.iteration import Source
 from app.domain.search import Mode, StopReason
-from benchmarks.filling import YEAR, Size, fill, made_up
+from benchmarks.filling import YEAR, Size, fill, generated_search
 from benchmarks.measure import Row, Spread, Target
 
 PAGE = 20
@@ -53,7 +53,7 @@ async def measure(url: str, rounds: int, seed: int = 1) -> list[Row]:
 
 
 async def plans(url: str) -> dict[str, list[str]]:
-    """How the database runs the list of searches under each filter, in its own words."""
+    """The database's query plan of the list of searches under each filter."""
     engine = open_engine(url)
     asked = "EXPLAIN QUERY PLAN" if engine.dialect.name == "sqlite" else "EXPLAIN"
 
@@ -90,7 +90,7 @@ FILTERS = {
 
 
 async def _iteration(session: AsyncSession, iteration: str) -> None:
-    """What the page of an iteration asks for."""
+    """The queries of an iteration's page."""
     await IterationRepository(session).get(iteration)
     await CheckpointRepository(session).of_iteration(iteration)
     await SampleRepository(session, iteration).count_samples()
@@ -103,7 +103,7 @@ DETAILS: dict[str, Detail] = {
     ),
     "steps of a training": lambda session, one: SampleRepository(session, one).steps(Role.ACTOR),
 }
-"""What is asked about one iteration."""
+"""The queries about one iteration."""
 
 
 def _queries(
@@ -118,7 +118,7 @@ def _queries(
         return lambda session: SearchRepository(session).get(search_id)
 
     def add(_: str) -> Query:
-        result = made_up(chance, datetime.now(UTC), 10)
+        result = generated_search(chance, datetime.now(UTC), 10)
         return lambda session: SearchRepository(session).add(result)
 
     def about(detail: Detail, one: str) -> Query:
@@ -172,7 +172,7 @@ async def _some_ids(database: Database, chance: random.Random, count: int) -> li
 
 
 async def _look_through_all(database: Database) -> float:
-    """How long it takes to learn that no search has a word, page by page."""
+    """The time to page through a word filter without matches."""
     took, cursor, ended = 0.0, None, False
     while not ended:
         start = time.perf_counter()
@@ -194,9 +194,10 @@ async def _timed(database: Database, query: Query) -> float:
 async def measure_growth(
     url: str | None, size: Size, rounds: int, console: Console
 ) -> dict[str, list[Row]]:
-    """What queries cost before and after a database is filled, by title; prints their plans.
+    """Query latencies before and after a database is filled, by title; prints the plans.
 
-    Raises `ConfigurationError` where the database cannot be upgraded.
+    Raises:
+        ConfigurationError: The database cannot be upgraded.
     """
     with tempfile.TemporaryDirectory() as folder:
         used = url or f"sqlite+aiosqlite:///{Path(folder) / 'spar.db'}"

@@ -33,7 +33,7 @@ class Local:
         return self.engine._process.llm
 
     async def forget(self) -> None:
-        """Empty the prefix cache, so that every run begins the same."""
+        """Empty the prefix cache, so that all runs start in the same state."""
         if not await self.llm.reset_prefix_cache():
             raise RuntimeError("the prefix cache is in use and cannot be reset")
 
@@ -52,7 +52,11 @@ class Local:
 
 @asynccontextmanager
 async def started(settings: Settings, model: str) -> AsyncIterator[Local]:
-    """A running engine. Raises `ConfigurationError` if it cannot start."""
+    """A running engine.
+
+    Raises:
+        ConfigurationError: It cannot start.
+    """
     engine = ForcedVllmEngine(_engine_config(settings, model))
     checker = Checker(settings.check_processes, settings.check_seconds)
     await checker.start()

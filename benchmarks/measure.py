@@ -59,7 +59,7 @@ async def alternate(
 ) -> dict[str, list[Result]]:
     """The results of every contender in every round; the order is reversed in odd rounds.
 
-    So a machine that grows slower or faster meanwhile does not favor one of them.
+    Drift of the machine's speed therefore favors no contender.
     """
     results: dict[str, list[Result]] = {name: [] for name in contenders}
     names = list(contenders)
@@ -116,7 +116,7 @@ class Row:
 
 
 def print_table(console: Console, title: str, rows: Sequence[Row]) -> None:
-    """One section's figures for people."""
+    """Print one section's rows as a table."""
     table = Table(title=title, title_justify="left")
     for heading in ("figure", "at once", "median", "min to max", "target", ""):
         numeric = heading in ("at once", "median", "min to max")
@@ -160,8 +160,8 @@ def _row_json(row: Row) -> dict[str, Any]:
 class Context:
     """How to measure.
 
-    `at_once` limits the loads to these (empty: all); `quick` shortens everything, to see that
-    it works; `say` reports what begins.
+    `at_once` limits the loads to these (empty: all); `quick` shortens everything, to test the
+    benchmark itself; `say` reports progress.
     """
 
     settings: Settings

@@ -27,14 +27,18 @@ PAIRS = 60
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A way to ask for a greedy answer: where, with which body."""
+    """An endpoint for greedy answers: its URL and request body."""
 
     name: str
     url: str
     body: Callable[[str, int], dict[str, Any]]
 
     async def ask(self, client: httpx.AsyncClient, instruction: str, max_tokens: int) -> int:
-        """The number of tokens of the answer. Raises `httpx.HTTPStatusError`."""
+        """Request an answer, and return its number of tokens.
+
+        Raises:
+            httpx.HTTPError: The request failed.
+        """
         response = await client.post(self.url, json=self.body(instruction, max_tokens))
         response.raise_for_status()
         tokens: int = response.json()["usage"]["completion_tokens"]
@@ -48,7 +52,7 @@ class OverHttp:
         """Start both servers, load one at a time."""
         rows = []
         context.say("starting two servers")
-        async with _doors(context) as endpoints, _client() as client:
+        async with _endpoints(context) as endpoints, _client() as client:
             for load in context.loads(*LOADS):
                 rows += await _throughput(context, client, endpoints, load)
             if 1 in context.loads(*LOADS):
@@ -57,7 +61,7 @@ class OverHttp:
 
 
 @asynccontextmanager
-async def _doors(context: Context) -> AsyncIterator[list[Endpoint]]:
+async def _endpoints(context: Context) -> AsyncIterator[list[Endpoint]]:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         reference = reference_server(context.model, context.settings)

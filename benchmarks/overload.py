@@ -1,4 +1,4 @@
-"""Ten times what a server can do, for two minutes: what of it is answered, how late, and after."""
+"""Overload of a server: admitted and rejected requests, their latency, and the recovery."""
 
 import asyncio
 import math
@@ -18,13 +18,13 @@ from benchmarks.servers import our_server, running
 
 FACTOR = 10.0
 WARM_SECONDS = 15.0
-"""How long the sustainable rate is measured."""
+"""Duration of measuring the sustainable rate."""
 RECOVERY_SECONDS = 10.0
-"""A server has recovered when it is as quick as before within so many seconds."""
+"""Greatest time until the latency is back to normal."""
 AS_BEFORE = 2.0
-"""Recovered means: one request takes at most so many times what it took before."""
+"""Normal latency: at most this multiple of the latency before the overload."""
 PATIENCE = 2.0
-"""Admitted requests may take so many times what the full queue takes at the sustainable rate."""
+"""Greatest latency of admitted requests, as a multiple of the time to drain a full queue."""
 ANSWER_SECONDS = 300.0
 ADMITTED, FULL = 200, 429
 QUESTION = "Name three rivers."
@@ -40,10 +40,10 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Overloaded:
-    """What came of it. Rates in requests per second, times in seconds.
+    """The results. Rates are in requests per second, times in seconds.
 
-    bound: the longest that an admitted request should take. recovery: None if that took too long.
-    restarts: how often the engine was started again meanwhile.
+    bound: greatest latency allowed for an admitted request. recovery: None if it took too long.
+    restarts: the number of engine restarts during the overload.
     """
 
     sustainable: float
@@ -55,17 +55,17 @@ class Overloaded:
 
     @property
     def admitted(self) -> list[float]:
-        """The seconds that answered requests took."""
+        """The latencies of the admitted requests, in seconds."""
         return [reply.seconds for reply in self.replies if reply.status == ADMITTED]
 
     @property
     def refused(self) -> list[float]:
-        """The seconds until the others were told that the queue is full."""
+        """The latencies of the requests rejected with 429, in seconds."""
         return [reply.seconds for reply in self.replies if reply.status == FULL]
 
     @property
     def failed(self) -> Counter[int]:
-        """How many ended otherwise, by status."""
+        """The number of other replies, by status."""
         return Counter(r.status for r in self.replies if r.status not in (ADMITTED, FULL))
 
     def rows(self) -> list[Row]:
@@ -97,8 +97,9 @@ async def measure_overload(
 ) -> list[Row]:
     """Overload the server at the URL, or one that is started for it.
 
-    Raises `ConfigurationError` for a model that cannot be used, and RuntimeError for a server
-    that does not start.
+    Raises:
+        ConfigurationError: The model cannot be used.
+        RuntimeError: The server does not start.
     """
     settings = Settings()
     if url is not None:
@@ -118,7 +119,7 @@ async def overload(
     warm_seconds: float = WARM_SECONDS,
     max_tokens: int = 32,
 ) -> Overloaded:
-    """Overload a running server of these settings, which gets no other requests meanwhile."""
+    """Overload a running server of these settings; it must get no other requests."""
     asking = _Asking(url, max_tokens)
     async with asking.client:
         restarts = await asking.restarts()
@@ -139,7 +140,7 @@ async def overload(
 
 
 class _Asking:
-    """One short greedy question, over and over."""
+    """Sends one short greedy request repeatedly."""
 
     def __init__(self, url: str, max_tokens: int) -> None:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
@@ -160,21 +161,25 @@ class _Asking:
         return Reply(status, watch.seconds)
 
     async def restarts(self) -> int:
-        """How often the server's engine was started again. Raises `httpx.HTTPError`."""
+        """The number of engine restarts.
+
+        Raises:
+            httpx.HTTPError: The request failed.
+        """
         health = (await self.client.get("/healthz")).raise_for_status()
         restarts: int = health.json()["engine_restarts"]
         return restarts
 
 
 async def _sustainable(asking: _Asking, at_once: int, seconds: float) -> float:
-    """Answers per second to as many clients as the server works for at once."""
+    """Answers per second to `at_once` clients, the server's limit of running requests."""
     watch, answered = Stopwatch(), 0
 
     async def client() -> None:
         nonlocal answered
         while watch.seconds < seconds:
             reply = await asking.ask()
-            # After the wait: meanwhile others have counted too.
+            # Not `answered += await ...`: other clients change `answered` during the await.
             answered += reply.status == ADMITTED
 
     await asyncio.gather(*(client() for _ in range(at_once)))
@@ -184,7 +189,7 @@ async def _sustainable(asking: _Asking, at_once: int, seconds: float) -> float:
 
 
 async def _offer(asking: _Asking, rate: float, seconds: float) -> list[Reply]:
-    """Requests at an even rate, whether the ones before are answered or not."""
+    """Requests at a constant rate (open loop)."""
     began = time.monotonic()
     async with asyncio.TaskGroup() as group:
         tasks = []
@@ -195,7 +200,7 @@ async def _offer(asking: _Asking, rate: float, seconds: float) -> list[Reply]:
 
 
 async def _recovery(asking: _Asking, quick: float) -> float | None:
-    """Seconds until a request is as quick again; None if that takes too long."""
+    """Seconds until a request takes at most `quick` seconds; None if that takes too long."""
     watch = Stopwatch()
     while watch.seconds < RECOVERY_SECONDS:
         reply = await asking.ask()

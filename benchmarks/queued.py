@@ -1,4 +1,4 @@
-"""A queue of a thousand searches: does the last go as fast as the first, and what grows?"""
+"""A long queue of searches: throughput over time, and growth of the server's memory."""
 
 import asyncio
 import time
@@ -25,14 +25,14 @@ PARTS = 10
 def steady_rates(ends: Sequence[float], at_once: int) -> list[float]:
     """Searches per second in about ten parts of equal count, in the order of time.
 
-    ends: the moments when searches ended, in seconds. They all began to wait together, and
-    `at_once` of them are worked on at any time. The first `at_once` to end are left out, because
-    they began together on an idle server, and so is what ends after the queue is empty: then
-    fewer than `at_once` are under way. Searches of the same work end in waves of `at_once`, so
-    a part is a whole number of waves; a part of one wave and a half would look fast or slow by
-    where it begins.
+    ends: the times at which searches ended, in seconds. They were all queued together, and
+    `at_once` of them run at any time. The first `at_once` to end are excluded, because they started
+    together on an idle server, and so are those that end after the queue is empty, when fewer than
+    `at_once` run. Searches of equal work end in waves of `at_once`, so a part is a whole number of
+    waves: the rate of a fraction would depend on where it begins.
 
-    Raises `ConfigurationError` when there are not two parts.
+    Raises:
+        ConfigurationError: There are fewer than two parts.
     """
     ordered = sorted(ends)
     steady = len(ordered) - 2 * at_once
@@ -70,7 +70,7 @@ class Memory:
     answered: Callable[[], int]
     samples: list[Sample] = field(default_factory=list)
 
-    def look(self) -> None:
+    def sample(self) -> None:
         """Take one sample."""
         engine = 0.0
         for child in self.server.children(recursive=True):
@@ -81,19 +81,19 @@ class Memory:
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
         """Take a sample before the block, one every second, and one after it."""
-        self.look()
+        self.sample()
         watch = asyncio.create_task(self._watch())
         try:
             yield
         finally:
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
-        self.look()
+        self.sample()
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(PAUSE_SECONDS)
-            self.look()
+            self.sample()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class Growth:
 
     @classmethod
     def of(cls, samples: Sequence[Sample], early: int, size: Callable[[Sample], float]) -> "Growth":
-        """From all samples; `early` is how many answers the second figure waits for."""
+        """From all samples; `early` is the number of answers before the second value."""
         then = next((each for each in samples if each.answered >= early), samples[-1])
         sizes = [size(each) for each in samples]
         return cls(sizes[0], size(then), max(sizes), sizes[-1])
@@ -119,7 +119,11 @@ class Growth:
 
 
 def server_at(url: str) -> psutil.Process:
-    """The child of this process that was told to listen at a URL's port. Raises RuntimeError."""
+    """The child of this process with the option `--port` of a URL's port.
+
+    Raises:
+        RuntimeError: There is no such child.
+    """
     port = str(urlsplit(url).port)
     for child in psutil.Process().children():
         if child.cmdline()[-2:] == ["--port", port]:
@@ -132,13 +136,13 @@ def _mib(process: psutil.Process) -> float:
 
 
 AT_ONCE = 16
-"""Searches the server works on at a time; the fewer, the more whole waves in a tenth of them."""
+"""Searches the server runs at a time; with fewer, a tenth has more whole waves."""
 LENGTH = 16
 """Tokens of a response, and of a critique."""
 TREE = {"branch": 2, "beam": 1, "depth": 1, "votes": 1, "early_stop": False}
 TOKENS = 2 * (LENGTH + LENGTH)
 EARLY = 100
-"""Answers after which the server's memory should stay what it is."""
+"""Answers after which the server's memory should no longer grow."""
 SLOWEST, MOST_GROWTH = 0.95, 1.1
 WARM_UP = AT_ONCE
 
@@ -153,14 +157,18 @@ class Reply:
 
 
 class Queued:
-    """So many small searches of equal work, all sent at once to a server of their own."""
+    """Small searches of equal work, all sent at once to a new server."""
 
     def __init__(self, searches: int, program: Sequence[str] = SERVER) -> None:
         self._searches = searches
         self._program = program
 
     async def run(self, context: Context) -> list[Row]:
-        """One server, one queue. Raises `ConfigurationError` for too few searches."""
+        """One server, one queue.
+
+        Raises:
+            ConfigurationError: There are too few searches.
+        """
         if self._searches < 4 * AT_ONCE:
             raise ConfigurationError(f"at least {4 * AT_ONCE} searches are needed")
         context.say("starting the server")
@@ -201,7 +209,7 @@ async def _ask_all(
 
 
 def _body(number: int) -> dict[str, Any]:
-    # The number makes each prompt one that the prefix cache does not hold.
+    # The number makes each prompt unique, so that it is not in the prefix cache.
     instruction = LONG_INSTRUCTIONS[number % len(LONG_INSTRUCTIONS)]
     return {
         "prompt": f"{number}. {instruction}",
@@ -212,7 +220,11 @@ def _body(number: int) -> dict[str, Any]:
 
 
 def rows_of(replies: Sequence[Reply], samples: Sequence[Sample]) -> list[Row]:
-    """What the answers and the samples say. Raises `ConfigurationError` for too few answers."""
+    """The rows of the replies and the samples.
+
+    Raises:
+        ConfigurationError: There are too few answers.
+    """
     done = [reply for reply in replies if reply.status == httpx.codes.OK]
     queued, failed = len(replies), len(replies) - len(done)
     rates = steady_rates([reply.end for reply in done], AT_ONCE)

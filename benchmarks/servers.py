@@ -61,7 +61,11 @@ def reference_server(model: str, settings: Settings) -> Command:
 
 @asynccontextmanager
 async def running(command: Command, logs: Path) -> AsyncIterator[str]:
-    """Run a server; gives its URL once it is ready. Raises RuntimeError if it does not start."""
+    """Run a server; yields its URL when it is ready.
+
+    Raises:
+        RuntimeError: It does not start.
+    """
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
     cores = command.cores or sorted(os.sched_getaffinity(0))
@@ -105,15 +109,15 @@ async def _wait_until_ready(
             except httpx.TransportError:
                 pass
             await asyncio.sleep(0.5)
-    raise RuntimeError(f"{command.name} ended before it was ready:\n{_last_words(log)}")
+    raise RuntimeError(f"{command.name} ended before it was ready:\n{_log_tail(log)}")
 
 
-def _last_words(log: Path) -> str:
+def _log_tail(log: Path) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-20:])
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
-    """Ask the server to end; whatever of its group is left then, or after a while, is killed."""
+    """Send SIGTERM to the server, then SIGKILL to its process group after `STOP_SECONDS`."""
     try:
         if process.returncode is None:
             process.terminate()

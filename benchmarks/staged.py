@@ -56,7 +56,7 @@ DATA = DataOptions(
     in_flight=PRESETS["small"].data.in_flight,
 )
 QUICKER = 4
-"""Texts are so many times shorter with `--quick`."""
+"""Divisor of the text lengths with `--quick`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Load:
 
     @classmethod
     def of(cls, prompts: int, *, quick: bool) -> "Load":
-        """So many different prompts without constraints."""
+        """A load of distinct prompts without constraints."""
         texts = islice(long_prompts(), prompts)
         shorter = QUICKER if quick else 1
         data = DATA.model_copy(update={"max_tokens": DATA.max_tokens // shorter})
@@ -100,7 +100,7 @@ class Load:
 
 @dataclass(slots=True)
 class Stages:
-    """How long each stage took (in seconds); `began` is told which one begins."""
+    """The seconds of each stage; `began` is called at the start of each."""
 
     began: Callable[[Stage], None]
     seconds: dict[Stage, float] = field(default_factory=dict)
@@ -115,7 +115,11 @@ class Stages:
 
 
 async def play_staged(http: httpx.AsyncClient, load: Load, stages: Stages) -> None:
-    """The three stages over HTTP; raises httpx's errors. Every text is forced by the server."""
+    """The three stages over HTTP, with every text forced by the server.
+
+    Raises:
+        httpx.HTTPError: A request failed.
+    """
     data = load.data
     job = Job(str(http.base_url), 1, True, data.max_tokens, load.critique_tokens, [])
     shape = Shape(data.branch, data.beam, data.depth, data.votes)
@@ -136,7 +140,7 @@ _IMPOSSIBLE = -1000.0
 
 
 class Rejecting(EngineWrapper):
-    """Reads every verdict for real and then says no; counts them."""
+    """Scores every verdict, returns no, and counts the verdicts."""
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
@@ -145,7 +149,7 @@ class Rejecting(EngineWrapper):
     async def score(
         self, call: Call, options: Sequence[str], on_delta: OnDelta = ignore_delta
     ) -> Mapping[str, float]:
-        """A certain no, whatever the engine scored."""
+        """A certain no, regardless of the engine's score."""
         await self._engine.score(call, options, on_delta)
         self.verdicts += 1
         return {option: 0.0 if option in NO else _IMPOSSIBLE for option in options}
@@ -278,14 +282,18 @@ class Played:
 
 
 class Staged:
-    """Responses, judgments and repairs of so many prompts; what is trained on them is left out."""
+    """Responses, judgments and repairs of a number of prompts, without training."""
 
     def __init__(self, prompts: int, program: Sequence[str] = SERVER) -> None:
         self._prompts = prompts
         self._program = program
 
     async def run(self, context: Context) -> list[Row]:
-        """One server for both sides. Raises RuntimeError when their work is not the same."""
+        """One server for both sides.
+
+        Raises:
+            RuntimeError: Their work is not equal.
+        """
         load = Load.of(self._prompts, quick=context.quick)
         context.say("starting the server")
         with ending_in_order():

@@ -37,7 +37,7 @@ class Swap:
     """One user per mode, each asking one search after the other.
 
     On both sides an adapter of each role serves. On one side they stay; on the other each role's
-    version changes every second, to and fro between two.
+    version alternates between two every second.
     """
 
     async def run(self, context: Context) -> list[Row]:
@@ -98,7 +98,11 @@ async def _swap(client: httpx.AsyncClient) -> None:
 
 
 async def promote(client: httpx.AsyncClient, version: int) -> None:
-    """Have this version of both roles served. Raises `httpx.HTTPError`."""
+    """Promote this version of both roles.
+
+    Raises:
+        httpx.HTTPError: The request failed.
+    """
     for role in Role:
         response = await client.post(f"/admin/checkpoints/{role}/{version}/promote")
         if response.status_code != httpx.codes.CONFLICT:  # it serves already
@@ -185,7 +189,7 @@ GIVE_UP_SECONDS = 60.0
 
 
 class Follow:
-    """Two servers with an engine and cores of their own; versions are promoted to and fro."""
+    """Two servers with separate engines and cores; two versions are promoted alternately."""
 
     async def run(self, context: Context) -> list[Row]:
         """Seconds from the request to promote until both servers answer by it."""

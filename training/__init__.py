@@ -1,1 +1,1 @@
-"""Trains one role's model in a process of its own: `accelerate launch -m training CONFIG.json`."""
+"""Trains one role's model in a separate process: `accelerate launch -m training CONFIG.json`."""

@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> ExitCode:
 def _train_quietly(config: TrainingConfig) -> None:
     warnings.simplefilter("ignore")
     os.environ.update(QUIET)
-    # A run's data must not stay in the user's cache.
+    # A run's data must not remain in the user's cache.
     os.environ["HF_DATASETS_CACHE"] = str(config.work / "datasets")
     from training.run import train
 

@@ -21,8 +21,8 @@ class TrainingStep:
 
     `loss` is the mean over the step's samples. `margin` is the mean difference of the chosen's
     and the rejected's reward, `accuracy` the share of pairs in which the chosen has the higher
-    one; both only of DPO. `elapsed` is in seconds since this process began to train. `dtype` is
-    the number type that the training computes in.
+    one; both exist only for DPO. `elapsed` is in seconds since this process began to train.
+    `dtype` is the number type of the computations.
     """
 
     step: int
@@ -35,12 +35,12 @@ class TrainingStep:
     dtype: str | None = None
 
     def to_line(self) -> str:
-        """As one line of JSON, without its end."""
+        """As one line of JSON, without the line break."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_line(cls, line: str) -> "TrainingStep | None":
-        """What `to_line` wrote; None for an incomplete line of a killed trainer."""
+        """The inverse of `to_line`; None for an incomplete line of a killed trainer."""
         try:
             return cls(**json.loads(line))
         except (ValueError, TypeError):
@@ -74,7 +74,7 @@ def failure_line(outcome: ExitCode, reason: str) -> str:
 
 
 def parse_failure(stderr: str) -> tuple[ExitCode, str] | None:
-    """The exit code and reason of the last such line, or None if there is none."""
+    """The exit code and reason of the last `failure_line`; None if there is none."""
     found = LINE.findall(stderr)
     return (ExitCode(int(found[-1][0])), found[-1][1]) if found else None
 
@@ -117,14 +117,14 @@ class TrainingConfig(TrainOptions):
     method: Method
     model: str = Field(min_length=1, description="Folder of the base model.")
     adapter: AbsolutePath | None = Field(
-        None, description="Folder of the adapter to go on from, which is also DPO's reference."
+        None, description="Folder of the adapter to continue, which is also DPO's reference."
     )
     data: AbsolutePath
     output: AbsolutePath
     progress: AbsolutePath
 
     schedule: Schedule = Field(default_factory=_default_schedule)
-    beta: float = Field(0.1, gt=0, description="DPO: how near to stay to the reference.")
+    beta: float = Field(0.1, gt=0, description="DPO: strength of the KL penalty to the reference.")
     sft_weight: float = Field(0.1, ge=0, description="DPO: weight of the chosen's SFT loss.")
     seed: int = Field(0, ge=0, lt=2**32)
     dtype: Dtype = Field(
@@ -138,7 +138,7 @@ class TrainingConfig(TrainOptions):
     @model_validator(mode="after")
     def _consistent(self) -> "TrainingConfig":
         if self.adapter is not None and self.kind is CheckpointKind.FULL:
-            raise ValueError("adapter: only a LoRA training goes on from an adapter")
+            raise ValueError("adapter: only a LoRA training can continue an adapter")
         if "lm_head" in self.lora_targets:
             # TRL computes its losses from the output layer's own weight, past any adapter.
             raise ValueError("lora_targets: the output layer (lm_head) cannot have an adapter")
@@ -160,7 +160,7 @@ class TrainingConfig(TrainOptions):
 
     @classmethod
     def read(cls, file: Path) -> "TrainingConfig":
-        """What `write` wrote.
+        """Read the file of `write`.
 
         Raises:
             Refused: The file is missing or not valid; the text names it and the problem.

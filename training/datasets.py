@@ -16,7 +16,7 @@ from training.config import Refused, TrainingConfig, explain
 
 
 class ChatMessage(BaseModel):
-    """One message; anything else it carries is not trained on."""
+    """One message; other fields are ignored."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -40,7 +40,7 @@ def _teaches(messages: tuple[ChatMessage, ...]) -> tuple[ChatMessage, ...]:
     if messages[0].role == "assistant":
         raise ValueError("the first message cannot be the assistant's")
     if all(message.role != "assistant" for message in messages):
-        raise ValueError("no message is the assistant's, so there is nothing to learn")
+        raise ValueError("no message is the assistant's, so the dialogue has no training target")
     return messages
 
 
@@ -63,7 +63,7 @@ class Pair(BaseModel):
 
 
 class Dialogue(BaseModel):
-    """A conversation whose assistant turns, all of them, are learnt. Other fields are ignored."""
+    """A conversation, trained on all its assistant turns. Other fields are ignored."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -81,7 +81,7 @@ def read_rows(file: Path, kind: type[Row]) -> list[Row]:
     """All rows of a JSON lines file; blank lines are skipped.
 
     Raises:
-        Refused: A line is not such a row (the text names it), or there is none.
+        Refused: A line is not such a row (the text names it), or the file has no rows.
     """
     rows = [_parse(file, number, line, kind) for number, line in _lines(file)]
     if not rows:
@@ -106,10 +106,10 @@ def _parse(file: Path, number: int, line: bytes, kind: type[Row]) -> Row:
 
 Messages = list[dict[str, str]]
 Render = Callable[[Messages, bool], str]
-"""Renders messages by a chat template; the flag asks for the opening of an assistant's turn."""
+"""Renders messages by a chat template; the flag adds the generation prompt."""
 
 IGNORED = -100
-"""The label of a token that is not learnt."""
+"""The label of a token without loss."""
 
 
 def assistant_spans(messages: Messages, render: Render) -> tuple[str, list[tuple[int, int]]]:
@@ -132,8 +132,8 @@ def assistant_spans(messages: Messages, render: Render) -> tuple[str, list[tuple
         if not (behind.startswith(before) and whole.startswith(behind)):
             raise Refused(
                 "the model's chat template renders a conversation's beginning differently once "
-                f"it goes on (around message {index + 1}), so the assistant's tokens cannot be "
-                "told apart"
+                f"it is continued (around message {index + 1}), so the assistant's tokens cannot "
+                "be located"
             )
         spans.append((len(before), len(before) + len(behind[len(before) :].rstrip())))
     return whole, spans

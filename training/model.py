@@ -1,4 +1,4 @@
-"""Loads what is trained: the tokenizer, the base model, and the adapter on it."""
+"""Loads the tokenizer, the base model, and the adapter to train."""
 
 import json
 from pathlib import Path
@@ -71,7 +71,7 @@ def load_tokenizer(config: TrainingConfig) -> PreTrainedTokenizerBase:
     """The base model's tokenizer.
 
     Raises:
-        Refused: It has no chat template, or no offsets of tokens.
+        Refused: It has no chat template, or does not report token offsets.
     """
     _check_folder(config.model)
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(config.model)

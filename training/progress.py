@@ -20,8 +20,8 @@ from training.config import Diverged, TrainingStep
 class ProgressFile(TrainerCallback):
     """Appends one `TrainingStep` per optimiser step, in the first process only.
 
-    Raises `Diverged` in every process when the loss is not finite, so that nothing more is
-    trained, saved or published.
+    A loss that is not finite raises `Diverged` in every process, so that no process trains, saves
+    or publishes further.
     """
 
     def __init__(self, file: Path, dtype: str | None = None) -> None:

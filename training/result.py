@@ -18,7 +18,7 @@ MODEL_FILES = {".safetensors", ".json", ".jinja", ".model", ".txt"}
 
 
 def publish(trainer: Trainer, config: TrainingConfig, stored: dtype) -> None:
-    """Write what was trained to `config.output`, full weights in the type `stored`.
+    """Write the trained weights to `config.output`; full weights in the type `stored`.
 
     Every process calls this, as sharded weights are gathered from all; the first one writes.
     """

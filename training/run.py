@@ -37,7 +37,7 @@ from training.result import publish
 
 FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
 FULL_DISK_TEXTS = ("No space left on device", "Disk quota exceeded", "iostream error")
-"""The last one is all that torch says when it cannot write any more."""
+"""The last one is torch's only message about a failed write."""
 NO_MEMORY_TEXTS = ("can't allocate memory", "Cannot allocate memory")
 
 
@@ -62,7 +62,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _is_disk_full(error: BaseException) -> bool:
-    # The libraries that write tensors report the system's words and no number.
+    # The libraries that write tensors report the system's message without its errno.
     known = isinstance(error, OSError) and error.errno in FULL_DISK
     return known or any(text in str(error) for text in FULL_DISK_TEXTS)
 
@@ -151,7 +151,7 @@ def dpo_trainer(config: TrainingConfig, callbacks: list[TrainerCallback]) -> DPO
 
 
 def sft_trainer(config: TrainingConfig, callbacks: list[TrainerCallback]) -> SFTTrainer:
-    """A trainer on dialogues, with a loss on every assistant turn and on nothing else.
+    """A trainer on dialogues, with a loss on the assistant turns only.
 
     Raises:
         Refused: The model, the adapter or the data cannot be trained on.
@@ -174,7 +174,7 @@ STATE = "trainer_state.json"
 """The file that transformers writes last into a checkpoint."""
 
 
-class NoneAtTheEnd(TrainerCallback):
+class NoFinalCheckpoint(TrainerCallback):
     """Prevents the checkpoint after the last step, from which resuming would train one more."""
 
     def on_step_end(
@@ -214,7 +214,7 @@ def _complete(checkpoint: Path) -> bool:
 
 
 def train(config: TrainingConfig) -> None:
-    """Train or resume, and publish the result; does nothing if there is a result.
+    """Train or resume, and publish the result; a no-op if the result exists.
 
     Raises:
         Refused: The configuration or the data cannot be trained on.
@@ -233,7 +233,7 @@ def train(config: TrainingConfig) -> None:
 
 @contextmanager
 def _alone(config: TrainingConfig, processes: PartialState) -> Iterator[None]:
-    """Wait for any other run with the same result, such as that of a worker presumed dead."""
+    """Wait for any other run with the same output, such as that of a worker presumed dead."""
     config.work.mkdir(parents=True, exist_ok=True)
     with (config.work / "lock").open("w") as lock:
         if processes.is_main_process:
@@ -257,7 +257,7 @@ def make_trainer(config: TrainingConfig, *callbacks: TrainerCallback) -> Trainer
     set_seed(config.seed)
     make = dpo_trainer if config.method is Method.DPO else sft_trainer
     progress = ProgressFile(config.progress, training_dtype(config).dtype)
-    trainer: Trainer = make(config, [NoneAtTheEnd(), progress, *callbacks])
+    trainer: Trainer = make(config, [NoFinalCheckpoint(), progress, *callbacks])
     trainer.remove_callback(PrinterCallback)
     return trainer
 

@@ -15,8 +15,8 @@ def exit_with_worker() -> None:
     """
     worker = os.environ.get(WORKER_PID)
     if worker is not None:
-        # The launcher too: some start the trainers in sessions of their own, which the signals
-        # that end the launcher do not reach.
+        # Some launchers start the trainers in new sessions, which the signals that end the
+        # launcher do not reach.
         watched = {int(worker), os.getppid()}
         threading.Thread(target=_watch, args=(watched,), daemon=True).start()
 

@@ -1,4 +1,4 @@
-"""`python -m worker`: run self-play iterations until told to stop."""
+"""`python -m worker`: run self-play iterations until terminated."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""What the stages of an iteration work with: stored progress, the roles, and the data folder."""
+"""The context of an iteration's stages: stored progress, the roles, and the data folder."""
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence, Sized
@@ -33,7 +33,7 @@ BACKGROUND_PRIORITY = 100
 Record = dict[str, Any]
 Also = Callable[[AsyncSession], Awaitable[None]] | None
 ItemResult = tuple[Any, Also]
-"""The result of one item, and what else to store with it in the same transaction."""
+"""The result of one item, and further writes of the same transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Paths:
     data: the folder of the database and the checkpoints. model: the base model's folder.
     accelerate_config: a file for `accelerate launch`; None for one process. niceness: the trainer's
     (0..19). labelled_pairs: a file of pairs that refiners are also evaluated on
-    (`app.evaluation.llmbar`). dtype: to train in; the trainer decides `auto` by its machine.
+    (`app.evaluation.llmbar`). dtype: the number type of trainings; the trainer resolves `auto`.
     train: runs one training.
     """
 

@@ -2,7 +2,7 @@
 
 A role's candidate is promoted when its primary metric exceeds the incumbent's by at least
 `min_gain`, the gain has at least `confidence`, and no other metric is worse by more than `margin`
-with that confidence. Each role is decided by itself.
+with that confidence. Each role is decided independently.
 
 Confidence is one-sided, from the paired bootstrap: the share of resamples in which the candidate
 is better (or worse). The default of 0.8 is a trade-off: held-out sets are small, so 0.95 would
@@ -11,7 +11,7 @@ are only as good as the incumbent; `min_gain` rejects those whose gain is neglig
 single prompt is not enough, because about a third of the resamples do not contain it. Losses need
 the same evidence, or the noise of a small secondary metric would reject good candidates.
 
-SPaR (arXiv 2412.11605) has no gate: each iteration continues with what was trained.
+SPaR (arXiv 2412.11605) has no gate: each iteration continues with the trained model.
 """
 
 from collections.abc import Collection, Mapping

@@ -1,6 +1,6 @@
 """Trains on the GPU that the server's engine uses, while that engine sleeps.
 
-This is the worker's part; the server's is `app/serving/sleep.py`.
+The server's counterpart is `app/serving/sleep.py`.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class GpuLease:
         patience_seconds: float,
         train: Train = run_training,
     ) -> None:
-        """`asleep` asks the server whether its engine sleeps; `patience_seconds` is the timeout."""
+        """`asleep` queries whether the engine sleeps, for up to `patience_seconds`."""
         self._database = database
         self._asleep = asleep
         self._owner = owner
@@ -79,7 +79,7 @@ class GpuLease:
                 await lease.release()
 
     async def _acquire(self) -> Lease:
-        """The lease, once a worker that died no longer holds it."""
+        """The lease, after that of a worker that died has expired."""
         while True:
             lease = await acquire(self._database, TRAINING, self._owner, self._lease_seconds)
             if lease is not None:
@@ -99,7 +99,7 @@ class GpuLease:
         log.info("waiting for the engine to sleep")
         try:
             async with asyncio.timeout(self._patience_seconds):
-                while not await self._sleeps():  # noqa: ASYNC110 (another process does it)
+                while not await self._sleeps():  # noqa: ASYNC110 (another process changes it)
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError as error:
             raise TrainingFailed(

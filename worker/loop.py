@@ -23,7 +23,7 @@ def _now() -> datetime:
 
 
 class Schedule:
-    """Queues an iteration of `preset` at each time of `expression` (UTC); `clock` says the time."""
+    """Queues an iteration of `preset` at each time of the cron `expression` (UTC)."""
 
     def __init__(self, expression: str, preset: str, clock: Callable[[], datetime] = _now) -> None:
         self._clock = clock
@@ -86,7 +86,7 @@ class Loop:
         self._schedule = schedule
 
     async def work(self) -> None:
-        """Run until cancelled; a lost lease or database is waited for."""
+        """Run until cancelled; retry when the lease or the database is lost."""
         while True:
             try:
                 if lease := await acquire(self._database, LEASE, self._owner, self._lease_seconds):
@@ -119,7 +119,7 @@ class Loop:
         async with lease.session() as session:
             serving = (await CheckpointRepository(session).serving()).versions
             if not await IterationRepository(session).start(iteration.id, serving):
-                return  # It has been cancelled meanwhile.
+                return  # It was cancelled after `next_to_run`.
         log.info("iteration %s starts", iteration.id)
         status, reason = Status.SUCCEEDED, None
         try:

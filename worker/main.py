@@ -26,7 +26,7 @@ from worker.retry import RetryingEngine
 from worker.trainer import run_training
 
 CALL_SECONDS = 600.0
-"""Timeout of one model call, its time in the queue behind user requests included."""
+"""Timeout of one model call, including its time in the queue behind user requests."""
 CONNECTIONS = 256
 
 

@@ -1,4 +1,4 @@
-"""An engine that retries while its server is away, so that a restart does not fail an iteration."""
+"""An engine that retries while its server is unavailable, for example during a restart."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Runs one training in a process group of its own, and follows its progress."""
+"""Runs one training in a separate process group, and reads its progress."""
 
 import asyncio
 import os
@@ -38,7 +38,7 @@ class ExitStatus:
 
 
 def read_exit_status(status: int, stderr: str) -> ExitStatus:
-    """The trainer's end, from the launcher's exit status and the last of its stderr."""
+    """The trainer's exit status, from the launcher's and the end of its stderr."""
     if status == 0:
         return ExitStatus()
     failure = parse_failure(stderr)
@@ -97,7 +97,7 @@ class Train(Protocol):
         """Train until the result is at `config.output`.
 
         Raises:
-            TrainingFailed: There is no result.
+            TrainingFailed: The training ended without a result.
         """
         ...
 
@@ -110,7 +110,7 @@ async def run_training(
     niceness: int = 0,
     attempts: int = 3,
 ) -> None:
-    """Train by `accelerate launch` until the result is at `config.output`; if it is, do nothing.
+    """Train by `accelerate launch` until the result is at `config.output`; a no-op if it exists.
 
     A trainer killed by a signal is restarted from its last checkpoint, up to `attempts` starts in
     all. Cancelling ends the trainer; a later call resumes the training. The end of stderr is kept
@@ -125,7 +125,7 @@ async def run_training(
         attempts: Most starts.
 
     Raises:
-        TrainingFailed: There is no result; the text is the reason.
+        TrainingFailed: The training ended without a result; the text is the reason.
     """
     if config.finished:
         return
@@ -180,7 +180,7 @@ async def _attempt(
         stdout=DEVNULL,
         stderr=PIPE,
         start_new_session=True,
-        # There `-m training` finds this installation's own package.
+        # The folder in which `-m training` finds this installation's package.
         cwd=Path(training.__file__).parent.parent,
         env=os.environ | {WORKER_PID: str(os.getpid())},
     )
@@ -232,7 +232,7 @@ async def _read_end(process: Process) -> str:
 
 def _keep(stderr: str, config: TrainingConfig) -> None:
     log = config.output.with_name(f"{config.output.name}.log")
-    # The reason is passed on in memory: a full disk must not hide that the disk is full.
+    # The reason is passed on in memory: a full disk must not hide the error that reports it.
     with suppress(OSError), log.open("w", encoding="utf-8") as file:
         file.write(stderr)
 

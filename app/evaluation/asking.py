@@ -22,14 +22,20 @@ COMPARISON_TOKENS = 256
 
 
 class Asker:
-    """Makes a plan's requests for items. Raises what `Server.post` raises."""
+    """Makes a plan's requests for items."""
 
     def __init__(self, server: Server, plan: EvaluationPlan) -> None:
         self._server = server
         self._plan = plan
 
     async def ask(self, item: Item, task: Task) -> RowOutcome:
-        """The outcome of an item."""
+        """The outcome of an item.
+
+        Raises:
+            ServerGone: The server stayed unavailable.
+            RunRefused: The server rejects what all rows have in common.
+            RowRefused: The server rejects this row.
+        """
         started = time.monotonic()
         outcome = await (self._prefer(item) if task is Task.PREFER else self._answer(item))
         return replace(outcome, seconds=time.monotonic() - started)
@@ -128,10 +134,10 @@ def _value(judgment: JudgeReply) -> float:
 
 
 def message_values(messages: Sequence[Message]) -> list[dict[str, str]]:
-    """A conversation as a request has it."""
+    """The messages as JSON-able values of a request."""
     return [asdict(message) for message in messages]
 
 
 def constraint_values(prompt: Prompt) -> list[dict[str, Any]]:
-    """A prompt's constraints as a request has them."""
+    """A prompt's constraints as JSON-able values of a request."""
     return [{"id": one.id, "kwargs": dict(one.kwargs)} for one in prompt.constraints]

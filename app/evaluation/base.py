@@ -1,4 +1,4 @@
-"""What every evaluation suite has in common: items, outcomes, scores and metrics."""
+"""Definitions shared by the evaluation suites: items, outcomes, scores and metrics."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,8 +43,8 @@ class Item:
     key: unique in the file, and the same whenever the file is read: results are stored under it.
     group: the subset that metrics are also given for ("natural", a type of instruction); may be "".
     pair: of a `PREFER` item the two responses; `better` (0 or 1) is the label.
-    extra: what only the suite itself understands, but for `judged`. Where that is true, no program
-        can score the answer: the refiner judges it, into the outcome's `accepted` and `value`.
+    extra: data private to the suite, except for `judged`. Where that is true, no program can
+        score the answer: the refiner judges it, into the outcome's `accepted` and `value`.
     """
 
     key: str
@@ -61,8 +61,8 @@ class Verdicts:
 
     values: each response judged by itself, as shares of yes votes (0..1), in the pair's order.
     accepted: whether each was accepted.
-    preferred: the response preferred (0 or 1, in the pair's order) when asked to compare the two,
-        first in the pair's order, then the other way round; None for an unreadable reply.
+    preferred: the response preferred (0 or 1, in the pair's order) in a comparison of the two, in
+        the pair's order and in reverse order; None for an unparsable reply.
     """
 
     values: tuple[float, float]
@@ -114,7 +114,7 @@ class Metric:
 
 
 class Suite(Protocol):
-    """A benchmark: reads its file, scores outcomes, and sums up."""
+    """A benchmark: reads its file, scores outcomes, and aggregates the scores."""
 
     name: str
     task: Task
@@ -153,7 +153,7 @@ def unique(placed: Iterable[tuple[str, Item]]) -> list[Item]:
     items: dict[str, Item] = {}
     for place, item in placed:
         if item.key in items:
-            raise ConfigurationError(f'{place}: the key "{item.key}" was there before')
+            raise ConfigurationError(f'{place}: the key "{item.key}" occurs twice')
         items[item.key] = item
     return list(items.values())
 

@@ -19,7 +19,7 @@ _EXPECTED = ("mode", "actor", "refiner")
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A difference of two runs' plans. `expected`: what a comparison is usually about."""
+    """A difference of two runs' plans. `expected`: it is usually the subject of a comparison."""
 
     name: str
     first: Any
@@ -29,7 +29,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """One metric of both runs, and how likely so large a difference is by chance alone.
+    """One metric of both runs, and the p-value of their difference.
 
     comparison: `incumbent` is the first run, `candidate` the second.
     p: two-sided; McNemar's exact test where a row is right or wrong (`exact`), else from the
@@ -59,7 +59,7 @@ class RunComparison:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationRun:
-    """One of the runs: its plan and its rows. `total` rows it is to have."""
+    """One of the runs: its plan, its rows so far, and its `total` number of rows."""
 
     name: str
     plan: EvaluationPlan
@@ -80,14 +80,14 @@ def compare_runs(
     if first.plan.suite != second.plan.suite:
         raise InvalidRequest(
             f"{first.name} is a run of {first.plan.suite} and {second.name} one of"
-            f" {second.plan.suite}: there is nothing to compare"
+            f" {second.plan.suite}: runs of different suites cannot be compared"
         )
     ours, theirs = _by_key(second.rows), _by_key(first.rows)
     keys = [row.key for row in first.rows if row.key in ours]
     names = _metrics(keys, theirs, ours, primary)
     if metric is not None and metric not in names:
         raise InvalidRequest(
-            f"these runs have no metric {metric!r} in common: there are {', '.join(names)}",
+            f"these runs have no common metric {metric!r}; they have {', '.join(names)}",
             field="metric",
         )
     if not names:

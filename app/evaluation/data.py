@@ -91,7 +91,7 @@ def joined(data: Sequence[Data]) -> Data:
     """The rows of several files as those of one; the keys get the files' names as prefixes.
 
     Raises:
-        ConfigurationError: Two files cannot be told apart by their names.
+        ConfigurationError: Two files have the same name.
     """
     if len(data) == 1:
         return data[0]
@@ -102,15 +102,15 @@ def joined(data: Sequence[Data]) -> Data:
 
 
 def names_of(files: Sequence[Path]) -> list[str]:
-    """A name for each file: its own, or with its folder's where two are called the same.
+    """A name for each file: its stem, with its folder's name in front where stems are equal.
 
     Raises:
         ConfigurationError: Two files still have the same name.
     """
     names = [file.stem for file in files]
     if len(set(names)) < len(names):
-        # LLMBar's own files are all called `dataset.json`, in a folder for each subset.
+        # All of LLMBar's files are named `dataset.json`, in a folder for each subset.
         names = [f"{file.absolute().parent.name}-{file.stem}" for file in files]
     if len(set(names)) < len(names):
-        raise ConfigurationError(f"two files are called the same: {', '.join(map(str, files))}")
+        raise ConfigurationError(f"two files have the same name: {', '.join(map(str, files))}")
     return names

@@ -1,9 +1,9 @@
-"""FollowBench (arXiv 2310.20410): instructions that ask for one thing more at every level, 1 to 5.
+"""FollowBench (arXiv 2310.20410): instructions with one more requirement at every level, 1 to 5.
 
 Rows have `example_id`, `category`, `source`, `level`, `instruction` and `target`, in one JSON
-array as published or as JSON lines; level 0 is the instruction before anything was added and is
-left out. `hsr` (hard satisfaction rate) is the share of rows of which everything is satisfied.
-`ssr` (soft satisfaction rate) is the mean share of what is satisfied.
+array as published or as JSON lines; level 0 has no added requirement and is left out.
+`hsr` (hard satisfaction rate) is the share of rows whose requirements are all satisfied. `ssr`
+(soft satisfaction rate) is the mean share of satisfied requirements.
 
 A row that a rule can score is scored by it, and counts whole in both, as in the original. The
 others are judged by the refiner: accepted or not for `hsr`, its share of yes votes for `ssr`. The
@@ -37,7 +37,7 @@ _FIELD = "{answer}"
 
 
 def satisfied(category: str, source: str, level: int, target: str, answer: str) -> bool | None:
-    """Whether an answer does everything its row asks for; None if no rule can say."""
+    """Whether an answer satisfies all requirements of its row; None if no rule can decide."""
     text = answer.strip()
     if not text:
         return None if judged(category, source) else False
@@ -56,7 +56,11 @@ def judged(category: str, source: str) -> bool:
 
 
 def check_target(category: str, source: str, target: str) -> None:
-    """Raise `ValueError` for a target that the rule of such rows cannot read."""
+    """Check that the rule of such rows can parse the target.
+
+    Raises:
+        ValueError: It cannot.
+    """
     if category != "example" and _BY_TARGET.get(source) is _one_of:
         _choices(target)
 
@@ -85,7 +89,7 @@ def _one_of(answer: str, target: str) -> bool:
 
 
 def _choices(target: str) -> Sequence[str]:
-    """The answers that are right, written as a list of Python's. Raises `ValueError`."""
+    """The correct answers, from the literal of a Python list."""
     try:
         choices = ast.literal_eval(target)
     except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
@@ -217,7 +221,7 @@ class _Row(BaseModel):
 
 
 class FollowBench:
-    """Scores and sums up rows; the items' groups are FollowBench's categories."""
+    """The FollowBench suite; the items' groups are FollowBench's categories."""
 
     name = "followbench"
     task = Task.ANSWER
@@ -229,9 +233,9 @@ class FollowBench:
         return unique((place, _item(row)) for place, row in rows if row.level)
 
     async def score(self, item: Item, outcome: RowOutcome, checker: Checker) -> Score:  # noqa: ARG002
-        """Soft and hard, each over all rows, for the level, the category and how it was scored.
+        """SSR and HSR: over all rows, by level, by category and by scoring method.
 
-        An answer that was to be judged and was not has no score.
+        An answer without its judgment has no score.
         """
         row: _Row = item.extra["row"]
         answer = (outcome.response or "").strip()
@@ -252,16 +256,16 @@ class FollowBench:
         return {f"{name}{subset}": (values[name], 1) for name in METRICS for subset in subsets}
 
     def metrics(self, items: Sequence[Item], scores: Sequence[Score]) -> list[Metric]:
-        """SSR and HSR, then by category, how they were scored, and level.
+        """SSR and HSR, then by category, scoring method and level.
 
-        The five levels of an example are one cluster: they ask for nearly the same.
+        The five levels of an example are one cluster, because they share most requirements.
         """
         return summary(METRICS, _by_example(items, scores))
 
     async def floors(
         self, items: Sequence[Item], checker: Checker
     ) -> Mapping[str, Sequence[Metric]]:
-        """Of the rows a rule can score: nothing, one sentence, and the prompt as the answer."""
+        """The metrics of `ANSWERS`, on the rows that a rule can score."""
         ruled = [item for item in items if not item.extra["judged"]]
         return await answer_floors(self, ruled, checker)
 

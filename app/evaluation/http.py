@@ -1,4 +1,4 @@
-"""The client of the server under evaluation; errors tell what a failure means for the run."""
+"""The client of the server under evaluation, whose errors classify failures by their scope."""
 
 import asyncio
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from app.http_client import (
 )
 
 _ANSWER_SECONDS = 3600.0
-"""Read timeout: a search on a busy server may take long; a dead connection ends here."""
+"""Read timeout: a search on a busy server may take long; a dead connection is closed by it."""
 _ATTEMPTS = 3
 """Attempts at a request that the server answers with its own error (5xx)."""
 _LONGEST_PAUSE_SECONDS = 30.0
@@ -38,11 +38,11 @@ class RunRefused(SparError):
 
 
 class RowRefused(SparError):
-    """The server cannot answer this row; a retry would not help."""
+    """The server cannot answer this row; a retry would not succeed."""
 
 
 class _Away(Exception):
-    """The server is unreachable or overloaded: retried for some minutes."""
+    """The server is unreachable or overloaded: retried for `Patience.seconds`."""
 
     def __init__(self, message: str, retry_after: int | None = None) -> None:
         super().__init__(message)
@@ -50,22 +50,24 @@ class _Away(Exception):
 
 
 class _ServerFailed(Exception):
-    """The server failed on this request: worth another attempt or two."""
+    """The server failed on this request (5xx): retried up to `_ATTEMPTS` times."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to wait for a server that is away, in seconds, and the first pause between tries."""
+    """How long to retry an unavailable server, and the first pause between retries, in seconds."""
 
     seconds: float = 300.0
     pause: float = 1.0
 
 
 class Server:
-    """A server of ours, asked with at most `at_once` requests in flight. Close it at the end.
+    """A client of a spar server with at most `at_once` requests in flight; to be closed.
 
-    key: sent as a bearer token, where the server wants one.
-    Raises `ConfigurationError` for what is no address, and for what is no key.
+    key: the bearer token, if the server requires one.
+
+    Raises:
+        ConfigurationError: The URL or the key is malformed.
     """
 
     def __init__(
@@ -81,15 +83,21 @@ class Server:
         await self._http.close()
 
     async def get(self, schema: type[Reply], path: str) -> Reply:
-        """GET. Raises `ServerGone`, `RunRefused` and `RowRefused`."""
+        """GET.
+
+        Raises:
+            ServerGone: The server stayed unavailable.
+            RunRefused: The server rejects what all rows have in common.
+            RowRefused: The server rejects this request.
+        """
         return await self._request(schema, "GET", path)
 
     async def post(self, schema: type[Reply], path: str, body: Mapping[str, Any]) -> Reply:
-        """POST. Raises `ServerGone`, `RunRefused` and `RowRefused`."""
+        """POST; raises the same errors as `get`."""
         return await self._request(schema, "POST", path, body)
 
     async def answers(self) -> bool:
-        """Whether anything answers at the address, ready or not."""
+        """Whether a server responds at the URL, ready or not."""
         try:
             await self._http.send("GET", "/healthz", seconds=CONNECT_SECONDS)
         except HttpError:
@@ -97,13 +105,18 @@ class Server:
         return True
 
     async def wait_ready(self) -> None:
-        """Wait until the server takes requests. Raises `ServerGone` and `RunRefused`."""
+        """Wait until the server is ready.
+
+        Raises:
+            ServerGone: The server stayed unavailable.
+            RunRefused: The server rejects the request, for example its API key.
+        """
         await self.get(_Anything, "/readyz")
 
     async def _request(
         self, schema: type[Reply], method: str, path: str, body: Mapping[str, Any] | None = None
     ) -> Reply:
-        """Attempt a request until it succeeds, or fails in a way that another attempt will not."""
+        """Send a request until it succeeds or fails permanently."""
 
         async def attempt() -> Reply:
             return await self._attempt(schema, method, path, body)
@@ -126,7 +139,7 @@ class Server:
         except _ServerFailed as error:
             raise RowRefused(str(error)) from error
         except _Away as error:
-            raise ServerGone(f"{self.url} stayed away: {error}") from error
+            raise ServerGone(f"{self.url} stayed unavailable: {error}") from error
 
     async def _attempt(
         self, schema: type[Reply], method: str, path: str, body: Mapping[str, Any] | None
@@ -143,7 +156,9 @@ class Server:
             except HttpError as error:
                 raise _Away(error.message) from error
             except UnicodeEncodeError as error:
-                raise RowRefused("the text holds half a character (a lone surrogate)") from error
+                raise RowRefused(
+                    "the text contains a lone surrogate, which UTF-8 cannot encode"
+                ) from error
 
 
 class _Anything(BaseModel):
@@ -151,7 +166,7 @@ class _Anything(BaseModel):
 
 
 def _meaning(error: RequestRejected) -> Exception:
-    """What a rejection means: try again, give up the row, or give up the run."""
+    """Classify a rejection: retry, fail the row, or fail the run."""
     match error.status_code:
         case 429 | 503:
             return _Away(error.message, error.retry_after)

@@ -1,12 +1,13 @@
-"""IFEval (arXiv 2311.07911) and IFBench (arXiv 2507.02833): prompts a program can check.
+"""IFEval (arXiv 2311.07911) and IFBench (arXiv 2507.02833): prompts with verifiable instructions.
 
 Rows have `key`, `prompt`, `instruction_id_list` and `kwargs`. An instruction is followed strictly
-when its checker says so of the response, and loosely when it says so of the response or of one of
-its versions without first line, last line or asterisks. A prompt is followed when all of its
-instructions are. Both are the originals' rules: on the same text the values are theirs.
+when its checker accepts the response, and loosely when it accepts the response or one of its
+versions without first line, last line or asterisks. A prompt is followed when all of its
+instructions are. Both rules are those of the reference implementations, and so are the values on
+the same text.
 
-What is ours is `copies`, the share of responses that only repeat the prompt. Repeating it follows
-many instructions by accident, so a high value means little beside many copies.
+`copies`, the share of responses that only repeat the prompt, is an addition. A copy follows many
+instructions by accident, so high values with many copies mean little.
 """
 
 import asyncio
@@ -31,7 +32,7 @@ ANSWERS: Mapping[str, Callable[[Item], str]] = {
     "constant": lambda _: CONSTANT,
     "echo": lambda item: item.prompt.instruction,
 }
-"""Nothing, one sentence whatever was asked, and the prompt itself."""
+"""An empty answer, a constant sentence, and the prompt itself."""
 
 
 async def answer_floors(
@@ -73,10 +74,10 @@ class _Row(BaseModel):
 class InstructionSuite:
     """One of the two benchmarks.
 
-    left_out: the original's instructions that have no checker here. They are left out, and so are
-    those whose arguments no checker takes (one row of IFEval asks for the "letter" #, for which the
+    left_out: the original's instructions without a checker here. They are skipped, and so are those
+    whose arguments no checker accepts (one row of IFEval requires the "letter" #, for which the
     original draws a random letter). A prompt with one of them counts for its other instructions
-    only, and `unchecked` is the share of instructions that are missing.
+    only, and `unchecked` is the share of skipped instructions.
     """
 
     task = Task.ANSWER
@@ -87,7 +88,11 @@ class InstructionSuite:
         self._left_out = left_out
 
     def read(self, file: Path) -> list[Item]:
-        """All items. Raises `ConfigurationError` for an instruction nobody knows, too."""
+        """All items.
+
+        Raises:
+            ConfigurationError: A row is not valid or has an unknown instruction.
+        """
         return unique([(place, self._item(place, row)) for place, row in read_rows(file, _Row)])
 
     def _item(self, place: str, row: _Row) -> Item:
@@ -98,7 +103,7 @@ class InstructionSuite:
         ]
         for constraint in asked:
             if constraint.id not in KINDS and constraint.id not in self._left_out:
-                raise ConfigurationError(f'{place}: there is no instruction "{constraint.id}"')
+                raise ConfigurationError(f'{place}: unknown instruction "{constraint.id}"')
         checked = tuple(constraint for constraint in asked if _can_be_checked(constraint))
         prompt = Prompt.from_text(row.prompt, checked)
         return Item(str(row.key), prompt, extra={UNCHECKED: len(asked) - len(checked)})
@@ -139,7 +144,7 @@ class InstructionSuite:
     async def floors(
         self, items: Sequence[Item], checker: Checker
     ) -> Mapping[str, Sequence[Metric]]:
-        """Nothing, one sentence whatever was asked, and the prompt itself as the answer."""
+        """The metrics of `ANSWERS`."""
         return await answer_floors(self, items, checker)
 
 
@@ -190,7 +195,7 @@ def _by_family(
 
 
 def _answer(response: str) -> str:
-    """The response without a reasoning model's thinking, which nobody is shown."""
+    """The response without a reasoning model's thinking, which is not shown to users."""
     thinking, end, answer = response.partition(_THINKING_ENDS)
     return answer.strip() if end else thinking
 

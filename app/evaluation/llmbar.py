@@ -1,11 +1,10 @@
-"""LLMBar (arXiv 2310.07641): pairs of responses of which people prefer one.
+"""LLMBar (arXiv 2310.07641): pairs of responses with a human preference label.
 
-The refiner is asked in two ways. It judges each response by itself, as it does in a search:
+The refiner is evaluated in two ways. It judges each response by itself, as it does in a search:
 `accuracy` is how often the better response gets the higher value (equal values are half right),
-and `f1` takes accepted for the label, where the better response should be accepted and the worse
-one not. It also compares the two, in both orders: `pairwise` is how often it prefers the better
-one, `agreement` how often both orders prefer the same. A reply nobody can read is wrong, and
-`unreadable` counts it.
+and `f1` treats acceptance as the predicted label of the better response. It also compares the two,
+in both orders: `pairwise` is how often it prefers the better one, `agreement` how often both orders
+prefer the same. An unparsable reply is wrong, and `unreadable` counts it.
 """
 
 import re
@@ -30,7 +29,7 @@ _BARE = re.compile(r"\W*(?:response\W*)?([12])\W*", re.IGNORECASE)
 
 
 def comparison_messages(instruction: str, first: str, second: str) -> tuple[Message, ...]:
-    """The question, as a conversation of one message."""
+    """The comparison prompt, as a conversation of one message."""
     values = {"instruction": instruction, "first": first, "second": second}
     # In one pass, so that braces in the texts stay as they are.
     return (Message("user", _FIELD.sub(lambda match: values[match[1]], _template())),)
@@ -39,7 +38,7 @@ def comparison_messages(instruction: str, first: str, second: str) -> tuple[Mess
 def read_preference(reply: str) -> int | None:
     """The response a reply prefers, 0 or 1 in the order shown; None if it does not say.
 
-    The last "Better: N" counts. A reply that is nothing but the number is read as well.
+    The last "Better: N" counts. A reply of only the number is parsed as well.
     """
     found = _MARKED.findall(reply)
     if found:
@@ -76,7 +75,11 @@ class LabelledPair:
 
 
 def read_pairs(file: Path, limit: int) -> list[LabelledPair]:
-    """The first `limit` pairs of a file. Raises `ConfigurationError` naming what is wrong."""
+    """The first `limit` pairs of a file.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or a row is not valid.
+    """
     return [_pair(row) for _, row in read_rows(file, LabelledRow, limit)]
 
 
@@ -92,7 +95,7 @@ def preference_score(better: float, worse: float) -> float:
 
 METRICS = ("accuracy", "f1", "pairwise", "agreement", "unreadable")
 _PUBLISHED_NAME = "dataset"
-"""LLMBar's own files are all called this, in a folder named after the subset."""
+"""The stem of all of LLMBar's files, whose folders are named after the subset."""
 _COIN: Score = {
     "accuracy": (0.5, 1),
     "f1": (1.0, 2),
@@ -100,20 +103,22 @@ _COIN: Score = {
     "agreement": (0.5, 1),
     "unreadable": (0.0, 2),
 }
-"""What fair coins get on average: of the better response accepted in half of the cases (1 of F1's
-2 true positives), the worse one too (0.5 false positives), and the better one not (0.5 negatives).
+"""The expected score of random verdicts.
+
+Half of the better responses are accepted (1 of F1's 2 true positives, 0.5 false negatives), and
+half of the worse ones (0.5 false positives).
 """
 
 
 class LLMBar:
-    """Scores and sums up pairs; the items' groups are LLMBar's subsets."""
+    """The LLMBar suite; the items' groups are LLMBar's subsets."""
 
     name = "llmbar"
     task = Task.PREFER
     primary = "accuracy"
 
     def read(self, file: Path) -> list[Item]:
-        """All pairs; a row without `subset` is of the one its file is named after."""
+        """All pairs; a row without `subset` gets the one that its file is named after."""
         stem = file.parent.name if file.stem == _PUBLISHED_NAME else file.stem
         return unique(
             (place, _item(row, position, stem))
@@ -133,7 +138,7 @@ class LLMBar:
         items: Sequence[Item],
         checker: Checker,  # noqa: ARG002
     ) -> Mapping[str, Sequence[Metric]]:
-        """What fair coins get on average, who says yes to everything, and who takes the longer."""
+        """The metrics of random verdicts, of always yes, and of preferring the longer response."""
         judges: Mapping[str, Callable[[Item], Score]] = {
             "coin": lambda _: _COIN,
             "always yes": lambda item: _scored(item, Verdicts((1.0, 1.0), (True, True), (0, 1))),

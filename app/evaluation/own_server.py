@@ -42,15 +42,16 @@ async def own_server(
     ready_seconds: float = READY_SECONDS,
     grace_seconds: float = GRACE_SECONDS,
 ) -> AsyncIterator[None]:
-    """Run a server until the context ends, whatever ends it; inside, it takes requests.
+    """Run a server until the context ends, whatever ends it; inside, it is ready.
 
     command: the program; it gets SIGTERM at the end, and SIGKILL with all its processes when it
-        has not ended after `grace_seconds`. Where it calls `end_with_parent`, it ends even when
-        this process is killed.
-    url: where it answers `/readyz`. environment: added to this process's own.
+        has not ended after `grace_seconds`. If it calls `end_with_parent`, it ends even when this
+        process is killed.
+    url: the base URL of `/readyz`. environment: added to this process's own.
 
-    Raises `ConfigurationError` with the last lines it wrote, when it ends before it is ready or
-    is not ready in `ready_seconds`.
+    Raises:
+        ConfigurationError: It ended before it was ready, or was not ready within `ready_seconds`;
+            the text has the last lines of its output.
     """
     with TemporaryDirectory(prefix="spar-eval-") as folder:
         log = Path(folder) / "server.log"
@@ -59,12 +60,12 @@ async def own_server(
             await _until_ready(process, url, log, ready_seconds)
             yield
         finally:
-            # Another Ctrl-C must not leave it behind either: what was begun here is ended.
+            # Shielded: a second Ctrl-C must not leave the process running.
             await _finish(asyncio.create_task(_end(process, grace_seconds)))
 
 
 def end_with_parent() -> None:
-    """End this process when the parent named in its environment has ended, if one is named."""
+    """Terminate this process when the process of `SPAR_PARENT_PID`, if set, has ended."""
     parent = os.environ.pop(PARENT_PID, None)
     if parent is not None:
         threading.Thread(target=_watch, args=(int(parent),), daemon=True).start()
@@ -84,7 +85,7 @@ async def _start(command: Sequence[str], environment: Mapping[str, str], log: Pa
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=asyncio.subprocess.STDOUT,
-            # Ctrl-C in a terminal is for the run, which ends its server in good order.
+            # Ctrl-C in a terminal signals only the run, which then stops its server.
             start_new_session=True,
             env=os.environ | environment | {PARENT_PID: str(os.getpid())},
         )
@@ -115,11 +116,11 @@ async def _ready(client: httpx2.AsyncClient, url: str) -> bool:
 
 def _tail(log: Path) -> str:
     lines = log.read_text(errors="replace").strip().splitlines()
-    return "\n".join(lines[-_TAIL_LINES:]) or "it wrote nothing"
+    return "\n".join(lines[-_TAIL_LINES:]) or "it wrote no output"
 
 
 async def _finish(ending: "asyncio.Task[None]") -> None:
-    """Wait for a task also while this one is being cancelled; then let the cancellation go on."""
+    """Wait for a task even while being cancelled, then re-raise the cancellation."""
     cancelled: asyncio.CancelledError | None = None
     while not ending.done():
         try:
@@ -133,12 +134,11 @@ async def _finish(ending: "asyncio.Task[None]") -> None:
 
 async def _end(process: Process, grace_seconds: float) -> None:
     if process.returncode is None:
-        # It may end at this very moment.
         with suppress(ProcessLookupError):
             process.terminate()
         with suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), grace_seconds)
-    # The engine is a process of its own: none of the session is left, however its server ended.
+    # The engine is a separate process of the session, and may outlive the server.
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     await process.wait()

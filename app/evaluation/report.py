@@ -1,4 +1,4 @@
-"""What a run found, as values, as JSON and as Markdown."""
+"""Reports of runs, as values, as JSON and as Markdown."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,12 @@ class Findings:
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> "Findings":
-        """What `to_values` gave. Raises `pydantic.ValidationError` and `KeyError`."""
+        """The inverse of `to_values`.
+
+        Raises:
+            KeyError: A field is missing.
+            pydantic.ValidationError: A field is not valid.
+        """
         return cls(
             _METRICS.validate_python(values["metrics"]), _FLOORS.validate_python(values["floors"])
         )
@@ -43,9 +48,9 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """A run and what it found; `findings` is None until every row has its result.
+    """A run and its findings, which are None until every row has a result.
 
-    total: rows to ask. seconds: wall-clock time. program: the version that ran it.
+    total: number of rows. seconds: wall-clock time. program: the version that ran it.
     """
 
     id: str
@@ -70,7 +75,7 @@ class RunReport:
         return sum(row.outcome[kind] for row in self.rows if row.outcome is not None)
 
     def errors(self) -> list[tuple[str, int]]:
-        """The commonest reasons why rows could not be answered, and how often each came."""
+        """The most frequent error messages of failed rows, with their counts."""
         found = Counter(row.error for row in self.rows if row.error is not None)
         return found.most_common(_MOST_ERRORS)
 
@@ -98,7 +103,7 @@ class RunReport:
 
 
 def facts(report: RunReport) -> list[tuple[str, str]]:
-    """What a run was, line by line: a name and a text."""
+    """The properties of a run, as names and texts."""
     plan = report.plan
     limit = "" if plan.limit is None else f", the first {plan.limit}"
     lines = [
@@ -195,7 +200,7 @@ def _duration(seconds: float) -> str:
 
 
 def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table; bars and line breaks in its cells are made harmless."""
+    """A Markdown table; bars in cells are escaped, line breaks become spaces."""
     lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
 

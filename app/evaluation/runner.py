@@ -57,8 +57,11 @@ async def run(
     """Evaluate every item that is not in `done`; rows end in any order.
 
     seconds: the duration of earlier parts of this run. A row with `RowRefused` is stored with its
-    error, and counts as `NO_ANSWER`. Any other error of `evaluator.ask` or `evaluator.keep` cancels
-    the rows in flight and is raised; stored rows stay.
+    error, and counts as `NO_ANSWER`.
+
+    Raises:
+        Exception: Any other error of `evaluator.ask` or `evaluator.keep`, after the rows in flight
+            have been cancelled; stored rows are kept.
     """
     waiting = [(at, item) for at, item in enumerate(items) if item.key not in done]
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""From the scores of items to metrics with 95 % intervals.
+"""Metrics with 95 % intervals, computed from the scores of items.
 
 A share of yes-or-no items has Wilson's interval. Anything else is bootstrapped: items are drawn
 whole, because the units of one item (a prompt's instructions) are not independent.
@@ -25,7 +25,7 @@ class Comparison:
     candidate, incumbent: means, in the metric's unit (mostly a share, 0..1; more is better).
     difference: candidate minus incumbent; `low` and `high` are its 95 % bootstrap interval.
     gained, lost: shares of bootstrap resamples (0..1) in which the candidate is strictly better,
-        strictly worse: how sure a gain, or a loss, is.
+        strictly worse: the confidence of a gain, or of a loss.
     p: exact two-sided McNemar p-value; None for scores that are not yes or no.
     n: items compared; an item may be a cluster of several units.
     """
@@ -44,7 +44,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class RoleReport:
-    """Everything measured about one role's candidate; the primary metric is what must improve."""
+    """All metrics of one role's candidate; the primary one must improve."""
 
     role: Role
     primary: Comparison
@@ -141,7 +141,7 @@ def _ratio(sums: Floats, units: Floats) -> Floats:
 
 
 def mcnemar(better: int, worse: int) -> float:
-    """Exact two-sided p-value of so many items won and lost, if both were equally likely."""
+    """Exact two-sided McNemar p-value of the numbers of items that got better and worse."""
     n = better + worse
     tail = sum(math.comb(n, count) for count in range(min(better, worse) + 1))
     return min(1.0, 2 * tail / (1 << n))
@@ -163,7 +163,7 @@ def wilson(successes: int, n: int, confidence: float = _INTERVAL) -> tuple[float
 
 
 def draws(items: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """Bootstrap resamples of so many items: blocks of rows, each row the positions drawn."""
+    """Bootstrap resamples, in blocks of shape (rows, items): each row has the drawn positions."""
     rng = np.random.default_rng(seed)
     rows = max(1, _CELLS // items)
     for start in range(0, resamples, rows):
@@ -220,7 +220,7 @@ def _columns(cells: Sequence[tuple[float, int]]) -> tuple[Floats, Floats]:
 def _interval(value: float, columns: Sequence[tuple[Floats, Floats]]) -> tuple[float, float]:
     items = len(columns[0][0])
     if value < _ROUNDING or value > 1 - _ROUNDING:
-        # Every resample is the same, which does not make it certain: count items, not units.
+        # All resamples are equal, which would give an empty interval: Wilson's, over items.
         return wilson(round(value) * items, items)
     parts = []
     for drawn in draws(items, SUMMARY_RESAMPLES, seed=0):

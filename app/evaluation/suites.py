@@ -1,4 +1,4 @@
-"""The benchmarks there are, by name."""
+"""The available benchmarks, by name."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,11 @@ SUITES: Mapping[str, Suite] = {
 
 
 def suite_named(name: str) -> Suite:
-    """The suite of this name. Raises `NotFound` naming those there are."""
+    """The suite of this name.
+
+    Raises:
+        NotFound: There is no such suite; the text names the available ones.
+    """
     if name not in SUITES:
         raise NotFound(f'there is no suite "{name}": there are {", ".join(SUITES)}')
     return SUITES[name]

@@ -1,4 +1,4 @@
-"""Processes that the benchmark starts, each in a group of its own that never outlives its use."""
+"""Child processes of the benchmark, each in a process group that is killed after its use."""
 
 import asyncio
 import json
@@ -47,15 +47,19 @@ async def child(*arguments: str, output: IO[bytes], talk: bool = False) -> Async
 
 
 async def run_to_end(*arguments: str, log: Path) -> None:
-    """Run a program that should succeed. Raises `ConfigurationError` with its last words."""
+    """Run a program to its end.
+
+    Raises:
+        ConfigurationError: It failed; the text has the end of its output.
+    """
     with log.open("ab") as output:
         async with child(*arguments, output=output) as process:
             code = await process.wait()
     if code != 0:
-        raise ConfigurationError(f"{' '.join(arguments)} failed:\n{last_words(log)}")
+        raise ConfigurationError(f"{' '.join(arguments)} failed:\n{log_tail(log)}")
 
 
-def last_words(log: Path) -> str:
+def log_tail(log: Path) -> str:
     """The end of a log."""
     return "\n".join(log.read_text(errors="replace").splitlines()[-LAST_LINES:])
 
@@ -69,19 +73,23 @@ class Client:
         self._log = log
 
     async def do(self, job: Job) -> Result:
-        """Have a job done. Raises RuntimeError when the process ends over it."""
+        """Run a job.
+
+        Raises:
+            RuntimeError: The process ended before it returned a result.
+        """
         assert self._process.stdin is not None, "opened with a pipe"
-        with suppress(BrokenPipeError, ConnectionResetError):  # it has ended: hear() tells
+        with suppress(BrokenPipeError, ConnectionResetError):  # it has ended: hear() raises
             self._process.stdin.write(job.to_json().encode() + b"\n")
             await self._process.stdin.drain()
         return Result.from_json(await self.hear())
 
     async def hear(self) -> dict[str, Any]:
-        """The next thing the process says."""
+        """The process's next message."""
         assert self._process.stdout is not None, "opened with a pipe"
         line = await self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{self._name} ended:\n{last_words(self._log)}")
+            raise RuntimeError(f"{self._name} ended:\n{log_tail(self._log)}")
         message: dict[str, Any] = json.loads(line)
         return message
 
@@ -100,7 +108,7 @@ async def client(name: str, python: Path | None, module: str, logs: Path) -> Asy
 
 @contextmanager
 def ending_in_order() -> Iterator[None]:
-    """Make SIGTERM end the running task as Ctrl-C does, so that all it started is stopped."""
+    """Make SIGTERM cancel the running task as Ctrl-C does, so that its children are stopped."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None, "called in a task"
     told: list[int] = []
@@ -126,8 +134,11 @@ REQUIREMENTS = Path(__file__).parents[1] / "rivals_requirements"
 async def python_of(peer: str, *, requirements: Path = REQUIREMENTS) -> Path:
     """The interpreter of the environment that holds exactly the peer's pinned requirements.
 
-    It is built first where it is missing or where the requirements or the Python have changed;
-    pip takes its index from its own settings. Raises `ConfigurationError`.
+    It is built if it is missing, or if the requirements or the Python version have changed; pip
+    uses its configured index.
+
+    Raises:
+        ConfigurationError: It cannot be built.
     """
     wanted = requirements / f"{peer}.txt"
     identity = wanted.read_bytes() + sys.version.encode()

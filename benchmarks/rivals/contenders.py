@@ -1,4 +1,4 @@
-"""Who competes: how each is started, what it is asked to do, and how many tokens that takes."""
+"""The contenders: their processes, options and numbers of tokens."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -82,7 +82,7 @@ FREE = (
     ITS_HUB,
     OPTILLM,
 )
-"""For free searches; only the first two are told the constraints, which the others cannot use."""
+"""For free searches; only the first two get the constraints, which the others cannot use."""
 
 
 SYSTEM = "You are a helpful assistant."
@@ -101,12 +101,12 @@ _REQUIREMENTS: tuple[tuple[str, str, dict[str, int]], ...] = (
 
 
 def long_questions(number: int) -> list[Question]:
-    """So many questions that a model answers at length; after 32 they begin anew."""
+    """Questions that a model answers at length, repeated after 32."""
     return [Question(SYSTEM, text) for text in islice(cycle(LONG_INSTRUCTIONS), number)]
 
 
 def checkable_questions(number: int) -> list[Question]:
-    """The first so many of 16 questions, each with one requirement that a program checks."""
+    """Up to 16 questions, each with one requirement that a program checks."""
     questions = [
         Question(SYSTEM, f"Describe {subject}. {wording}", [{"id": id_, "kwargs": _kwargs(more)}])
         for (wording, id_, more), subject in product(_REQUIREMENTS, _SUBJECTS)

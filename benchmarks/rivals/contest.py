@@ -1,4 +1,4 @@
-"""One server, all contenders beside it, and one run of one contender at a time."""
+"""One server and all contenders, of which one runs at a time."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -61,14 +61,15 @@ class Contest:
         self._clients: dict[str, Client] = {}
 
     def enter(self, contender: Contender, process: Client) -> None:
-        """Let a contender's process take part."""
+        """Add a contender's process."""
         self._clients[contender.name] = process
 
     async def forced(self, contender: Contender, questions: Sequence[Question], load: int) -> Run:
         """Answers of full length.
 
-        Raises RuntimeError when their tokens are not about what they should be. A few may be
-        missing: some contenders judge equal texts only once.
+        Raises:
+            RuntimeError: The tokens differ from the expected number by more than `SLACK`. Some are
+                missing where a contender judges equal texts only once.
         """
         run = await self._run(contender, questions, load, forced=True)
         expected = len(questions) * contender.tokens(*lengths(self._context))
@@ -90,7 +91,7 @@ class Contest:
         await self._do(contender, [Question("Be brief.", "Name a colour.")], 1, forced=True)
 
     async def raw(self, at_once: int) -> Run:
-        """The bare engine: so many independent responses at once, without any server."""
+        """The bare engine: `at_once` independent responses at once, without HTTP."""
         self._context.say(f"the bare engine, {at_once} at once")
         await self._server.begin(forced=True)
         tokens, _ = lengths(self._context)
@@ -118,7 +119,12 @@ class Contest:
 async def opened(
     context: Context, contenders: Sequence[Contender], server: Sequence[str] = SERVER
 ) -> AsyncIterator[Contest]:
-    """The server and the contenders, all warm. Raises `ConfigurationError` and RuntimeError."""
+    """The server and the contenders after a warm-up.
+
+    Raises:
+        ConfigurationError: A contender's environment cannot be built.
+        RuntimeError: The server or a contender does not start.
+    """
     pythons = {}
     for peer in sorted({each.peer for each in contenders if each.peer}):
         context.say(f"installing {peer}")

@@ -31,7 +31,7 @@ class MeteredServer:
         (await self.http.post("/benchmark/begin", json=body)).raise_for_status()
 
     async def tally(self) -> Tally:
-        """What was counted since."""
+        """The counts since `begin`."""
         response = (await self.http.get("/benchmark/tally")).raise_for_status()
         return Tally(**response.json())
 
@@ -49,7 +49,11 @@ async def metered_server(
     program: Sequence[str] = SERVER,
     options: Sequence[str] = (),
 ) -> AsyncIterator[MeteredServer]:
-    """Start it, with more `options` of its own. Raises RuntimeError if it does not start."""
+    """Start the server with additional `options`.
+
+    Raises:
+        RuntimeError: It does not start.
+    """
     with TemporaryDirectory(prefix="spar-benchmark-") as name:
         folder = Path(name)
         arguments = [

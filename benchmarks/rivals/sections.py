@@ -66,7 +66,7 @@ class Forced:
 def forced_rows(
     ours: str, runs: Mapping[str, Sequence[Run]], load: int, target: float | None
 ) -> list[Row]:
-    """What one load's runs of the contenders and of the bare engine say, paired by round."""
+    """The rows of one load's runs of the contenders and of the bare engine, paired by round."""
     raw = [run.rate for run in runs[RAW]]
     contenders = {name: found for name, found in runs.items() if name != RAW}
     rows = [
@@ -168,7 +168,7 @@ async def count_accepted(
 
 
 def accepted_rows(runs: Mapping[str, Sequence[Judged]], load: int) -> list[Row]:
-    """What the runs say. Without an accepted answer in some round there is no cost of one."""
+    """The rows of the runs. A round without an accepted answer has no cost of one."""
     rows = []
     for name, found in runs.items():
         detail = {

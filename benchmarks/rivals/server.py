@@ -65,12 +65,12 @@ class Tally:
 
 
 class Meter:
-    """Makes every contender's calls alike, whatever its library can ask for.
+    """Makes every contender's calls alike, independently of its library's options.
 
     Forced: every text runs to its `max_tokens` (at most `limit`, where there is one), no stop
     string ends it, all are drawn in the same way, and every verdict is a no. Free: calls are
-    as they were asked for, but those without a seed get one. The seed of a call depends on its
-    messages and on how many calls with the same messages came before.
+    unchanged, but those without a seed get one. The seed of a call depends on its messages and on
+    the number of earlier calls with the same messages.
     """
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ class Meter:
         self.tally = Tally()
 
     async def complete(self, complete: Complete, call: Call, on_delta: OnDelta) -> Completion:
-        """Make a call, as it should be, by `complete`."""
+        """Make the adjusted call by `complete`."""
 
         def counted(delta: Delta) -> None:
             self.tally.completion_tokens += delta.completion_tokens
@@ -96,13 +96,13 @@ class Meter:
         self.tally.cached_tokens += completion.cached_tokens
         if not self._forced:
             return completion
-        # Past its end a text may hold a NUL, which no endpoint takes back as a part of a prompt.
+        # After its end-of-text token a text may contain NUL, which endpoints reject in a prompt.
         return replace(completion, text=completion.text.replace("\x00", " "))
 
     async def score(
         self, score: Score, call: Call, options: Sequence[str], on_delta: OnDelta
     ) -> Mapping[str, float]:
-        """Score by `score`, for real also where the answer is already known."""
+        """Score by `score`, also where the result is replaced."""
         scores = await score(call, options, on_delta)
         self.tally.verdicts += 1
         if not self._forced:
@@ -245,7 +245,7 @@ def serve(
     max_waiting: Annotated[int, typer.Option()] = WAITING,
     max_running: Annotated[int | None, typer.Option()] = None,
 ) -> None:
-    """Run the server until it is told to stop, or until whoever started it is gone."""
+    """Run the server until it is terminated or its parent process has ended."""
     _end_with(os.getppid())
     settings = Settings(
         host="127.0.0.1",
@@ -261,7 +261,7 @@ def serve(
         settings = settings.model_copy(update={"max_running": max_running})
     data.mkdir(parents=True, exist_ok=True)
     upgrade(settings.url)
-    # The server as it is, but for the class of its engine.
+    # The unmodified server, except for the class of its engine.
     server_module.VllmEngine = MeteredVllm  # type: ignore[attr-defined]
     failures: list[ConfigurationError] = []
 
@@ -281,7 +281,7 @@ def serve(
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
     )
-    # uvicorn raises the signal again after it has stopped; the process should end in good order.
+    # uvicorn raises the signal again after it has stopped; the process should exit normally.
     for stop in (signal.SIGINT, signal.SIGTERM):
         signal.signal(stop, lambda *_: None)
     server.run()
@@ -291,7 +291,7 @@ def serve(
 
 
 def _end_with(parent: int) -> None:
-    """Stop this server when the process that started it has ended, however it ended."""
+    """Stop this server when its parent process has ended."""
 
     def watch(handle: int) -> None:
         select.select([handle], [], [])

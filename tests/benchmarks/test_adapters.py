@@ -37,7 +37,7 @@ def model(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_server_would_accept_it(model: Path, tmp_path: Path) -> None:
+def test_random_adapter_passes_server_validation(model: Path, tmp_path: Path) -> None:
     choice = Choice(("q_proj", "down_proj"), 3)
 
     folder = write_adapter(tmp_path / "adapter", model, choice)
@@ -48,19 +48,19 @@ def test_the_server_would_accept_it(model: Path, tmp_path: Path) -> None:
     assert len(read_tensors(folder / "adapter_model.safetensors")) == 2 * pairs
 
 
-def test_a_layer_the_model_does_not_have_is_named(model: Path, tmp_path: Path) -> None:
+def test_missing_layer_is_named(model: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no layers up_proj"):
         write_adapter(tmp_path / "adapter", model, Choice(("up_proj", "q_proj"), 8))
 
 
-def test_a_hub_name_has_no_shapes(tmp_path: Path) -> None:
+def test_hub_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="not a folder"):
         write_adapter(tmp_path / "adapter", Path("org/name"), Choice(("q_proj",), 8))
 
 
 @calm
 @given(st.lists(NAMES, min_size=1, max_size=7), st.integers(1, RANKS[-1]))
-def test_a_choice_is_read_as_it_is_written(targets: list[str], rank: int) -> None:
+def test_choice_round_trips_as_text(targets: list[str], rank: int) -> None:
     choice = Choice(tuple(targets), rank)
     assert Choice.parse(str(choice)) == choice
     assert choice.engine_rank in RANKS
@@ -68,12 +68,12 @@ def test_a_choice_is_read_as_it_is_written(targets: list[str], rank: int) -> Non
 
 
 @pytest.mark.parametrize("text", ["", "q_proj", "q_proj:", ":8", "q_proj:0", "q_proj,:8", "q:257"])
-def test_what_is_no_choice_is_refused(text: str) -> None:
+def test_invalid_choice_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError, match="is not like"):
         Choice.parse(text)
 
 
-def test_the_engine_gets_room_for_the_rank_and_no_more() -> None:
+def test_max_rank_is_the_smallest_supported_rank() -> None:
     ranks = {rank: Choice(("q_proj",), rank).engine_rank for rank in (1, 8, 9, 16, 100)}
     assert ranks == {1: 8, 8: 8, 9: 16, 16: 16, 100: 128}
 
@@ -85,7 +85,7 @@ def loaded() -> set[str]:
     return set(load_plugins_by_group(GROUP))
 
 
-def test_only_our_code_for_adapters_is_left_out() -> None:
+def test_only_the_cpu_lora_plugin_is_excluded() -> None:
     with using(Kernel.OURS):
         ours = loaded()
     with using(Kernel.VLLM):
@@ -96,7 +96,7 @@ def test_only_our_code_for_adapters_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("before", [None, "something"])
-def test_the_environment_is_as_before(before: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_is_restored(before: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
     if before is not None:
         monkeypatch.setenv(VARIABLE, before)

@@ -1,4 +1,4 @@
-"""The user's wait, as a ratio."""
+"""The ratio of the user's latency with and without an iteration."""
 
 import asyncio
 import shutil
@@ -59,27 +59,27 @@ def options(phase: Phase) -> IterationOptions:
 
 
 @pytest.mark.parametrize("phase", CALLING)
-def test_there_are_prompts_enough_for_every_phase(phase: Phase) -> None:
+def test_every_phase_has_enough_prompts(phase: Phase) -> None:
     data = options(phase).data
     assert data.sources == (Source.IMPORTED,)
     assert data.prompts <= PROMPTS
     assert data.in_flight == PRESETS["small"].data.in_flight
 
 
-def test_a_training_does_not_end_and_changes_nothing() -> None:
+def test_training_is_unbounded_with_negligible_learning_rate() -> None:
     told = options(Phase.TRAIN)
     assert told.roles == (TRAINED,)
     assert told.training(TRAINED).max_steps == 1_000_000
     assert told.training(TRAINED).learning_rate < PRESETS["small"].actor.learning_rate / 1000
 
 
-def test_the_prompts_are_different_and_nothing_in_them_is_checked() -> None:
+def test_prompts_are_distinct_without_constraints() -> None:
     sent = PromptsIn.model_validate({"prompts": prompts()}).prompts
     assert len({prompt.prompt for prompt in sent}) == len(sent) == PROMPTS
     assert not any(prompt.constraints for prompt in sent)
 
 
-def test_the_conversations_are_different() -> None:
+def test_conversations_are_distinct() -> None:
     sent = ConversationsIn.model_validate({"conversations": conversations()}).conversations
     assert len({one.messages[-1].content for one in sent}) == len(sent) == CONVERSATIONS
     assert {one.role for one in sent} == {TRAINED}
@@ -159,7 +159,7 @@ def held(client: httpx.AsyncClient, phase: Phase) -> HeldIteration:
 
 
 @pytest.mark.parametrize("phase", Phase)
-async def test_one_iteration_goes_on_and_stands_still_as_often_as_one_likes(
+async def test_iteration_is_cancelled_and_resumed_repeatedly(
     phase: Phase, client: httpx.AsyncClient, database: Database
 ) -> None:
     worker = Worker(database, reach(phase.stage))
@@ -177,7 +177,7 @@ async def test_one_iteration_goes_on_and_stands_still_as_often_as_one_likes(
     assert prompts["counts"]["imported"] == 600
 
 
-async def test_a_training_that_is_taken_up_again_counts_from_its_first_new_step(
+async def test_resumed_training_is_running_after_its_first_new_step(
     client: httpx.AsyncClient, database: Database
 ) -> None:
     steps = iter([1, None])
@@ -197,7 +197,7 @@ async def test_a_training_that_is_taken_up_again_counts_from_its_first_new_step(
     await worker.end()
 
 
-async def test_a_phase_that_is_over_too_early_is_no_measurement(
+async def test_phase_that_ends_early_is_an_error(
     client: httpx.AsyncClient, database: Database
 ) -> None:
     async def measure() -> None:
@@ -212,7 +212,7 @@ async def test_a_phase_that_is_over_too_early_is_no_measurement(
     await worker.end()
 
 
-async def test_an_iteration_that_fails_says_why(
+async def test_failed_iteration_reports_its_error(
     client: httpx.AsyncClient, database: Database
 ) -> None:
     async def fail(iterations: IterationRepository, _: SampleRepository, id_: str) -> None:
@@ -247,7 +247,7 @@ def waited(*seconds: float) -> Asked:
     return {NAME: [Answer(each, 64) for each in seconds]}
 
 
-def test_the_medians_of_a_round_are_compared_within_the_round() -> None:
+def test_medians_are_compared_within_each_round() -> None:
     alone = [waited(1, 2, 30), waited(4, 4, 4)]
     beside = [waited(3, 2, 3), waited(4, 5, 50)]
 
@@ -259,13 +259,13 @@ def test_the_medians_of_a_round_are_compared_within_the_round() -> None:
     assert row.detail[ALONE]["tokens"] == [[64] * 3, [64] * 3]
 
 
-def test_half_as_long_again_is_too_long() -> None:
+def test_latency_ratio_of_one_and_a_half_misses_the_target() -> None:
     row = compared(Phase.TRAIN, NAME, [waited(2)], [waited(3)])
     assert row.verdict == "missed"
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.name)
-def test_a_question_is_one_the_server_takes(question: Question) -> None:
+def test_question_is_a_valid_request(question: Question) -> None:
     asked = [GenerateIn.model_validate(question.body(n, 16)) for n in range(question.times)]
     assert [one.prompt for one in asked] == list(LONG_INSTRUCTIONS[: question.times])
     assert {one.sampling.max_tokens for one in asked} == {16}

@@ -32,7 +32,7 @@ VOTE = (False, ((True, ()),))
 NODE = (False, (VOTE,) * VOTES)
 
 
-async def test_a_level_waits_for_the_level_above_it() -> None:
+async def test_level_depends_on_previous_level() -> None:
     engine = await _forced_bfs()
 
     shapes = [Counter(map(_shape, step)) for step in engine.steps]

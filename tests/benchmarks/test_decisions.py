@@ -34,45 +34,47 @@ LEAVE_TO_VOTES = QuickVerdictRule(0.0, 1.0)
 @st.composite
 def responses(draw: st.DrawFn) -> Judged:
     """A response to which votes that stop early and all votes give the same verdict."""
-    looked = draw(st.none() | st.floats(0, 1, exclude_max=True))
-    accepted = looked is not None and draw(st.booleans())
-    return Judged(accepted, accepted, looked, full_tokens=100, voted_tokens=draw(st.just(60)))
+    quick_probability = draw(st.none() | st.floats(0, 1, exclude_max=True))
+    accepted = quick_probability is not None and draw(st.booleans())
+    return Judged(
+        accepted, accepted, quick_probability, full_tokens=100, voted_tokens=draw(st.just(60))
+    )
 
 
 many = st.lists(responses(), min_size=2, max_size=30)
 shares = st.floats(0, 1)
 
 
-def seen(accepted: bool, looked: float) -> Judged:
-    return Judged(accepted, accepted, looked, full_tokens=100, voted_tokens=60)
+def seen(accepted: bool, quick_probability: float) -> Judged:
+    return Judged(accepted, accepted, quick_probability, full_tokens=100, voted_tokens=60)
 
 
 REJECTED = Judged(False, False, None, full_tokens=100, voted_tokens=20)
 
 
-def test_a_rejection_by_a_program_costs_nothing() -> None:
+def test_rejection_by_checkers_costs_no_tokens() -> None:
     assert outcome([REJECTED], QuickVerdictRule()).cost == 0
     assert outcome([REJECTED], QuickVerdictRule()).agreement == 1
 
 
-def test_a_clear_look_costs_a_token_and_an_unclear_one_the_votes_too() -> None:
+def test_unclear_quick_verdict_adds_the_votes() -> None:
     judged = [seen(True, 0.95), seen(False, 0.95), seen(True, 0.5)]
     found = outcome(judged, QuickVerdictRule(0.1, 0.9))
     assert (found.tokens, found.full_tokens) == (1 + 1 + 61, 300)
     assert (found.agreeing, found.count) == (2, 3)
 
 
-def test_a_biased_look_is_calibrated_away_from_a_half() -> None:
+def test_biased_quick_verdict_gets_thresholds_away_from_half() -> None:
     judged = [seen(False, 0.70), seen(False, 0.75), seen(True, 0.85), seen(True, 0.90)]
-    look = calibrate(judged, wanted=1.0)
-    assert outcome(judged, look).agreement == 1
-    assert outcome(judged, look).tokens == len(judged)
-    assert 0.75 < look.low <= look.high <= 0.85
+    rule = calibrate(judged, wanted=1.0)
+    assert outcome(judged, rule).agreement == 1
+    assert outcome(judged, rule).tokens == len(judged)
+    assert 0.75 < rule.low <= rule.high <= 0.85
 
 
 @calm
 @given(many, shares)
-def test_where_votes_agree_the_thresholds_always_agree_as_often_as_wanted(
+def test_calibration_reaches_wanted_agreement_when_votes_agree(
     judged: list[Judged], wanted: float
 ) -> None:
     assert outcome(judged, calibrate(judged, wanted)).agreement >= wanted
@@ -80,7 +82,7 @@ def test_where_votes_agree_the_thresholds_always_agree_as_often_as_wanted(
 
 @calm
 @given(many, shares)
-def test_calibrated_judging_never_costs_more_than_leaving_all_to_the_votes(
+def test_calibrated_judging_never_costs_more_than_votes_alone(
     judged: list[Judged], wanted: float
 ) -> None:
     calibrated = outcome(judged, calibrate(judged, wanted))
@@ -89,7 +91,7 @@ def test_calibrated_judging_never_costs_more_than_leaving_all_to_the_votes(
 
 @calm
 @given(many, shares, shares)
-def test_asking_for_less_agreement_never_costs_more(
+def test_lower_wanted_agreement_never_costs_more(
     judged: list[Judged], one: float, other: float
 ) -> None:
     lax, strict = (calibrate(judged, wanted) for wanted in sorted([one, other]))
@@ -98,19 +100,19 @@ def test_asking_for_less_agreement_never_costs_more(
 
 @calm
 @given(many, shares)
-def test_halves_measure_every_response_once(judged: list[Judged], wanted: float) -> None:
+def test_cross_validation_measures_every_response_once(judged: list[Judged], wanted: float) -> None:
     found = held_out(judged, wanted)
     assert found.count == len(judged)
     assert found.full_tokens == sum(one.full_tokens for one in judged)
 
 
-def test_what_one_half_teaches_is_measured_on_the_other() -> None:
+def test_thresholds_of_one_half_are_measured_on_the_other() -> None:
     """Even positions say that 0.6 is a yes, odd ones that it is a no."""
     judged = [seen(True, 0.6), seen(False, 0.6)] * 5
     assert held_out(judged, wanted=1.0).agreement == 0
 
 
-def test_a_single_response_has_no_halves() -> None:
+def test_single_response_cannot_be_split() -> None:
     with pytest.raises(ValueError, match="two responses"):
         held_out([REJECTED], 0.98)
 
@@ -123,7 +125,7 @@ async def good(text: str, number: int) -> bool:
     return text.startswith("good")
 
 
-def look(call: Call, option: str) -> float:
+def rule(call: Call, option: str) -> float:
     """Sure of good and bad texts, and unsure of others, before any critique."""
     if call.messages[-1].content != "Verdict:":
         return verdict_of_critique(call, option)
@@ -140,13 +142,13 @@ def judging(forgotten: list[None] | None = None) -> tuple[Context, Judging]:
     async def forget() -> None:
         (forgotten if forgotten is not None else []).append(None)
 
-    engine = ScriptedEngine(Play(decide=good), look)
+    engine = ScriptedEngine(Play(decide=good), rule)
     checks = Checks(lambda text: (result("wrong" not in text),))
     context = Context(SETTINGS, "model", 2, False, [], lambda _: None)
     return context, Judging(context, roles(engine, checks), forget)
 
 
-async def test_the_figures_are_those_of_the_cheaper_ways_against_every_vote() -> None:
+async def test_rows_compare_cheaper_procedures_with_full_votes() -> None:
     forgotten: list[None] = []
     context, made = judging(forgotten)
     texts = ["good", "bad", "unclear", "wrong"]
@@ -164,11 +166,11 @@ async def test_the_figures_are_those_of_the_cheaper_ways_against_every_vote() ->
     assert len(forgotten) == 3 * context.rounds + 2
 
 
-async def test_responses_are_different_and_not_empty() -> None:
+async def test_responses_are_distinct_and_not_empty() -> None:
     async def respond(number: int) -> str:
         return ["", "same", "same", "other"][number % 4]
 
-    engine = ScriptedEngine(Play(respond=respond), look)
+    engine = ScriptedEngine(Play(respond=respond), rule)
     context, _ = judging()
     made = await Judging(context, roles(engine), nothing).respond(PROMPTS[:1], 8, 16)
     assert sorted(response.text for response in made) == ["other", "same"]
@@ -181,6 +183,6 @@ def test_half_of_the_prompts_have_constraints(count: int) -> None:
     assert sum(bool(prompt.constraints) for prompt in prompts) == count // 2
 
 
-def test_some_of_many_come_from_everywhere() -> None:
+def test_sample_is_evenly_spaced() -> None:
     assert spread(range(10), 4) == [0, 2, 5, 7]
     assert spread(range(2), 4) == [0, 1]

@@ -36,7 +36,7 @@ def test_ratios_are_of_the_slower_to_the_faster_type_in_the_same_round() -> None
     assert rows["memory of the trainer, bfloat16", 1] == Spread(2, 2, 2)
 
 
-def test_a_step_lasts_from_the_end_of_the_one_before() -> None:
+def test_step_duration_starts_at_the_previous_step() -> None:
     assert step_seconds([3.0, 5.0, 9.0]) == [3.0, 2.0, 4.0]
 
 

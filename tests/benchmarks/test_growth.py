@@ -34,7 +34,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"sqlite+aiosqlite:///{file}"
 
 
-async def test_copies_are_searches_of_their_own(url: str) -> None:
+async def test_copies_are_complete_searches(url: str) -> None:
     assert [size async for size in fill(url, SIZE, different=10)] == [10, 10, 3]
     database = Database(url)
     async with database.session() as session:
@@ -71,7 +71,7 @@ async def test_a_filled_database_can_be_filled_further(url: str) -> None:
     await database.close()
 
 
-async def test_every_query_is_timed_and_every_plan_is_told(url: str) -> None:
+async def test_every_query_is_timed_and_every_plan_is_reported(url: str) -> None:
     async for _ in fill(url, SIZE, different=10):
         pass
     assert set(await plans(url)) == set(FILTERS)

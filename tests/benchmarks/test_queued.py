@@ -53,7 +53,7 @@ def test_equal_waves_have_equal_rates(
     assert rates == pytest.approx([at_once / seconds] * len(rates))
 
 
-def test_a_slower_end_shows() -> None:
+def test_slower_last_part_has_a_lower_rate() -> None:
     rates = steady_rates(ends_of([1.0] * 30 + [2.0] * 30, 16), 16)
     assert rates[0] == pytest.approx(16)
     assert rates[-1] == pytest.approx(8)
@@ -65,7 +65,7 @@ def test_filling_and_draining_are_left_out() -> None:
     assert rates == pytest.approx([16.0] * PARTS)
 
 
-def test_a_thousand_searches_have_ten_parts_in_whatever_order_they_are_told() -> None:
+def test_part_count_is_independent_of_reply_order() -> None:
     ends = [float(number) for number in range(1000)]
     assert steady_rates(ends[::-1], 16) == [1.0] * 10
 
@@ -85,7 +85,7 @@ child.communicate()
 """
 
 
-async def test_what_a_server_started_is_told_apart_from_it() -> None:
+async def test_child_memory_is_separate_from_server_memory() -> None:
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -111,7 +111,7 @@ async def test_what_a_server_started_is_told_apart_from_it() -> None:
     assert 0 < first.server < 64
 
 
-def test_a_server_that_is_not_ours_is_an_error() -> None:
+def test_unknown_server_process_is_an_error() -> None:
     with pytest.raises(RuntimeError, match="no process"):
         server_at("http://127.0.0.1:1")
 
@@ -136,7 +136,7 @@ def context() -> Context:
 
 
 @pytest.mark.slow
-async def test_a_queue_is_answered_to_its_end_and_measured() -> None:
+async def test_queue_is_drained_and_measured() -> None:
     rows = await Queued(SEARCHES, SERVER).run(context())
     by_name = {row.name: row for row in rows}
     assert len(by_name) == len(rows)
@@ -146,12 +146,12 @@ async def test_a_queue_is_answered_to_its_end_and_measured() -> None:
     assert by_name["memory of server, before"].spread.median > 10
 
 
-async def test_too_few_searches_are_refused_before_anything_starts() -> None:
+async def test_too_few_searches_are_refused_before_the_server_starts() -> None:
     with pytest.raises(ConfigurationError, match="at least 64"):
         await Queued(SEARCHES - 1, SERVER).run(context())
 
 
-def test_searches_that_failed_are_told_and_left_out() -> None:
+def test_failed_searches_are_reported_and_excluded() -> None:
     done = [Reply(200, float(number), float(number)) for number in range(SEARCHES)]
     rows = rows_of([*done, Reply(429, 1000.0, 0.1), Reply(0, 2000.0, 0.1)], SAMPLES)
     by_name = {row.name: row for row in rows}

@@ -16,13 +16,13 @@ from benchmarks.rivals.clients.protocol import Job, Question
 from benchmarks.servers import Command, running
 
 GRANDCHILD = "import subprocess, sys; p = subprocess.Popen(['sleep', '600']); {after}"
-"""A program with a child of its own, whose process id it writes to the file it is given."""
+"""A program that starts a child and writes its process id to the given file."""
 WRITE = "open(sys.argv[1], 'w').write(str(p.pid)); p.wait()"
 SECONDS = 20
 
 
 async def written(path: Path) -> int:
-    """The number in a file, once it is there."""
+    """The number in a file, when it exists."""
     async with asyncio.timeout(SECONDS):
         while not path.exists() or not path.read_text():  # noqa: ASYNC110, ASYNC240
             await asyncio.sleep(0.02)
@@ -43,7 +43,7 @@ def _runs(process_id: int) -> bool:
         return False
 
 
-async def test_a_child_ends_with_its_own_children_when_its_user_is_cancelled(
+async def test_process_group_is_killed_on_cancellation(
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "pid"
@@ -62,7 +62,7 @@ async def test_a_child_ends_with_its_own_children_when_its_user_is_cancelled(
     await gone(grandchild)
 
 
-async def test_a_server_that_ends_leaves_none_of_its_group(tmp_path: Path) -> None:
+async def test_process_group_is_killed_when_the_server_exits(tmp_path: Path) -> None:
     file = tmp_path / "pid"
     program = GRANDCHILD.format(after=f"open({str(file)!r}, 'w').write(str(p.pid))") + dedent(
         """
@@ -100,7 +100,7 @@ asyncio.run(main())
     [(signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGINT, -signal.SIGINT)],
     ids=["SIGTERM", "Ctrl-C"],
 )
-async def test_a_told_benchmark_ends_what_it_started(tmp_path: Path, sent: int, code: int) -> None:
+async def test_sigterm_stops_the_benchmarks_processes(tmp_path: Path, sent: int, code: int) -> None:
     file = tmp_path / "pid"
     program = SIGTERM_PROGRAM.format(grandchild=GRANDCHILD.format(after=WRITE))
     arguments = [sys.executable, "-c", program, str(file), str(tmp_path / "log")]
@@ -113,13 +113,13 @@ async def test_a_told_benchmark_ends_what_it_started(tmp_path: Path, sent: int, 
     await gone(grandchild)
 
 
-async def test_a_failed_program_is_an_error_with_its_last_words(tmp_path: Path) -> None:
+async def test_failed_program_raises_with_the_end_of_its_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with pytest.raises(ConfigurationError, match="no such index"):
         await run_to_end(sys.executable, "-c", "raise SystemExit('no such index')", log=log)
 
 
-async def test_a_contender_that_fails_says_why(tmp_path: Path) -> None:
+async def test_failed_contender_raises_with_the_end_of_its_log(tmp_path: Path) -> None:
     module = "benchmarks.rivals.clients.generate"
     nowhere = Job("http://127.0.0.1:9", 1, True, 4, 4, [Question("s", "u")], {"mode": "bfs"})
     async with client("ours", None, module, tmp_path) as started:

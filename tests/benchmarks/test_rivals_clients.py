@@ -65,9 +65,7 @@ def job(questions: int, *, at_once: int = 1, forced: bool = True) -> Job:
 
 
 @pytest.mark.parametrize("ours", [OUR_TREE, OUR_BEST], ids=["tree", "best"])
-async def test_forced_work_takes_the_tokens_it_is_said_to_take(
-    server: Server, ours: Contender
-) -> None:
+async def test_forced_work_generates_the_declared_tokens(server: Server, ours: Contender) -> None:
     result, tally = await server.run(ours, job(3, at_once=2))
 
     assert len(result.answers) == 3
@@ -99,7 +97,7 @@ async def test_the_sequential_search_ends_with_the_level_that_has_an_accepted_no
     assert tally.completions == 3 + 3 * VOTES * 2
 
 
-async def test_free_searches_are_ones_the_server_takes(server: Server) -> None:
+async def test_free_searches_are_valid_requests(server: Server) -> None:
     for contender in FREE:
         if contender.module == OUR_TREE.module:
             result, _ = await server.run(contender, job(2, at_once=2, forced=False))
@@ -111,7 +109,7 @@ async def test_the_bare_engine_is_counted_like_a_contender(server: Server) -> No
     assert server.engine.meter.tally.completion_tokens == 5 * RESPONSE
 
 
-async def test_nothing_begins_while_calls_are_under_way(server: Server) -> None:
+async def test_begin_is_refused_while_calls_are_in_flight(server: Server) -> None:
     server.engine.running = 1
     with pytest.raises(httpx.HTTPStatusError, match="409"):
         await server.run(OUR_BEST, job(1))

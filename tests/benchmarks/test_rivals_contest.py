@@ -1,4 +1,4 @@
-"""A whole contest: the real server as a process of its own, and contenders beside it."""
+"""A whole contest: the real server and the contenders, each in a separate process."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ SERVER = ("-m", "tests.helpers.rivals")
 
 
 @pytest.mark.slow
-async def test_a_contest_starts_everything_measures_and_leaves_nothing(tmp_path: Path) -> None:
+async def test_contest_measures_and_stops_all_processes(tmp_path: Path) -> None:
     context = Context(
         Settings(_env_file=None),
         "no-model",

@@ -17,7 +17,7 @@ def requirements(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.slow
-async def test_only_a_whole_environment_is_used_again(requirements: Path) -> None:
+async def test_only_complete_environments_are_reused(requirements: Path) -> None:
     wanted = requirements / "peer.txt"
     wanted.write_text("no-such-package-of-ours==1\n")
     with pytest.raises(ConfigurationError, match="no-such-package-of-ours"):

@@ -19,7 +19,7 @@ CALL = Call(
 
 
 class Engine:
-    """Says what it is asked for: one delta of so many tokens."""
+    """Completes a call with one delta of `max_tokens` tokens."""
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
@@ -105,7 +105,7 @@ async def test_only_forced_verdicts_are_a_no(forced: bool, certain: tuple[str, .
     assert meter.tally.completion_tokens == 0
 
 
-async def test_the_tokens_of_a_cancelled_call_count() -> None:
+async def test_tokens_of_cancelled_calls_are_counted() -> None:
     meter, engine = Meter(), Engine()
     call = asyncio.create_task(meter.complete(engine.complete, CALL, ignore_delta))
     await asyncio.sleep(0)
@@ -118,7 +118,7 @@ async def test_the_tokens_of_a_cancelled_call_count() -> None:
     assert meter.tally.hit_rate == 0.75
 
 
-async def test_a_forced_text_can_be_asked_about() -> None:
+async def test_forced_text_is_a_valid_prompt_part() -> None:
     meter, engine = Meter(), Engine()
 
     forced = await meter.complete(engine.complete, CALL, ignore_delta)

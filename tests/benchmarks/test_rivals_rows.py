@@ -30,7 +30,7 @@ def run(seconds: float, tokens: int, *waits: float, verdicts: int = 0) -> Run:
 
 
 def by_name(rows: list[Row]) -> dict[str, Row]:
-    """Rows have names of their own."""
+    """Rows by their distinct names."""
     assert len({row.name for row in rows}) == len(rows)
     return {row.name: row for row in rows}
 
@@ -89,17 +89,17 @@ async def test_a_program_decides_what_is_accepted() -> None:
         await checker.close()
 
 
-def test_what_is_compared_takes_equally_many_tokens() -> None:
+def test_compared_contenders_generate_equal_tokens() -> None:
     assert OUR_TREE.tokens(128, 64) == SEQUENTIAL.tokens(128, 64) == 6720
     assert OUR_BEST.tokens(128, 64) == ITS_HUB.tokens(128, 64) == OPTILLM.tokens(128, 64) == 1536
 
 
-def test_contenders_of_a_section_have_names_of_their_own() -> None:
+def test_contenders_of_a_section_have_distinct_names() -> None:
     assert len({contender.name for contender in FREE}) == len(FREE)
 
 
 @pytest.mark.parametrize("peer", ["its-hub", "optillm"])
-def test_peers_are_pinned_and_bring_no_torch(peer: str) -> None:
+def test_peer_requirements_are_pinned_without_torch(peer: str) -> None:
     lines = (REQUIREMENTS / f"{peer}.txt").read_text().splitlines()
     packages = dict(line.split("==") for line in lines if not line.startswith("#"))
     assert peer in packages
@@ -107,7 +107,7 @@ def test_peers_are_pinned_and_bring_no_torch(peer: str) -> None:
     assert Path(REQUIREMENTS).is_dir()
 
 
-def test_a_job_survives_its_journey() -> None:
+def test_job_round_trips_as_json() -> None:
     questions = [*long_questions(40), *checkable_questions(2)]
     job = Job("http://x", 2, False, 128, 64, questions, {"n": 8})
     assert Job.from_json(job.to_json()) == job

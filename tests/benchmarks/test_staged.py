@@ -120,7 +120,7 @@ async def test_the_reference_does_the_same_in_batches_and_trees_one_call_at_a_ti
 async def test_both_sides_are_compared_on_a_server_of_their_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(staged, "QUIET_SECONDS", 0)  # it is there for the figures alone
+    monkeypatch.setattr(staged, "QUIET_SECONDS", 0)  # it only affects the measured values
     context = Context(SETTINGS, "no-model", 1, True, [], lambda _: None)
     section = Staged(PROMPTS, SERVER)
     rows = {row.name: row for row in await section.run(context)}
@@ -130,7 +130,7 @@ async def test_both_sides_are_compared_on_a_server_of_their_own(
 
 
 @pytest.mark.slow
-async def test_work_that_is_not_the_same_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unequal_work_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(staged, "QUIET_SECONDS", 0)
 
     async def lazy(*_: object) -> None:

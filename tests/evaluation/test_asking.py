@@ -77,7 +77,7 @@ async def test_an_answer_is_searched_for_with_the_plans_options(migrated: str) -
     assert outcome.completion_tokens > 4
 
 
-async def test_people_come_first(migrated: str) -> None:
+async def test_requests_have_background_priority(migrated: str) -> None:
     engine = playing()
     await ask(engine, plan_of(Mode.BEST_OF_N), question(), migrated)
     assert {call.priority > 0 for call in engine.started} == {True}
@@ -118,7 +118,7 @@ async def test_an_answer_no_program_can_score_is_judged_by_the_refiner(migrated:
 
 
 def preferring(reply: str) -> ScriptedEngine:
-    """Finds the first of the pair fine by itself; replies to comparisons as told."""
+    """Accepts the first of the pair; replies to comparisons with a given text."""
 
     async def script(call: Call) -> str:
         judged = judged_text(call)
@@ -136,7 +136,7 @@ async def test_a_pair_is_judged_one_by_one_and_compared_in_both_orders(migrated:
     assert outcome.verdicts is not None
     assert outcome.verdicts.values == (1.0, 0.0)
     assert outcome.verdicts.accepted == (True, False)
-    # Whoever always says the first prefers another response in each order.
+    # Always choosing the first prefers a different response in each order.
     assert outcome.verdicts.preferred == (0, 1)
     shown = [call.messages[0].content for call in engine.started if judged_text(call) is None]
     orders = {text.index(PAIR[0]) < text.index(PAIR[1]) for text in shown}
@@ -144,19 +144,19 @@ async def test_a_pair_is_judged_one_by_one_and_compared_in_both_orders(migrated:
     assert outcome.completion_tokens > 0
 
 
-async def test_an_unreadable_comparison_prefers_nobody(migrated: str) -> None:
+async def test_unparsable_comparison_has_no_preference(migrated: str) -> None:
     item = Item("1", Prompt.from_text("Name a city."), pair=PAIR, better=0)
     outcome = await ask(preferring("Both."), plan_of(None), item, migrated, Task.PREFER)
     assert outcome.verdicts is not None
     assert outcome.verdicts.preferred == (None, None)
 
 
-async def test_a_prompt_that_does_not_fit_is_refused_for_its_row(migrated: str) -> None:
+async def test_too_long_prompt_fails_only_its_row(migrated: str) -> None:
     item = Item("1", Prompt((Message("user", "word " * 5000),)))
     with pytest.raises(RowRefused):
         await ask(playing(), plan_of(), item, migrated)
 
 
-async def test_a_version_that_is_not_there_is_refused_for_the_run(migrated: str) -> None:
+async def test_unknown_version_fails_the_run(migrated: str) -> None:
     with pytest.raises(RunRefused, match="99"):
         await ask(playing(), plan_of(versions=Versions(actor=99)), question(), migrated)

@@ -1,4 +1,4 @@
-"""Two runs are compared on the rows that both have, and a reader is told what else differs."""
+"""Two runs are compared on the rows that both have, with warnings about other differences."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -51,13 +51,13 @@ def test_clusters_are_tested_by_resampling_whole_rows() -> None:
     assert tested.comparison.low == pytest.approx(1 / 3)
 
 
-def test_no_difference_is_no_evidence() -> None:
+def test_equal_runs_have_p_one() -> None:
     same = run_of([{"instructions": (1.0, 3)}] * 5)
     (tested,) = compare_runs(same, same, primary="instructions").metrics
     assert (tested.comparison.difference, tested.p) == (0.0, 1.0)
 
 
-def test_the_primary_metric_comes_first_and_subsets_only_when_asked_for() -> None:
+def test_primary_metric_is_first_and_subsets_are_on_request() -> None:
     run = run_of([{"loose": (1.0, 1), "strict": (1.0, 1), "strict/length": (1.0, 1)}])
     names = [tested.comparison.name for tested in compare_runs(run, run, primary="strict").metrics]
     assert names == ["strict", "loose"]
@@ -90,7 +90,7 @@ def test_a_row_without_the_metric_is_left_out_of_it() -> None:
     assert tested.comparison.n == 1
 
 
-def test_what_is_compared_differs_and_what_else_does_is_warned_of() -> None:
+def test_unexpected_plan_differences_are_warnings() -> None:
     first, second = yes_or_no("01"), yes_or_no("11")
     search = {**first.plan.options["search"], "votes": 7}
     plan = plan_of(
@@ -119,11 +119,11 @@ def test_failed_rows_are_warned_of() -> None:
     assert warnings == ("run could not answer 1 of its rows; these count as wrong",)
 
 
-def test_what_cannot_be_compared_is_refused() -> None:
+def test_incomparable_runs_are_refused() -> None:
     run = yes_or_no("01")
-    with pytest.raises(InvalidRequest, match="nothing to compare"):
+    with pytest.raises(InvalidRequest, match="cannot be compared"):
         compare_runs(run, replace(run, plan=plan_of(suite="llmbar")), primary="prompts")
-    with pytest.raises(InvalidRequest, match="no metric 'speed' in common: there are prompts"):
+    with pytest.raises(InvalidRequest, match="no common metric 'speed'; they have prompts"):
         compare_runs(run, run, primary="prompts", metric="speed")
     with pytest.raises(InvalidRequest, match="no row in common"):
         compare_runs(run, replace(run, rows=[]), primary="prompts")

@@ -31,14 +31,14 @@ def test_json_lines_and_one_array_are_read(tmp_path: Path) -> None:
     assert read(tmp_path, "") == []
 
 
-def test_signs_that_only_unicode_calls_line_ends_do_not_end_a_line(tmp_path: Path) -> None:
+def test_unicode_line_separators_do_not_end_a_line(tmp_path: Path) -> None:
     assert read(tmp_path, '{"n": 1, "text": "a\u2028b\u0085c"}\r\n{"n": 2}') == [
         ("line 1", 1),
         ("line 2", 2),
     ]
 
 
-def test_what_is_beyond_the_limit_is_not_read(tmp_path: Path) -> None:
+def test_rows_beyond_the_limit_are_not_parsed(tmp_path: Path) -> None:
     assert read(tmp_path, '{"n": 1}\nnonsense', limit=1) == [("line 1", 1)]
 
 
@@ -54,7 +54,7 @@ def test_what_is_beyond_the_limit_is_not_read(tmp_path: Path) -> None:
         ('[{"n": 1}', "rows: not JSON"),
     ],
 )
-def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, text: str, words: str) -> None:
+def test_invalid_rows_are_named_with_their_place(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         read(tmp_path, text)
 
@@ -67,7 +67,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         read_rows(tmp_path / "bytes", Row)
 
 
-def test_a_key_met_again_is_refused() -> None:
+def test_duplicate_key_is_refused() -> None:
     items = [Item(key, Prompt.from_text("x")) for key in ("1", "2", "1")]
     assert unique([("line 1", items[0]), ("line 2", items[1])]) == items[:2]
     with pytest.raises(ConfigurationError, match='line 3: the key "1"'):
@@ -82,7 +82,7 @@ def test_only_the_first_rows_are_taken_and_the_digest_is_that_of_all(tmp_path: P
     assert len(read_data(IFEVAL, file, None).items) == 3
 
 
-def test_what_has_no_rows_or_is_not_there_is_said(tmp_path: Path) -> None:
+def test_empty_or_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="has no rows"):
         read_data(IFEVAL, ifeval_file(tmp_path, []), None)
     for nothing in (tmp_path / "none.jsonl", tmp_path):
@@ -90,7 +90,7 @@ def test_what_has_no_rows_or_is_not_there_is_said(tmp_path: Path) -> None:
             read_data(IFEVAL, nothing, None)
 
 
-def test_rows_of_several_files_keep_apart(tmp_path: Path) -> None:
+def test_rows_of_several_files_have_distinct_keys(tmp_path: Path) -> None:
     data = []
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
@@ -103,9 +103,9 @@ def test_rows_of_several_files_keep_apart(tmp_path: Path) -> None:
     assert joined(data[:1]) == data[0]
 
 
-def test_files_of_the_same_name_are_told_apart_by_their_folders() -> None:
+def test_equal_file_names_get_their_folder_as_prefix() -> None:
     assert names_of([Path("a/natural.jsonl"), Path("b/x.jsonl")]) == ["natural", "x"]
     same = [Path("Natural/dataset.json"), Path("Neighbor/dataset.json")]
     assert names_of(same) == ["Natural-dataset", "Neighbor-dataset"]
-    with pytest.raises(ConfigurationError, match="called the same"):
+    with pytest.raises(ConfigurationError, match="have the same name"):
         names_of([*same, same[0]])

@@ -83,7 +83,7 @@ def test_a_bad_row_is_named(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("level", [1, 5])
-def test_answers_are_held_against_the_target(
+def test_answers_are_compared_with_the_target(
     source: str, target: str, right: str, wrong: str, level: int
 ) -> None:
     assert satisfied("content", source, level, target, right) is True
@@ -145,16 +145,14 @@ def test_summaries_pass_up_to_the_level_they_fail(source: str, answer: str, pass
 
 @calm
 @given(st.sampled_from(SUMMARIES), st.text(max_size=60), st.integers(1, 4))
-def test_a_level_asks_for_all_that_the_one_below_asks_for(
-    source: str, answer: str, level: int
-) -> None:
+def test_level_includes_requirements_of_lower_levels(source: str, answer: str, level: int) -> None:
     if satisfied("mixed", source, level + 1, "", answer):
         assert satisfied("mixed", source, level, "", answer)
 
 
 @calm
 @given(st.sampled_from(["koala", "", "COGNAC", "E2E", "xsum"]), st.text(), st.text())
-def test_rules_and_the_judge_share_the_rows_out(source: str, target: str, answer: str) -> None:
+def test_every_row_is_scored_by_rule_or_judge(source: str, target: str, answer: str) -> None:
     found = satisfied("content", source, 1, target, answer)
     assert (found is None) == judged("content", source)
 

@@ -1,4 +1,4 @@
-"""What a refusal means: try again, give up the row, or give up the run."""
+"""Classification of rejections: retry, fail the row, or fail the run."""
 
 import asyncio
 import socket
@@ -52,19 +52,19 @@ FINE: tuple[int, dict[str, object]] = (200, {"said": "yes"})
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_a_server_that_is_away_is_asked_again(status: int) -> None:
+async def test_unavailable_server_is_retried(status: int) -> None:
     async with replying(problem(status), problem(status), FINE) as (server, asked):
         assert (await server.post(Said, "/ask", {})).said == "yes"
     assert len(asked) == 3
 
 
-async def test_patience_has_an_end() -> None:
+async def test_retries_end_after_the_patience() -> None:
     async with replying(problem(503)) as (server, _):
-        with pytest.raises(ServerGone, match="stayed away: no: 503"):
+        with pytest.raises(ServerGone, match="stayed unavailable: no: 503"):
             await server.post(Said, "/ask", {})
 
 
-async def test_patience_begins_when_the_server_goes() -> None:
+async def test_patience_starts_at_the_first_failure() -> None:
     app = FastAPI()
     asked = 0
 
@@ -81,7 +81,7 @@ async def test_patience_begins_when_the_server_goes() -> None:
         await server.close()
 
 
-async def test_nobody_at_the_address_is_a_server_that_is_gone() -> None:
+async def test_refused_connection_raises_server_gone() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     server = Server(f"http://127.0.0.1:{port}", at_once=1, patience=QUICK)
@@ -94,7 +94,7 @@ async def test_nobody_at_the_address_is_a_server_that_is_gone() -> None:
 @pytest.mark.parametrize(
     ("status", "field"), [(413, None), (422, "messages.0.content"), (422, "constraints.0.id")]
 )
-async def test_what_is_wrong_with_a_row_is_the_rows(status: int, field: str | None) -> None:
+async def test_row_fields_raise_row_refused(status: int, field: str | None) -> None:
     async with replying(problem(status, field)) as (server, asked):
         with pytest.raises(RowRefused, match=f"no: {status}"):
             await server.post(Said, "/ask", {})
@@ -105,34 +105,34 @@ async def test_what_is_wrong_with_a_row_is_the_rows(status: int, field: str | No
     ("status", "field"),
     [(401, None), (404, "model"), (409, None), (422, "search.votes"), (422, None)],
 )
-async def test_what_is_wrong_with_every_row_is_the_runs(status: int, field: str | None) -> None:
+async def test_common_fields_raise_run_refused(status: int, field: str | None) -> None:
     async with replying(problem(status, field)) as (server, asked):
         with pytest.raises(RunRefused, match=f"no: {status}"):
             await server.post(Said, "/ask", {})
     assert len(asked) == 1
 
 
-async def test_a_server_that_keeps_failing_on_a_row_loses_only_that_row() -> None:
+async def test_persistent_server_error_fails_only_the_row() -> None:
     async with replying(problem(502)) as (server, asked):
         with pytest.raises(RowRefused, match="no: 502"):
             await server.post(Said, "/ask", {})
     assert len(asked) == 3
 
 
-async def test_another_program_is_not_taken_for_a_server() -> None:
+async def test_reply_of_another_program_is_refused() -> None:
     async with replying((200, {"hello": "world"})) as (server, _):
         with pytest.raises(RunRefused, match="cannot be understood"):
             await server.post(Said, "/ask", {})
 
 
-async def test_half_a_character_is_the_rows_fault() -> None:
+async def test_lone_surrogate_fails_the_row() -> None:
     async with replying(FINE) as (server, asked):
-        with pytest.raises(RowRefused, match="half a character"):
+        with pytest.raises(RowRefused, match="lone surrogate"):
             await server.post(Said, "/ask", {"text": "\ud800"})
     assert asked == []
 
 
-async def test_the_key_is_shown() -> None:
+async def test_api_key_is_sent() -> None:
     async with replying(FINE) as (server, keys):
         await server.post(Said, "/ask", {})
     assert keys == ["Bearer secret"]
@@ -158,7 +158,7 @@ async def test_no_more_requests_are_in_flight_than_allowed() -> None:
     assert peak == 3
 
 
-async def test_a_refusal_without_a_reason_names_who_refused() -> None:
+async def test_rejection_without_message_names_the_server() -> None:
     async with replying(FINE) as (server, _):
         with pytest.raises(
             RunRefused, match=rf"{server.url}/nowhere answered 404 Not Found without a reason"
@@ -167,7 +167,7 @@ async def test_a_refusal_without_a_reason_names_who_refused() -> None:
 
 
 @pytest.mark.parametrize("key", ["ключ", "two\nlines"])
-def test_what_no_header_can_hold_is_no_key(key: str) -> None:
+def test_key_with_invalid_header_characters_is_refused(key: str) -> None:
     with pytest.raises(ConfigurationError, match="the API key contains"):
         Server("http://localhost", at_once=1, key=key)
 
@@ -175,6 +175,6 @@ def test_what_no_header_can_hold_is_no_key(key: str) -> None:
 @pytest.mark.parametrize(
     "url", ["ftp://host", "localhost:8000", "http://", "http://é é", "http://a:b"]
 )
-def test_an_address_must_be_one(url: str) -> None:
+def test_malformed_url_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match="is not an address"):
         Server(url, at_once=1)

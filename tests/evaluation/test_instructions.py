@@ -45,7 +45,7 @@ def test_rows_become_prompts_with_constraints(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("bad", "words"),
     [
-        (row(("punctuation:no_dots", {}), key=2), 'no instruction "punctuation:no_dots"'),
+        (row(("punctuation:no_dots", {}), key=2), 'unknown instruction "punctuation:no_dots"'),
         (row(key=2), "instruction_id_list"),
         ({"key": 2, "prompt": "x", "instruction_id_list": ["a"], "kwargs": []}, "one entry"),
         (row(COMMA, key=1), 'the key "1"'),
@@ -128,7 +128,7 @@ async def test_no_answer_follows_nothing(
         assert score[f"prompts_{how}"] == (0.0, 1)
 
 
-async def test_what_cannot_be_checked_is_left_out_and_counted(
+async def test_instructions_without_checker_are_skipped_and_counted(
     tmp_path: Path, checker: Checker
 ) -> None:
     """Its prompt has no prompt metric, its other instructions count."""
@@ -144,7 +144,7 @@ async def test_what_cannot_be_checked_is_left_out_and_counted(
     assert metrics["unchecked"] == (0.5, 4)
 
 
-async def test_ifbench_has_kinds_of_its_own_and_some_without_a_checker(
+async def test_ifbench_skips_instructions_without_a_checker(
     tmp_path: Path, checker: Checker
 ) -> None:
     titled: Asked = ("format:title_case", {})

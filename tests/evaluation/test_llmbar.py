@@ -29,7 +29,7 @@ def write_pairs(folder: Path, *rows: object) -> Path:
     return file
 
 
-def test_the_label_says_which_output_is_better(tmp_path: Path) -> None:
+def test_label_selects_the_better_output(tmp_path: Path) -> None:
     file = write_pairs(tmp_path, LABELLED, LABELLED | {"label": 2, "source": "somewhere"})
     assert read_pairs(file, 10) == [
         LabelledPair("Say yes.", "yes", "no"),
@@ -37,7 +37,7 @@ def test_the_label_says_which_output_is_better(tmp_path: Path) -> None:
     ]
 
 
-def test_no_more_are_read_than_wanted(tmp_path: Path) -> None:
+def test_limit_bounds_the_rows_read(tmp_path: Path) -> None:
     assert len(read_pairs(write_pairs(tmp_path, LABELLED, LABELLED, {}), 2)) == 2
 
 
@@ -95,7 +95,7 @@ def test_replies_are_read(reply: str, preferred: int | None) -> None:
 
 @calm
 @given(st.text(), st.sampled_from([1, 2]))
-def test_whatever_comes_before_the_last_line_counts(before: str, better: int) -> None:
+def test_last_marked_preference_counts(before: str, better: int) -> None:
     assert read_preference(f"{before}\nBetter: {better}") == better - 1
 
 
@@ -158,7 +158,7 @@ def test_a_row_without_a_label_is_named(tmp_path: Path) -> None:
         (1, None, (0, 0.0, 0, 0, 1)),
     ],
 )
-async def test_what_a_judge_says_of_a_pair_is_scored(
+async def test_verdicts_on_a_pair_are_scored(
     tmp_path: Path,
     checker: Checker,
     label: int,

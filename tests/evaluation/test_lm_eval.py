@@ -104,7 +104,7 @@ async def test_scores_are_those_of_lm_eval(theirs: Rows, checker: Checker, tmp_p
     assert metrics["instructions_loose"] > metrics["instructions_strict"]
 
 
-async def test_what_nobody_sees_is_not_scored_as_lm_eval_does(
+async def test_hidden_reasoning_is_not_scored_unlike_lm_eval(
     theirs: Rows, checker: Checker, tmp_path: Path
 ) -> None:
     """Blank space in front moves lm-eval's paragraphs, and thinking counts as text there."""

@@ -43,12 +43,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """
-"""Stands in for a server: it is ready at the third look, and has an engine's process beside it."""
+"""A fake server: ready at the third poll, with a child process as its engine."""
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looks often."""
+    """Shortens the polling interval."""
     monkeypatch.setattr(module, "POLL_SECONDS", 0.02)
 
 
@@ -56,7 +56,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 async def running(
     notes: Path, kind: str = "good", *, ready: float = 20.0, grace: float = 20.0
 ) -> AsyncIterator[None]:
-    """The stand-in as a server of our own."""
+    """The fake server as an own server."""
     port = free_port()
     command = (sys.executable, "-S", "-c", SERVER, str(port), str(notes), kind)
     url = f"http://127.0.0.1:{port}"
@@ -86,13 +86,13 @@ async def gone(notes: Path) -> bool:
     return True
 
 
-async def test_it_is_ready_inside_and_gone_afterwards(tmp_path: Path) -> None:
+async def test_server_is_ready_inside_and_stopped_afterwards(tmp_path: Path) -> None:
     async with running(notes := tmp_path / "notes"):
         assert len(alive(notes)) == 2
     assert await gone(notes)
 
 
-async def test_it_is_gone_after_an_error(tmp_path: Path) -> None:
+async def test_server_is_stopped_after_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="of the run"):
         async with running(notes := tmp_path / "notes"):
             raise ValueError("of the run")
@@ -100,7 +100,7 @@ async def test_it_is_gone_after_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("times", [1, 3])
-async def test_it_is_gone_after_cancelling_however_often(tmp_path: Path, times: int) -> None:
+async def test_server_is_stopped_after_repeated_cancellation(tmp_path: Path, times: int) -> None:
     notes, inside = tmp_path / "notes", asyncio.Event()
 
     async def use() -> None:
@@ -118,7 +118,7 @@ async def test_it_is_gone_after_cancelling_however_often(tmp_path: Path, times: 
     assert await gone(notes)
 
 
-async def test_it_is_gone_when_cancelled_while_it_starts(tmp_path: Path) -> None:
+async def test_server_is_stopped_when_cancelled_during_start(tmp_path: Path) -> None:
     notes = tmp_path / "notes"
 
     async def use() -> None:
@@ -135,21 +135,21 @@ async def test_it_is_gone_when_cancelled_while_it_starts(tmp_path: Path) -> None
     assert await gone(notes)
 
 
-async def test_one_that_does_not_listen_is_killed_with_its_engine(tmp_path: Path) -> None:
+async def test_server_ignoring_sigterm_is_killed_with_its_engine(tmp_path: Path) -> None:
     async with running(notes := tmp_path / "notes", "deaf", grace=0.1):
         pass
     assert await gone(notes)
 
 
-async def test_one_that_cannot_start_says_why(tmp_path: Path) -> None:
+async def test_failed_start_reports_the_log(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"exit code 3.*\n?.*the model is damaged"):
         async with running(tmp_path / "notes", "broken"):
             raise AssertionError
     assert await gone(tmp_path / "notes")
 
 
-async def test_one_that_is_never_ready_is_given_up(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="not ready after 1 seconds: it wrote nothing"):
+async def test_server_that_is_never_ready_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="not ready after 1 seconds: it wrote no output"):
         async with running(tmp_path / "notes", "slow", ready=1):
             raise AssertionError
     assert await gone(tmp_path / "notes")
@@ -173,7 +173,7 @@ asyncio.run(main())
 """
 
 
-def test_it_ends_even_when_the_run_is_killed(tmp_path: Path) -> None:
+def test_server_ends_when_the_run_is_killed(tmp_path: Path) -> None:
     notes = tmp_path / "notes"
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, CHILD, str(notes)], env=os.environ, cwd=Path.cwd()

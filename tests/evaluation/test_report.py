@@ -1,4 +1,4 @@
-"""A report says what was asked, what it cost and what came of it."""
+"""Reports: the plan, the cost and the metrics of a run."""
 
 import json
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ def report(**fields: Any) -> RunReport:
     return RunReport(**(values | fields))
 
 
-def test_the_facts_of_a_run_are_told() -> None:
+def test_facts_of_a_run() -> None:
     told = dict(facts(report()))
     assert told["rows"] == "3 of 4, 1 failed"
     assert told["failed"] == "1 times: too long"
@@ -43,7 +43,7 @@ def test_the_facts_of_a_run_are_told() -> None:
     assert "votes 1" in told["options"]
 
 
-def test_it_is_told_whether_the_search_saw_the_checks() -> None:
+def test_mode_says_whether_requests_had_constraints() -> None:
     assert dict(facts(report()))["mode"] == "bfs, without the rows' constraints"
     seen = dict(facts(report(plan=plan_of(Mode.BFS, with_constraints=True))))
     assert "sees the checks that score it" in seen["mode"]
@@ -60,7 +60,7 @@ def test_figures_have_their_interval_and_floors_beside_them() -> None:
     ]
 
 
-def test_findings_come_back_from_what_is_stored() -> None:
+def test_findings_round_trip_as_values() -> None:
     assert Findings.from_values(json.loads(json.dumps(FINDINGS.to_values()))) == FINDINGS
 
 

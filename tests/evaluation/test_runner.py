@@ -1,4 +1,4 @@
-"""A run gives every row its result once, and stops where it cannot go on."""
+"""A run gives every row its result once, and ends on an error of the server."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -80,7 +80,7 @@ async def test_every_row_gets_its_result() -> None:
     assert first.outcome == outcome_values(await echo(ITEMS[0], Task.ANSWER))
 
 
-async def test_rows_with_a_result_are_not_asked_again() -> None:
+async def test_rows_with_a_result_are_not_requested_again() -> None:
     kept = Kept()
     await run(work(echo, kept), ITEMS, {"0", "1", "4"}, seconds=100.0)
     assert kept.keys == ["2", "3", "5"]
@@ -102,7 +102,7 @@ async def test_a_row_that_cannot_be_answered_is_kept_and_counts_as_wrong() -> No
     assert len(kept.rows) == len(ITEMS)
 
 
-async def test_one_of_several_questions_about_a_row_is_enough_to_fail_it() -> None:
+async def test_one_rejected_request_fails_the_row() -> None:
     async def refuse() -> None:
         raise RowRefused("too long")
 
@@ -115,7 +115,7 @@ async def test_one_of_several_questions_about_a_row_is_enough_to_fail_it() -> No
     assert [row.error for row in kept.rows] == ["too long"]
 
 
-async def test_a_server_that_is_gone_ends_the_run_and_what_is_kept_stays() -> None:
+async def test_server_gone_ends_the_run_and_keeps_stored_rows() -> None:
     async def ask(item: Item, task: Task) -> RowOutcome:
         if item.key == "3":
             raise ServerGone("gone")
@@ -131,7 +131,7 @@ async def test_a_server_that_is_gone_ends_the_run_and_what_is_kept_stays() -> No
     assert kept.keys == [item.key for item in ITEMS]
 
 
-async def test_no_more_rows_are_worked_on_than_allowed() -> None:
+async def test_rows_in_flight_are_bounded() -> None:
     running, peak = 0, 0
 
     async def ask(item: Item, task: Task) -> RowOutcome:

@@ -57,7 +57,7 @@ def test_half_points_are_bootstrapped() -> None:
 
 
 @pytest.mark.parametrize("share", [0, 1])
-def test_all_or_nothing_is_not_certain(share: int) -> None:
+def test_interval_of_all_or_nothing_is_not_empty(share: int) -> None:
     """Every resample is the same; the interval is that of the items, not of their units."""
     one = made(measure("m", scored(*[(share * 3, 3)] * 5)))
     assert (one.value, one.low, one.high) == (share, *wilson(share * 5, 5))
@@ -87,13 +87,13 @@ def test_an_average_is_of_the_metrics_not_of_the_units() -> None:
     assert (one.low, one.high) == (0.5, (1 + 1 / 4) / 2)
 
 
-def test_an_average_stands_when_a_resample_misses_a_metric() -> None:
+def test_average_ignores_resamples_without_a_metric() -> None:
     scores: list[Score] = [{"m": (1.0, 2), "of": (1.0, 2)}, {"m": (2.0, 2)}, {"m": (0.0, 2)}]
     one = made(average("mean", ["m", "of"], scores))
     assert 0 <= one.low <= one.value <= one.high <= 1
 
 
-def test_subsets_come_after_what_they_are_of() -> None:
+def test_subsets_follow_their_metrics() -> None:
     scores: list[Score] = [
         {"m": (1.0, 1), "m/b": (1.0, 1), "n": (0.0, 1)},
         {"m": (0.0, 1), "m/a": (0.0, 1), "n": (1.0, 1), "mm/a": (1.0, 1)},
@@ -261,7 +261,7 @@ REPORT = RoleReport(
 )
 
 
-def test_a_report_is_stored_whole() -> None:
+def test_report_has_all_fields_as_values() -> None:
     stored = json.loads(json.dumps(REPORT.to_dict(), allow_nan=False))
     assert (stored["role"], stored["n_prompts"]) == ("actor", 3)
     assert stored["primary"] == asdict(REPORT.primary)

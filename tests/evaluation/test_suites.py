@@ -13,6 +13,6 @@ def test_suites_are_found_by_name() -> None:
     assert [name for name, suite in SUITES.items() if suite.task is Task.PREFER] == ["llmbar"]
 
 
-def test_an_unknown_suite_is_refused_with_those_there_are() -> None:
+def test_unknown_suite_error_names_available_suites() -> None:
     with pytest.raises(NotFound, match=r'"mmlu".*ifeval'):
         suite_named("mmlu")

@@ -44,9 +44,7 @@ def queued(server: Server) -> list[Any]:
     return [body for body in server.asked if body and "overrides" in body]
 
 
-def test_a_variant_starts_from_the_versions_of_the_beginning(
-    server: Server, tmp_path: Path
-) -> None:
+def test_variant_starts_from_the_initial_versions(server: Server, tmp_path: Path) -> None:
     ready(server, actor=3)
     journal = Journal(tmp_path, "ablations", {})
     variant = Variant("no tree search", 2, {"mode": "greedy"})
@@ -63,9 +61,7 @@ def test_a_variant_starts_from_the_versions_of_the_beginning(
     assert asked[0]["overrides"] == {"data": {"prompts": 12, "mode": "greedy"}, "seed": 5}
 
 
-def test_an_iteration_that_was_queued_is_followed_and_not_queued_again(
-    server: Server, tmp_path: Path
-) -> None:
+def test_queued_iteration_is_awaited_and_not_queued_again(server: Server, tmp_path: Path) -> None:
     ready(server, actor=0)
     journal = Journal(tmp_path, "ablations", {})
     journal.add("whole/0", {"iteration": ITERATION})
@@ -99,7 +95,7 @@ def test_without_iterating_one_iteration_takes_all_prompts() -> None:
     assert "no iterative training" not in {one.name for one in variants(1, 50)}
 
 
-def test_a_variant_has_the_figures_of_the_version_it_ended_with() -> None:
+def test_variant_has_the_metrics_of_its_last_version() -> None:
     benchmark = Benchmark("llmbar", Data(Path("x.jsonl"), [], "d"), Role.REFINER, None, {})
     metrics = {version: Metric("accuracy", version / 10, 0.0, 1.0, 9) for version in (0, 4)}
     runs = {version: ran(metric) for version, metric in metrics.items()}

@@ -63,7 +63,7 @@ def test_a_row_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     assert journal.rows == {}
 
 
-async def test_only_what_is_missing_is_asked(tmp_path: Path) -> None:
+async def test_only_missing_items_are_requested(tmp_path: Path) -> None:
     journal, asked = opened(tmp_path), []
     journal.add("b", {"old": True})
 
@@ -77,7 +77,7 @@ async def test_only_what_is_missing_is_asked(tmp_path: Path) -> None:
     assert list(found) == ["a", "b", "c"]
 
 
-async def test_rejected_items_are_left_out_and_not_asked_again(tmp_path: Path) -> None:
+async def test_rejected_items_are_excluded_and_not_requested_again(tmp_path: Path) -> None:
     asked = []
 
     async def ask(item: Item) -> Row:

@@ -70,7 +70,7 @@ Experiment = Callable[..., Any]
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch, checker: Checker) -> None:
-    """Little patience with a server that is away, a checker that has started, a wide terminal."""
+    """Short retries of an unavailable server, a started checker, a wide terminal."""
     monkeypatch.setattr(runs, "PATIENCE", Patience(0.2, 0.05))
     monkeypatch.setattr(context, "Checker", lambda *_: checker)
     monkeypatch.setenv("COLUMNS", "200")
@@ -127,7 +127,7 @@ def test_rejected_responses_are_repaired_by_every_mode(run: Experiment, file: st
 
 
 @pytest.mark.slow
-def test_what_was_asked_is_not_asked_again(run: Experiment, model: Model, file: str) -> None:
+def test_stored_items_are_not_requested_again(run: Experiment, model: Model, file: str) -> None:
     first = run("refinement", "--data", file, "--limit", "2", "--votes", "1")
     model.asked.clear()
     assert (
@@ -212,7 +212,7 @@ def test_a_missing_file_is_an_error_before_the_first_request(
     assert result.stderr == "error: cannot read /nowhere/x.jsonl: No such file or directory\n"
 
 
-def test_a_named_server_must_be_there(experiments: Run, file: str, tmp_path: Path) -> None:
+def test_unreachable_server_is_an_error(experiments: Run, file: str, tmp_path: Path) -> None:
     closed = f"http://127.0.0.1:{free_port()}"
     data = str(tmp_path / "data")
     result = experiments("scaling", "--data", file, "--url", closed, "--data-dir", data)
@@ -237,7 +237,7 @@ def test_an_unknown_name_is_a_usage_error(
 
 
 @pytest.mark.slow
-def test_the_next_command_resumes_a_run_whose_server_went_away(
+def test_run_resumes_after_the_server_was_unavailable(
     run: Experiment, experiments: Run, model: Model, file: str, url: str, tmp_path: Path
 ) -> None:
     model.gone = True

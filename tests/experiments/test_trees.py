@@ -50,7 +50,7 @@ def test_more_generations_never_give_a_worse_answer(tree: Tree, fewer: int, more
 
 
 @given(trees)
-def test_all_generations_give_the_answer_of_the_end(tree: Tree) -> None:
+def test_all_generations_give_the_final_answer(tree: Tree) -> None:
     assert tree.best(20) == tree.best()
 
 

@@ -65,7 +65,7 @@ def test_floors_are_level_lines_below_the_versions(tmp_path: Path) -> None:
     assert [(one.x, one.y) for one in floor.points] == [(0, 0.125), (2, 0.125)]
 
 
-def test_what_is_asked_decides_the_identity(tmp_path: Path) -> None:
+def test_request_parameters_define_the_run_identity(tmp_path: Path) -> None:
     first = ifeval(tmp_path).identity
     assert first == ifeval(tmp_path).identity
     assert first["options"]["search"] == {
@@ -77,7 +77,7 @@ def test_what_is_asked_decides_the_identity(tmp_path: Path) -> None:
     assert first not in (longer.identity, other.identity)
 
 
-def test_files_of_the_same_name_have_tables_of_their_own(tmp_path: Path) -> None:
+def test_equal_file_names_have_separate_tables(tmp_path: Path) -> None:
     files = [tmp_path / subset / "dataset.json" for subset in ("Natural", "Neighbor")]
     report = judging_report([(pairs(file), MEASURED) for file in files], [], [])
     titles = [table.title for table in report.tables]

@@ -15,7 +15,7 @@ GATE = 0.5
 
 
 def ballot(yes: int, quick: float = 0.5) -> Ballot:
-    """So many yes of seven; P(yes) says the same."""
+    """A ballot with `yes` of seven votes and the same P(yes)."""
     verdicts = tuple(place < yes for place in range(CAST))
     return Ballot(verdicts, tuple(map(float, verdicts)), quick)
 
@@ -68,7 +68,7 @@ def test_the_curve_has_a_point_for_each_number_of_votes() -> None:
     assert values[-1] == 1.0
 
 
-def test_what_was_kept_is_read_back() -> None:
+def test_ballots_round_trip_as_values() -> None:
     kept = {"verdicts": [True, False], "probabilities": [0.75, 0.25], "quick": 0.5}
     read = Pair.from_row({"better": kept, "worse": kept})
     assert read.better == Ballot((True, False), (0.75, 0.25), 0.5)

@@ -47,7 +47,7 @@ def test_paths_become_absolute_because_the_trainer_runs_elsewhere() -> None:
     ("changes", "problem"),
     [
         ({"method": "ppo"}, "method: Input should be 'dpo' or 'sft'"),
-        ({"kind": "full", "adapter": "/a"}, "only a LoRA training goes on from an adapter"),
+        ({"kind": "full", "adapter": "/a"}, "only a LoRA training can continue an adapter"),
         ({"lora_targets": ["lm_head"]}, "lora_targets: the output layer"),
         ({"lora_targets": []}, "lora_targets: Tuple should have at least 1 item"),
         ({"learning_rate": 0}, "learning_rate: Input should be greater than 0"),

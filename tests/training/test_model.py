@@ -89,7 +89,9 @@ def test_the_number_type_follows_the_cpu(
     assert common_arguments(full)["bf16"] == (dtype == torch.bfloat16)
 
 
-def test_what_is_set_wins(make_config: MakeConfig, cpu: pytest.MonkeyPatch) -> None:
+def test_configured_dtype_overrides_the_cpu(
+    make_config: MakeConfig, cpu: pytest.MonkeyPatch
+) -> None:
     cpu.setattr(loading, "read_cpuinfo", lambda: OLD)
     assert load_model(make_config(dtype="bfloat16")).dtype == torch.bfloat16
     assert training_dtype(make_config(dtype="float16")).dtype == "float32"

@@ -1,4 +1,4 @@
-"""How a run's end is told and understood."""
+"""Exit codes and failure lines of a training run."""
 
 import errno
 import shutil
@@ -51,7 +51,7 @@ def test_the_last_failure_line_is_found_among_what_launchers_write() -> None:
     assert parse_failure("some noise") is None
 
 
-def test_a_full_disk_is_recognised_whoever_writes(tmp_path: Path) -> None:
+def test_full_disk_is_recognised_for_every_writer(tmp_path: Path) -> None:
     mount = ["unshare", "--map-root-user", "--mount"]
     if shutil.which("unshare") is None or subprocess.run([*mount, "true"], check=False).returncode:
         pytest.skip("no disk of a few kilobytes can be mounted here")
@@ -76,6 +76,6 @@ def test_running_out_of_memory_is_recognised() -> None:
         assert reason.startswith("out of memory: ")
 
 
-def test_other_errors_keep_their_words() -> None:
+def test_other_errors_keep_their_message() -> None:
     assert classify(Refused("line 3 is bad")) == (ExitCode.REFUSED, "line 3 is bad")
     assert classify(KeyError("x")) == (ExitCode.FAILED, "KeyError: 'x'")

@@ -36,14 +36,14 @@ def test_only_the_first_process_writes(args: TrainingArguments, tmp_path: Path) 
     assert not (tmp_path / "progress").exists()
 
 
-def test_the_summary_at_the_end_is_no_step(args: TrainingArguments, tmp_path: Path) -> None:
+def test_final_summary_is_not_a_step(args: TrainingArguments, tmp_path: Path) -> None:
     callback = ProgressFile(tmp_path / "progress")
     callback.on_log(args, TrainerState(), TrainerControl(), logs={"train_loss": 0.5})
     assert not (tmp_path / "progress").exists()
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
-def test_a_loss_that_is_no_number_ends_the_training(
+def test_non_finite_loss_ends_the_training(
     args: TrainingArguments, tmp_path: Path, loss: float
 ) -> None:
     callback = ProgressFile(tmp_path / "progress")
@@ -64,5 +64,5 @@ def test_a_line_that_a_killed_run_left_unfinished_is_ended(
 
 
 @pytest.mark.parametrize("line", ["", '{"step": 1, "tot', "[]", "7", '{"loss": 1}'])
-def test_a_torn_line_is_no_step(line: str) -> None:
+def test_incomplete_line_is_not_a_step(line: str) -> None:
     assert TrainingStep.from_line(line) is None

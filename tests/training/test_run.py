@@ -27,7 +27,7 @@ PROCESSES = st.integers(1, 64)
 
 
 @given(st.integers(1, 200), st.integers(1, 64), PROCESSES)
-def test_a_step_sees_as_many_samples_as_asked_for_however_many_processes_share_it(
+def test_step_has_batch_size_samples_for_any_process_count(
     batch_size: int, micro_batch: int, processes: int
 ) -> None:
     at_once, times = batches(batch_size, micro_batch, processes)
@@ -58,21 +58,21 @@ def checkpoint(work: Path, step: int, state: str | None = "{}") -> Path:
     return folder
 
 
-def test_the_newest_is_the_one_of_the_highest_step(tmp_path: Path) -> None:
+def test_newest_checkpoint_has_the_highest_step(tmp_path: Path) -> None:
     checkpoint(tmp_path, 9)
     newest = checkpoint(tmp_path, 10)
     assert newest_complete(tmp_path) == newest
 
 
 @pytest.mark.parametrize("state", [None, "", '{"global_step": 4, "log_hist'])
-def test_a_half_written_one_is_passed_over_and_deleted(tmp_path: Path, state: str | None) -> None:
+def test_incomplete_checkpoint_is_skipped_and_deleted(tmp_path: Path, state: str | None) -> None:
     complete = checkpoint(tmp_path, 2)
     half = checkpoint(tmp_path, 4, state)
     assert newest_complete(tmp_path) == complete
     assert not half.exists()
 
 
-def test_without_a_complete_one_there_is_none(tmp_path: Path) -> None:
+def test_no_complete_checkpoint_gives_none(tmp_path: Path) -> None:
     assert newest_complete(tmp_path / "none") is None
     checkpoint(tmp_path, 2, None)
     assert newest_complete(tmp_path) is None
@@ -86,7 +86,7 @@ def test_the_reference_adapter_is_taken_out(tmp_path: Path) -> None:
 
 
 class Killed(Exception):
-    """Stands for the end of the process."""
+    """Simulates the end of the process."""
 
 
 class KillAfter(TrainerCallback):
@@ -181,7 +181,7 @@ def test_a_continued_adapter_is_compared_to_itself_and_not_to_the_base(
 
 
 @pytest.mark.parametrize("after", [3, pytest.param(6, marks=pytest.mark.slow)])
-def test_an_interrupted_training_ends_as_if_it_had_not_been(
+def test_interrupted_training_gives_the_same_result(
     make_config: MakeConfig, incumbent: Path, tmp_path: Path, after: int
 ) -> None:
     whole = make_config(adapter=incumbent)
@@ -199,7 +199,7 @@ def test_an_interrupted_training_ends_as_if_it_had_not_been(
 
 
 @pytest.mark.slow
-def test_a_training_killed_while_it_publishes_ends_as_if_it_had_not_been(
+def test_training_killed_during_publish_gives_the_same_result(
     make_config: MakeConfig, tmp_path: Path
 ) -> None:
     whole = make_config()
@@ -214,7 +214,7 @@ def test_a_training_killed_while_it_publishes_ends_as_if_it_had_not_been(
     assert equal(whole.output, killed.output)
 
 
-def test_a_result_that_is_there_is_never_trained_again(make_config: MakeConfig) -> None:
+def test_existing_result_is_not_trained_again(make_config: MakeConfig) -> None:
     config = make_config(max_steps=2)
     train(config)
     before = weights(config.output)

@@ -1,4 +1,4 @@
-"""The trainer ends with the worker or the launcher that wanted it."""
+"""The trainer exits when the worker or the launcher has ended."""
 
 import os
 import subprocess
@@ -42,7 +42,7 @@ def launcher(worker: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("dies", ["worker", "launcher"])
-def test_the_trainer_ends_when_either_dies(
+def test_trainer_exits_with_worker_or_launcher(
     worker: subprocess.Popen[bytes], launcher: subprocess.Popen[bytes], dies: str
 ) -> None:
     (worker if dies == "worker" else launcher).kill()

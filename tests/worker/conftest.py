@@ -1,4 +1,4 @@
-"""A world of its own for each test: database, data folder, base model, scripted engine."""
+"""A separate environment for each test: database, data folder, base model, scripted engine."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack

@@ -1,4 +1,4 @@
-"""A worker whose database goes away goes on with its iteration when it is back."""
+"""A worker continues its iteration after its database was unavailable."""
 
 import asyncio
 from collections import Counter
@@ -33,7 +33,7 @@ async def database(own_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.mark.parametrize("call", [3, 30])
-async def test_a_restart_in_the_middle_of_an_iteration_costs_nothing(
+async def test_database_restart_during_an_iteration_loses_nothing(
     database: Database,
     own_postgres: PostgresServer,
     tmp_path: Path,

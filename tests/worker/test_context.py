@@ -1,4 +1,4 @@
-"""A stage stores each item as it is done, and goes on with the rest."""
+"""A stage stores each item as it is done, and resumes with the rest."""
 
 import asyncio
 import json
@@ -29,11 +29,11 @@ def through_json(value: object, kind: type) -> object:
 
 @calm
 @given(judgments)
-def test_a_judgment_comes_back(judgment: Judgment) -> None:
+def test_judgment_round_trips(judgment: Judgment) -> None:
     assert through_json(judgment, Judgment) == judgment
 
 
-def test_a_prompt_comes_back() -> None:
+def test_prompt_round_trips() -> None:
     assert through_json(PROMPT, Prompt) == PROMPT
 
 
@@ -74,13 +74,13 @@ async def test_results_are_in_the_order_of_the_keys_and_stored(world: World) -> 
     assert (respond.done, respond.total) == (len(KEYS), len(KEYS))
 
 
-async def test_only_so_many_items_are_worked_on_at_once(world: World) -> None:
+async def test_items_in_flight_are_bounded(world: World) -> None:
     doing = Doing()
     await (await world.stage(Stage.RESPOND)).each(KEYS, doing)
     assert doing.most == IN_FLIGHT
 
 
-async def test_only_what_is_missing_is_done(world: World) -> None:
+async def test_only_missing_items_are_computed(world: World) -> None:
     stage = await world.stage(Stage.RESPOND)
     await stage.each(KEYS[:4], Doing())
     doing = Doing()
@@ -89,7 +89,7 @@ async def test_only_what_is_missing_is_done(world: World) -> None:
     assert list(results) == KEYS
 
 
-async def test_the_first_error_ends_all_and_what_was_done_stays(world: World) -> None:
+async def test_first_error_cancels_and_keeps_stored_items(world: World) -> None:
     stage = await world.stage(Stage.RESPOND)
 
     async def do(key: str) -> ItemResult:
@@ -127,7 +127,7 @@ async def test_an_error_cancels_the_items_in_flight(world: World) -> None:
     assert await stored(stage) == set()
 
 
-async def test_what_else_an_item_stores_is_stored_with_it_or_not_at_all(world: World) -> None:
+async def test_further_writes_share_the_items_transaction(world: World) -> None:
     stage = await world.stage(Stage.RESPOND)
 
     async def do(key: str) -> ItemResult:
@@ -141,15 +141,15 @@ async def test_what_else_an_item_stores_is_stored_with_it_or_not_at_all(world: W
     assert await stored(stage) == set()
 
 
-async def test_who_has_lost_the_lease_stores_nothing(world: World) -> None:
+async def test_lost_lease_stores_nothing(world: World) -> None:
     stage = await world.stage(Stage.RESPOND)
-    await world.lease()  # Somebody else has it now.
+    await world.lease()  # Another worker holds it now.
     with pytest.raises(LeaseLost):
         await stage.each(KEYS, Doing())
     assert await stored(stage) == set()
 
 
-async def test_a_stage_is_done_only_when_its_block_ends_well(world: World) -> None:
+async def test_stage_is_finished_only_without_error(world: World) -> None:
     work = await world.work(await world.queue())
 
     async def status() -> Status:

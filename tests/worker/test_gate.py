@@ -68,7 +68,7 @@ def test_the_rule(
     assert words in decision.reasons[ACTOR]
 
 
-def test_every_number_of_the_rule_counts() -> None:
+def test_every_threshold_of_the_rule_matters() -> None:
     held_out = metric(-0.04)
     assert not gate(metric(0.05), held_out).promoted
     assert gate(metric(0.05), held_out, rule=replace(RULE, margin=0.05)).promoted
@@ -107,7 +107,7 @@ def test_an_identical_candidate_is_never_promoted(scores: list[int], rule: GateR
 
 @calm
 @given(PAIRS, PAIRS, RULES)
-def test_always_and_never_mean_what_they_say(
+def test_policies_always_and_never(
     pairs: list[tuple[int, int]], others: list[tuple[int, int]], rule: GateRule
 ) -> None:
     reports = {ACTOR: RoleReport(ACTOR, measured(pairs), (measured(others),), len(pairs))}
@@ -137,7 +137,7 @@ def test_the_same_report_gets_the_same_decision(
 @pytest.mark.parametrize(
     ("policy", "promoted"), [(Policy.ALWAYS, True), (Policy.GATE, False), (Policy.NEVER, False)]
 )
-def test_a_candidate_that_could_not_be_measured_is_promoted_only_in_any_case(
+def test_unmeasured_candidate_is_promoted_only_by_policy_always(
     policy: Policy, promoted: bool
 ) -> None:
     decision = decide({}, GateRule(), policy, unmeasured={Role.ACTOR})

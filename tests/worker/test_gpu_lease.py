@@ -1,4 +1,4 @@
-"""A training runs while the engine sleeps, and however it ends, the engine may wake."""
+"""A training runs while the engine sleeps, and its end releases the lease."""
 
 import asyncio
 from pathlib import Path
@@ -44,7 +44,7 @@ class Engine:
 
     async def asleep(self) -> bool:
         if self.away:
-            raise EngineUnavailable("nobody answers")
+            raise EngineUnavailable("no response")
         async with self._database.session() as session:
             return await holder(session, TRAINING) is not None
 
@@ -87,7 +87,7 @@ def while_asleep(
 
 
 def ignore_step(_: TrainingStep) -> None:
-    """Nobody looks at the steps here."""
+    """Ignore the step."""
 
 
 async def test_the_engine_sleeps_before_the_trainer_starts_and_wakes_after_its_end(
@@ -115,9 +115,7 @@ async def test_the_engine_sleeps_before_the_trainer_starts_and_wakes_after_its_e
     assert not await engine.asleep()
 
 
-async def test_what_is_trained_already_disturbs_nobody(
-    database: Database, config: TrainingConfig
-) -> None:
+async def test_finished_training_takes_no_lease(database: Database, config: TrainingConfig) -> None:
     config.output.mkdir()
     assert await acquire(database, TRAINING, "another worker", HOUR)
     async with asyncio.timeout(SECONDS_UNTIL_STUCK):
@@ -148,7 +146,7 @@ async def test_the_engine_may_wake_when_a_training_is_cancelled(
     assert not await engine.asleep()
 
 
-async def test_the_lease_outlives_its_time_while_a_training_runs(
+async def test_lease_is_renewed_while_a_training_runs(
     database: Database, config: TrainingConfig
 ) -> None:
     engine, trainer = Engine(database), EndlessTrainer()
@@ -162,9 +160,7 @@ async def test_the_lease_outlives_its_time_while_a_training_runs(
     await training
 
 
-async def test_a_training_ends_when_somebody_else_has_the_lease(
-    database: Database, config: TrainingConfig
-) -> None:
+async def test_lost_lease_cancels_the_training(database: Database, config: TrainingConfig) -> None:
     engine, trainer = Engine(database), EndlessTrainer()
     train = while_asleep(database, engine, trainer, lease=1)
     training = asyncio.create_task(train(config, ignore_step))
@@ -178,7 +174,7 @@ async def test_a_training_ends_when_somebody_else_has_the_lease(
     assert trainer.cancelled
 
 
-async def test_who_trains_after_a_worker_that_vanished_waits_for_its_lease(
+async def test_training_waits_for_the_lease_of_a_dead_worker_to_expire(
     database: Database, config: TrainingConfig
 ) -> None:
     vanished = await acquire(database, TRAINING, "a worker that vanished", HOUR)
@@ -193,7 +189,7 @@ async def test_who_trains_after_a_worker_that_vanished_waits_for_its_lease(
     assert trainer.trained == [config]
 
 
-async def test_a_server_that_is_away_is_waited_for(
+async def test_unavailable_server_is_polled_again(
     database: Database, config: TrainingConfig
 ) -> None:
     engine, trainer = Engine(database), Trainer()

@@ -1,4 +1,4 @@
-"""Whole iterations: what they make, and that being cut off anywhere changes nothing of it."""
+"""Whole iterations: their results, also after an interruption at any point."""
 
 import asyncio
 import json
@@ -128,7 +128,7 @@ async def test_what_is_trained_on_is_what_is_stored(world: World) -> None:
         assert lines == [dict(sample.content) for sample in stored]
 
 
-async def test_the_next_iteration_goes_on_from_what_was_promoted(world: World) -> None:
+async def test_next_iteration_continues_the_promoted_versions(world: World) -> None:
     first, second = await world.queue(), await world.queue()
     await world.run(first)
     await world.run(second)
@@ -141,7 +141,7 @@ async def test_the_next_iteration_goes_on_from_what_was_promoted(world: World) -
 
 
 class Leased(Lease):
-    """A lease that somebody else takes over after so many transactions."""
+    """A lease that another worker takes over after a number of transactions."""
 
     def __init__(self, world: World, lease: Lease, transactions: int) -> None:
         super().__init__(world.database, "iterations", lease.fence, 3600)
@@ -172,11 +172,11 @@ async def test_losing_the_lease_at_every_transaction_changes_nothing(
 
 
 class Cut(Exception):
-    """Stands for whatever ends a process."""
+    """Simulates the end of a process."""
 
 
 def cut_after(calls: int, error: BaseException) -> ScriptedEngine:
-    """An engine that is there for so many calls."""
+    """An engine that is available for a number of calls."""
     left = calls
 
     async def script(call: Call) -> str:
@@ -206,9 +206,7 @@ async def test_losing_the_engine_at_any_call_changes_nothing(
 
 
 @pytest.mark.parametrize("policy", [Policy.NEVER, Policy.GATE])
-async def test_what_is_not_promoted_is_kept_as_rejected_with_its_report(
-    world: World, policy: Policy
-) -> None:
+async def test_rejected_candidate_keeps_its_report(world: World, policy: Policy) -> None:
     one = await world.queue(promote=policy)  # Two prompts are too few for the gate to be sure.
     await world.run(one)
     async with world.database.session() as session:
@@ -231,7 +229,7 @@ async def add_conversations(world: World, *numbers: int) -> None:
         await PromptRepository(session).add_conversations(some)
 
 
-async def test_a_bootstrap_trains_both_roles_on_what_people_provided(world: World) -> None:
+async def test_bootstrap_trains_both_roles_on_imported_conversations(world: World) -> None:
     await add_conversations(world, 1, 2, 3)
     one = await world.queue(kind=IterationKind.BOOTSTRAP)
     await world.run(one)
@@ -245,7 +243,7 @@ async def test_a_bootstrap_trains_both_roles_on_what_people_provided(world: Worl
         assert (await CheckpointRepository(session).serving()).versions == Versions(1, 1)
 
 
-async def test_what_comes_after_the_data_was_built_is_for_another_iteration(world: World) -> None:
+async def test_later_feedback_is_left_for_the_next_iteration(world: World) -> None:
     await add_conversations(world, 1, 2)
     one = await world.queue(kind=IterationKind.BOOTSTRAP)
     world.engine = cut_after(0, Cut())

@@ -1,4 +1,4 @@
-"""The loop runs what waits, one at a time, and every end of an iteration has its outcome."""
+"""The loop runs queued iterations one at a time, and records the outcome of each."""
 
 import asyncio
 import errno
@@ -25,7 +25,7 @@ SECONDS_UNTIL_STUCK = 20
 
 
 class Runs:
-    """Runs iterations by a function of the test; keeps the ids of the begun and cancelled."""
+    """Runs iterations by a function of the test; records the ids of the started and cancelled."""
 
     def __init__(self, run: Callable[[StoredIteration, Lease], Awaitable[None]]) -> None:
         self.begun: list[str] = []
@@ -110,7 +110,7 @@ async def ended(database: Database, runs: Runs) -> StoredIteration:
         return await until_status(database, one, Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
 
 
-async def test_what_is_queued_is_run_oldest_first(database: Database) -> None:
+async def test_queued_iterations_run_oldest_first(database: Database) -> None:
     ids = sorted([await queue(database) for _ in range(3)])
     runs = Runs(at_once)
     async with working(database, runs):
@@ -121,7 +121,7 @@ async def test_what_is_queued_is_run_oldest_first(database: Database) -> None:
     assert runs.begun == [*ids, later]
 
 
-async def test_an_error_of_ours_fails_the_iteration_with_its_words(database: Database) -> None:
+async def test_spar_error_fails_the_iteration_with_its_message(database: Database) -> None:
     found = await ended(database, failing(EngineError("the model is gone")))
     assert (found.status, found.error) == (Status.FAILED, "the model is gone")
 
@@ -133,7 +133,7 @@ async def test_a_full_disk_fails_the_iteration_with_the_file(database: Database)
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("division by zero"), TimeoutError("late")])
-async def test_an_error_nobody_foresaw_fails_the_iteration_and_is_logged(
+async def test_unexpected_error_fails_the_iteration_and_is_logged(
     database: Database, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     found = await ended(database, failing(error))
@@ -154,7 +154,7 @@ async def test_the_next_one_runs_after_a_failure(database: Database) -> None:
     assert (await get(database, first)).status is Status.FAILED
 
 
-async def test_trouble_with_the_database_that_may_pass_is_waited_for(database: Database) -> None:
+async def test_temporary_database_error_is_retried(database: Database) -> None:
     one = await queue(database)
     runs = Runs(at_once)
 
@@ -168,13 +168,13 @@ async def test_trouble_with_the_database_that_may_pass_is_waited_for(database: D
     assert (found.status, runs.begun) == (Status.SUCCEEDED, [one] * 3)
 
 
-async def test_other_trouble_with_the_database_fails_the_iteration(database: Database) -> None:
+async def test_permanent_database_error_fails_the_iteration(database: Database) -> None:
     runs = failing(DatabaseError("there is no such table"))
     found = await ended(database, runs)
     assert (found.status, found.error) == (Status.FAILED, "there is no such table")
 
 
-async def test_a_cancelled_iteration_goes_on_where_it_was_when_resumed(database: Database) -> None:
+async def test_cancelled_iteration_resumes_where_it_stopped(database: Database) -> None:
     one = await queue(database)
     stuck = asyncio.Event()
 
@@ -202,7 +202,7 @@ async def test_a_cancelled_iteration_goes_on_where_it_was_when_resumed(database:
         assert await SampleRepository(session, one).items(Stage.RESPOND) == {"0": None, "1": None}
 
 
-async def test_who_loses_the_lease_stops_and_writes_nothing(database: Database) -> None:
+async def test_lost_lease_stops_the_worker_without_writes(database: Database) -> None:
     one = await queue(database)
     runs = Runs(endlessly)
     async with working(database, runs, lease_seconds=0.04) as worker:
@@ -248,7 +248,7 @@ async def test_an_iteration_whose_worker_lost_the_lease_is_not_failed(database: 
     assert (found.status, found.error) == (Status.RUNNING, None)
 
 
-async def test_another_worker_takes_over_when_the_first_one_is_gone(database: Database) -> None:
+async def test_another_worker_takes_over_after_lease_expiry(database: Database) -> None:
     one = await queue(database)
     # The first was killed: it holds the lease for a moment longer, and its iteration runs.
     first = await acquire(database, LEASE, "killed", 0.1)
@@ -264,7 +264,7 @@ async def test_another_worker_takes_over_when_the_first_one_is_gone(database: Da
         await first.renew()
 
 
-async def test_a_worker_that_ends_in_good_order_lets_others_begin_at_once(
+async def test_stopped_worker_releases_the_lease(
     database: Database,
 ) -> None:
     one = await queue(database)

@@ -1,4 +1,4 @@
-"""The engine waits for its server, and for nothing else."""
+"""The engine retries while its server is unavailable, and on no other error."""
 
 import asyncio
 import math
@@ -19,7 +19,7 @@ GONE = EngineUnavailable("the server is gone")
 
 
 class Restarting:
-    """A script that fails so many times, then answers."""
+    """A script that fails a number of times, then answers."""
 
     def __init__(self, times: float, error: Exception = GONE) -> None:
         self.asked = 0
@@ -45,13 +45,13 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "PAUSE_SECONDS", 0.001)
 
 
-async def test_a_call_is_made_again_until_the_server_is_back() -> None:
+async def test_unavailable_engine_is_retried() -> None:
     script = Restarting(times=3)
     assert (await patient(script, 60).complete(CALL)).text == "Hello."
     assert script.asked == 4
 
 
-async def test_patience_ends() -> None:
+async def test_retries_end_after_the_time_limit() -> None:
     script = Restarting(times=math.inf)
     with pytest.raises(EngineUnavailable, match="gone"):
         await patient(script, 0.05).complete(CALL)
@@ -65,7 +65,7 @@ async def test_every_other_error_is_final() -> None:
     assert script.asked == 1
 
 
-async def test_who_waits_can_be_cancelled() -> None:
+async def test_retry_pause_can_be_cancelled() -> None:
     script = Restarting(times=math.inf)
     waiting = asyncio.create_task(patient(script, 3600).complete(CALL))
     await script.asked_again.wait()
@@ -74,7 +74,7 @@ async def test_who_waits_can_be_cancelled() -> None:
         await waiting
 
 
-async def test_everything_else_is_the_engines_own() -> None:
+async def test_other_methods_are_delegated() -> None:
     engine = ScriptedEngine(Restarting(0), verdict_of_critique)
     patient = RetryingEngine(engine, 60)
     assert await patient.count_tokens(CALL.messages) == 1

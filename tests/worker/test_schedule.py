@@ -63,9 +63,7 @@ async def test_two_workers_queue_one_iteration(database: Database) -> None:
     assert len(await queued(database)) == 1
 
 
-async def test_a_time_that_could_not_be_used_is_still_due(
-    database: Database, impatient: Database
-) -> None:
+async def test_failed_queueing_stays_due(database: Database, impatient: Database) -> None:
     clock = Clock()
     schedule = Schedule(HOURLY, "micro", clock)
     clock.forward(hours=1)

@@ -33,11 +33,11 @@ Root Cause (first observed failure):
 """
 
 
-def test_a_trainer_that_is_done_has_no_reason() -> None:
+def test_successful_exit_has_no_reason() -> None:
     assert read_exit_status(0, "left out 1 of 9 samples") == ExitStatus()
 
 
-def test_the_trainers_own_reason_counts_more_than_what_the_launcher_adds() -> None:
+def test_trainers_reason_takes_precedence_over_the_launchers() -> None:
     text = failure_line(ExitCode.REFUSED, "line 3 is bad") + "\nexitcode: 1\n" + TORCHRUN
     assert read_exit_status(1, text) == ExitStatus(reason="line 3 is bad")
 
@@ -82,7 +82,7 @@ def test_every_step_is_read_once_however_the_file_grows(
     assert read == numbers
 
 
-def test_what_was_there_before_is_not_read(tmp_path: Path) -> None:
+def test_earlier_lines_are_not_read(tmp_path: Path) -> None:
     file = tmp_path / "progress"
     file.write_bytes(line(1))
     progress_reader = ProgressReader(file)
@@ -92,7 +92,7 @@ def test_what_was_there_before_is_not_read(tmp_path: Path) -> None:
     assert list(progress_reader.read()) == []
 
 
-def test_a_line_that_a_killed_trainer_left_unfinished_is_passed_over(tmp_path: Path) -> None:
+def test_incomplete_line_of_a_killed_trainer_is_skipped(tmp_path: Path) -> None:
     file = tmp_path / "progress"
     progress_reader = ProgressReader(file)
     file.write_bytes(line(1)[:20])
@@ -184,7 +184,7 @@ async def test_a_refused_training_fails_once_and_with_the_reason(
     assert log.count("training failed (2): ") == 1
 
 
-async def test_a_trainer_that_is_killed_again_and_again_ran_out_of_memory(
+async def test_repeated_sigkill_is_reported_as_out_of_memory(
     make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The launcher kills itself as it starts: the same end, without the wait.
@@ -198,7 +198,7 @@ async def test_a_trainer_that_is_killed_again_and_again_ran_out_of_memory(
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-async def test_a_trainer_that_gets_no_more_memory_says_so(make_config: MakeConfig) -> None:
+async def test_allocation_failure_is_reported_as_out_of_memory(make_config: MakeConfig) -> None:
     config = make_config(max_steps=1000, save_steps=1000)
 
     def take_memory(_: TrainingStep) -> None:
@@ -230,7 +230,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_a_whole_session_steps_back_where_the_kernel_groups_by_session() -> None:
+def test_niceness_applies_to_the_session_autogroup() -> None:
     with subprocess.Popen(["sleep", "60"], start_new_session=True) as other:
         renice_session(other.pid, 7)
         group = Path(f"/proc/{other.pid}/autogroup")

@@ -2,9 +2,9 @@
 
 `seeds.txt` has one seed instruction a line, `constraint_types.jsonl` one constraint type a line. A
 type has a `name` ("group.label", stored with every prompt); `sentences`, of which the model reads
-one; `arguments`, drawn in their order; and the `constraints` by which a program checks what the
-sentence says. What a program cannot read (genre, mood, ...) is never asked for by itself: the
-sentence names a sign of it that can be checked. An argument is drawn from one of
+one; `arguments`, drawn in their order; and the `constraints` by which a program checks the
+sentence's requirement. Properties that a program cannot check (genre, mood, ...) are required only
+together with a feature that it can check. An argument is drawn from one of
 
 * `[value, ...]`: one of the values,
 * `{"product": {"name": [value, ...], ...}}`: one of all combinations, as an object,
@@ -15,8 +15,8 @@ string that is a single field without a format gives the argument itself, not te
 `words` (three for 3), `and` and `or` (values in quotation marks: "sun", "rain" or "snow"), `|`
 (the values joined by it), `regex` (escaped).
 
-Some sentences would be met by repeating the prompt. `echo_proof` marks the types for which that
-cannot happen, whatever else the prompt says; to keep it true, no sentence of any type has a
+Repeating the prompt satisfies some constraints. `echo_proof` marks the types for which it never
+does, whatever else the prompt contains; to ensure this, no sentence of any type has a
 question mark, a round bracket, an emoji, a hash sign, a percent sign or a number of four digits.
 """
 
@@ -43,7 +43,7 @@ Aspect = Literal[
     "length", "sentences", "shape", "wrapping", "opening", "closing", "case", "numbers", "marks",
     "exclamation", "keywords", "letters", "genre", "reader", "tone", "headings",
 ]  # fmt: skip
-"""A side of a response that only one type may settle."""
+"""A property of a response that only one type of a prompt may determine."""
 
 Feature = Literal[
     "given words", "English", "comma", "uppercase", "lowercase", "line breaks", "first person",
@@ -70,7 +70,7 @@ class Seed(_Strict):
 
     @property
     def split(self) -> SeedSplit:
-        """Every fifth seed is kept for evaluation, for good."""
+        """Every fifth seed is permanently reserved for evaluation."""
         return "evaluation" if self.index % 5 == 4 else "train"
 
 
@@ -91,7 +91,7 @@ class ConstraintType(_Strict):
 
     `claims`, `needs`, `rules_out` and `only_with` (names of types; None: any) say what it can be
     combined with: see `conflicts`. `seed_kinds` are the kinds of seeds that it fits. A type that is
-    `held_out` is in no training prompt, so that evaluation shows what carries over.
+    `held_out` is in no training prompt, so that evaluation measures generalisation.
     """
 
     name: str = Field(pattern=r"^[a-z_]+\.[a-z_]+$")
@@ -108,7 +108,7 @@ class ConstraintType(_Strict):
     held_out: bool = False
 
     def draw(self, random: Random, seed: Seed) -> tuple[str, tuple[Constraint, ...]]:
-        """A sentence for the model, of random arguments and wording, and what a program checks."""
+        """A sentence of random wording and arguments, and the constraints that check it."""
         drawn: dict[str, Any] = {}
         for name, source in self.arguments.items():
             match source:
@@ -123,11 +123,11 @@ class ConstraintType(_Strict):
         return sentence, tuple(Constraint(c.id, _fill(c.kwargs, drawn)) for c in self.constraints)
 
     def conflicts(self, other: "ConstraintType") -> bool:
-        """Whether no response, or only a strange one, can meet both; symmetric, true for itself.
+        """Whether no natural response can satisfy both; symmetric, and true for the type itself.
 
-        Two types conflict when they settle the same aspect (two lengths, two openings), when one
-        needs what the other rules out (a comma, English words), or when one stands almost alone
-        (JSON) and does not name the other.
+        Two types conflict when they claim the same aspect (two lengths, two openings), when one
+        needs what the other rules out (a comma, English words), or when one restricts the types
+        that it combines with (JSON) and does not name the other.
         """
         return (
             self.name == other.name
@@ -175,7 +175,7 @@ def _lines(file: str) -> list[str]:
 
 
 class _Formatter(Formatter):
-    """`str.format` with the formats that the description of the module lists."""
+    """`str.format` with the formats listed in the module's docstring."""
 
     def format_field(self, value: Any, format_spec: str) -> str:
         match format_spec:

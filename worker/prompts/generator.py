@@ -59,16 +59,16 @@ def draw(
 ) -> Iterator[GeneratedPrompt]:
     """Prompts of different texts, one after the other.
 
-    Each has `min_constraints` to `max_constraints` types, of which one at least is not met by
-    repeating the prompt. With `held_out`, one type at least is held out; without, none is. Every
+    Each has `min_constraints` to `max_constraints` types, at least one of which is not satisfied by
+    repeating the prompt. With `held_out`, at least one type is held out; without, none is. Every
     instruction of `seeds` is used once before any is used again.
 
     Raises:
-        ValueError: Not 1 <= `min_constraints` <= `max_constraints` (at once), or no new text is
-            found any more (while drawing).
+        ValueError: Not 1 <= `min_constraints` <= `max_constraints` (raised by the call), or no new
+            text is found (raised by the iterator).
     """
     if not 1 <= min_constraints <= max_constraints:
-        raise ValueError("it must be that 1 <= min_constraints <= max_constraints")
+        raise ValueError("1 <= min_constraints <= max_constraints is required")
     wanted = range(min_constraints, max_constraints + 1)
     return _different(_draw_all(seed, held_out, seeds, wanted))
 
@@ -87,7 +87,7 @@ def _different(drawn: Iterator[GeneratedPrompt | None]) -> Iterator[GeneratedPro
 def _draw_all(
     seed: int, held_out: bool, split: SeedSplit, wanted: range
 ) -> Iterator[GeneratedPrompt | None]:
-    """One draw after the other, without end; None for a draw that came to nothing."""
+    """An infinite sequence of draws; None for a draw that failed."""
     random = Random(seed)
     pool = seeds_of(split)
     types = [t for t in constraint_types().values() if held_out or not t.held_out]
@@ -102,7 +102,7 @@ def _draw_all(
 def _choose(
     random: Random, suitable: list[ConstraintType], wanted: int, held_out: bool
 ) -> list[ConstraintType]:
-    """Up to `wanted` types; the first is held out if asked, and the last makes it echo-proof."""
+    """Up to `wanted` types; the first is held out if requested, and one is echo-proof."""
     chosen: list[ConstraintType] = []
     for left in range(wanted, 0, -1):
         fitting = [t for t in suitable if not any(t.conflicts(other) for other in chosen)]

@@ -164,7 +164,7 @@ def on_policy_pairs(
 
 
 def _feedback_pair(answer: BetterAnswer) -> Sample:
-    """Chosen: the better answer that feedback gave; rejected: what was answered."""
+    """Chosen: the better answer that feedback gave; rejected: the stored answer."""
     messages = tuple(Message(**message) for message in answer.messages)
     return Sample(
         Role.ACTOR,
@@ -271,7 +271,7 @@ def _pair(messages: Sequence[Message], chosen: str, rejected: str) -> Record:
 
 
 def _stored(stage: StageRun, data: Data, feedback_ids: list[str]) -> ItemResult:
-    """The number of samples of each role, and what stores them."""
+    """The number of samples of each role, and the writes that store them."""
 
     async def store(session: AsyncSession) -> None:
         samples = SampleRepository(session, stage.context.id)
@@ -283,9 +283,9 @@ def _stored(stage: StageRun, data: Data, feedback_ids: list[str]) -> ItemResult:
 
 
 async def _once(stage: StageRun, make: Callable[[str], Awaitable[ItemResult]]) -> Data:
-    """The samples as they were made the first time.
+    """The samples of the stage's first run.
 
-    By the time a resumed iteration gets here there may be more feedback or conversations.
+    When an iteration is resumed, there may be more feedback or conversations than before.
     """
     await stage.each((SAMPLES,), make)
     async with stage.context.database.session() as session:

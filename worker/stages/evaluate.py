@@ -159,7 +159,7 @@ class _Measurement:
         return {**self._answers, **verdicts, **await self._stage.each(pairs, self._preference)}
 
     async def _answer(self, key: str) -> ItemResult:
-        """One version's greedy answer to one prompt, checked, and judged if it is to be."""
+        """One version's greedy answer to one prompt, checked, and judged on some prompts."""
         name, index = _read_key(key)
         prompt = self._prompts[index].prompt
         sampling = Sampling(0.0, 1.0, self._context.options.evaluation.max_tokens)

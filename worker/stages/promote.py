@@ -1,4 +1,4 @@
-"""Decide by the gate, and promote."""
+"""Apply the promotion gate, and promote."""
 
 from collections.abc import Mapping
 
@@ -49,7 +49,7 @@ async def _record(
     reports: Mapping[Role, RoleReport],
 ) -> Versions:
     """Record the decision on each candidate; returns the versions to serve."""
-    # Not the incumbents: an administrator may have promoted something meanwhile.
+    # Not the incumbents: an administrator may have promoted another version since.
     versions = (await checkpoints.serving()).versions
     for role, version in candidates.items():
         measured = reports[role].to_dict() if role in reports else {}

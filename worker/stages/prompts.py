@@ -54,7 +54,7 @@ async def choose_prompts(stage: StageRun) -> Prompts:
 
 
 def _evaluation_prompts(stage: StageRun) -> list[Record]:
-    """Half with constraint types that are trained on, half with types that never are.
+    """Half with constraint types of training prompts, half with held-out types.
 
     They depend on the seed alone: iterations of one seed are evaluated on the same prompts.
     """

@@ -50,7 +50,7 @@ class Repair:
 
     @property
     def negative(self) -> Rewrite:
-        """The rejected response the search began with."""
+        """The rejected response that the search started from."""
         return self.nodes[ROOT]
 
     @property
@@ -61,7 +61,7 @@ class Repair:
 
 
 async def refine(stage: StageRun, prompts: Sequence[Prompt], judged: Judged) -> tuple[Repair, ...]:
-    """Repair a rejected response of each prompt, drawn at random, with the search that serves."""
+    """Repair a rejected response of each prompt, drawn at random, with the server's search."""
     negatives = _negatives(stage, judged)
 
     async def repair(key: str) -> ItemResult:
@@ -69,7 +69,7 @@ async def refine(stage: StageRun, prompts: Sequence[Prompt], judged: Judged) -> 
         result = await run_search(
             _request(stage, prompts[index], negatives[index], index), stage.context.roles
         )
-        assert result.best is not None, "the given response is there"
+        assert result.best is not None, "the given response is a node"
 
         async def store(session: AsyncSession) -> None:
             await SearchRepository(session).add(result)

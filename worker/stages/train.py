@@ -1,4 +1,4 @@
-"""Train a candidate checkpoint of each role, in a process of its own."""
+"""Train a candidate checkpoint of each role, in a separate process."""
 
 import asyncio
 import json
@@ -43,10 +43,10 @@ class Start:
 
 
 async def train(stage: StageRun, data: Data) -> Candidates:
-    """Train those of the wanted roles that there is data for, one after the other.
+    """Train the wanted roles that have data, one after the other.
 
     Each continues its incumbent: an adapter continues an adapter or starts on full weights, and
-    full weights continue full weights. A version that is trained already is not trained again.
+    full weights continue full weights. A version that was trained already is not trained again.
 
     Raises:
         TrainingFailed: The trainer failed, or the incumbent cannot be trained further.
@@ -70,9 +70,9 @@ async def _train(context: IterationContext, role: Role, samples: Sequence[Sample
     async with context.lease.session() as session:
         checkpoints = CheckpointRepository(session)
         parent = await checkpoints.get(role, context.incumbents.of(role))
-        assert parent is not None, "what serves is recorded"
+        assert parent is not None, "the incumbent is recorded"
         base_checkpoint = await checkpoints.base_checkpoint(parent)
-        assert base_checkpoint is not None, "so is what it was trained on"
+        assert base_checkpoint is not None, "its base checkpoint is recorded"
         _check_kind(options.kind, parent)
         version = await checkpoints.begin(
             role,
@@ -102,7 +102,7 @@ def _check_kind(kind: CheckpointKind, parent: StoredCheckpoint) -> None:
     if kind is CheckpointKind.FULL and parent.kind is CheckpointKind.LORA:
         name = served_name(parent.role, parent.version)
         raise TrainingFailed(
-            f"full training cannot go on from {name}, which is an adapter: train it further with"
+            f"full training cannot continue {name}, which is an adapter: train it further with"
             f" kind lora, or roll the {parent.role} back to full weights and bootstrap again"
         )
 
@@ -166,10 +166,10 @@ def _prepare(
 
 
 def _claim(config: TrainingConfig, iteration_id: str) -> None:
-    """Move aside what another training left at the output of this one.
+    """Move files of another training away from the output of this one.
 
-    A database that was restored from a backup, or deleted, gives out version numbers again whose
-    files are still there. `<output>.origin.json` records the iteration and the hash of its training
+    A database that was restored from a backup, or deleted, assigns version numbers again whose
+    files still exist. `<output>.origin.json` records the iteration and the hash of its training
     data. Where it is missing or differs, the result, the trainer's checkpoints and its logs go to
     `checkpoints/replaced/<name>.<number>`, and the training starts from the beginning.
 

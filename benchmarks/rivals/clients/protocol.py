@@ -1,4 +1,4 @@
-"""How a contender's process is told what to do: a JSON object per line, in and out.
+"""The protocol of a contender's process: a JSON object per line, in and out.
 
 Only the standard library: this module also runs in the peers' own environments.
 """

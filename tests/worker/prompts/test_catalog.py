@@ -36,7 +36,7 @@ async def satisfied(
     return all(result.satisfied for result in results)
 
 
-async def test_a_response_is_accepted_when_it_does_what_the_sentence_says_and_only_then(
+async def test_response_is_accepted_iff_it_meets_the_sentence(
     checker: Checker,
 ) -> None:
     assert set(MEETING) == set(MISSING) == set(TYPES)

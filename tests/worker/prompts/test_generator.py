@@ -37,7 +37,7 @@ def test_the_same_seed_gives_the_same_prompts_and_more_only_adds(
     assert generate(count + more, seed=seed, held_out=held_out)[:count] == first
 
 
-def test_the_prompts_of_a_seed_stay_what_they_were() -> None:
+def test_prompts_of_a_seed_are_stable() -> None:
     """They are what evaluations of different versions are compared on: change them knowingly."""
     prompts = [g for held_out in (False, True) for g in generate(500, seed=11, held_out=held_out)]
     constraints = [[(c.id, c.kwargs) for c in g.prompt.constraints] for g in prompts]
@@ -118,13 +118,13 @@ async def test_repeating_the_prompt_never_meets_its_constraints(
         assert copied.id == COPY_ID
 
 
-async def test_types_said_to_be_echo_proof_are_not_met_by_the_prompt(checker: Checker) -> None:
+async def test_echo_proof_types_are_not_met_by_the_prompt(checker: Checker) -> None:
     for generated in generate(200, seed=8, max_constraints=1):
         *results, _ = await checker.check(generated.prompt, text(generated))
         assert not all(result.satisfied for result in results), text(generated)
 
 
-def test_no_forbidden_word_is_asked_for_by_another_constraint() -> None:
+def test_no_forbidden_word_is_required_by_another_constraint() -> None:
     for generated in generate(2000, seed=9):
         constraints = generated.prompt.constraints
         forbidden = {w for c in constraints for w in c.kwargs.get("forbidden_words", ())}
@@ -133,7 +133,7 @@ def test_no_forbidden_word_is_asked_for_by_another_constraint() -> None:
             assert not any(re.search(rf"\b{word}\b", other) for other in others), generated
 
 
-def test_a_list_of_requirements_does_not_look_like_the_lists_that_are_asked_for() -> None:
+def test_requirement_list_does_not_satisfy_list_constraints() -> None:
     texts = [text(generated) for generated in generate(300, seed=10, min_constraints=2)]
     assert any("\n• " in prompt for prompt in texts)
     assert not any(re.search(r"^\s*[-*\d]", prompt, re.MULTILINE) for prompt in texts)

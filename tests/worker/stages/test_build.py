@@ -39,7 +39,7 @@ def repair(found: list[Judgment], index: int = 0) -> Repair:
     st.integers(1, 6),
     st.integers(1, 4),
 )
-def test_caps_hold_and_no_question_is_asked_twice(
+def test_caps_hold_and_requests_are_distinct(
     searches: list[list[Judgment]],
     responses: list[list[Judgment]],
     max_accepted: int,
@@ -77,7 +77,7 @@ def test_caps_hold_and_no_question_is_asked_twice(
 
 
 def balance(accepted: int, rejected: int) -> tuple[int, int]:
-    """How many contested judgments of responses are kept of so many, at caps of 50 and 10."""
+    """The number of contested judgments of responses that are kept, at caps of 50 and 10."""
     found = [judged(2, 1)] * accepted + [judged(1, 2)] * rejected
     answers = tuple((JudgedResponse(f"answer {n}", one),) for n, one in enumerate(found))
     prompts = [PROMPT] * len(found)
@@ -96,7 +96,7 @@ def test_outcomes_are_balanced_by_the_rarer_one() -> None:
     assert balance(0, 100) == (0, 0)
 
 
-def test_only_contested_judgments_are_worth_learning() -> None:
+def test_only_contested_judgments_become_samples() -> None:
     clear = [judged(3), judged(0, 3), judged(0, 0), judged(0, 0, failed=1)]
     contested = [judged(2, 1), judged(1, 2), judged(3, failed=1)]
     answers = (tuple(JudgedResponse(f"{n}", one) for n, one in enumerate(clear + contested)),)

@@ -47,7 +47,7 @@ def test_a_refiner_that_always_says_no_is_right_half_of_the_time() -> None:
     assert plain.incumbent == pytest.approx(3 / 4)
 
 
-def test_answers_of_one_kind_alone_are_all_the_same_weight() -> None:
+def test_answers_of_one_outcome_have_equal_weights() -> None:
     side = [said(True, True), said(False, True)]
     report = refiner_report(side, side)
     assert report.primary.candidate == pytest.approx(1 / 2)

@@ -1,4 +1,4 @@
-"""The stage that judges, as it was told to."""
+"""The judging stage and its options."""
 
 from itertools import count
 
@@ -24,7 +24,7 @@ def of_two_minds() -> ScriptedEngine:
 
 
 @pytest.mark.parametrize("ties", [0, 2])
-async def test_a_tie_is_judged_again_as_often_as_told(world: World, ties: int) -> None:
+async def test_tie_is_judged_again_up_to_the_configured_number(world: World, ties: int) -> None:
     engine = world.engine = of_two_minds()
     world.checks = Checks()
     data = OPTIONS.data.model_copy(update={"votes": 2, "ties": ties})
@@ -35,5 +35,5 @@ async def test_a_tie_is_judged_again_as_often_as_told(world: World, ties: int) -
     assert judged.judgment.value == 0.5
 
 
-def test_the_repairing_search_is_told_as_well() -> None:
+def test_repairing_search_has_the_tie_option() -> None:
     assert DataOptions(ties=1).search.ties == 1

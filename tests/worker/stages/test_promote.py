@@ -1,4 +1,4 @@
-"""Promoting happens once, and never against a person."""
+"""Promotion happens once, and never overrides an administrator."""
 
 from app.db.checkpoints import CheckpointRepository
 from app.domain.checkpoint import CheckpointKind, CheckpointStatus, PromotionCause, Role, Versions
@@ -51,7 +51,7 @@ async def test_promoting_twice_promotes_once_both_roles_together(world: World) -
     assert await promotions(world) == [Versions(1, 1)]
 
 
-async def test_who_rolled_back_meanwhile_is_not_overruled_by_a_second_run(world: World) -> None:
+async def test_second_run_keeps_a_rollback(world: World) -> None:
     stage = await measured(world, Policy.ALWAYS)
     await promote(stage, CANDIDATES, REPORTS)
     await by_hand(world, Versions(0, 0))
@@ -59,7 +59,7 @@ async def test_who_rolled_back_meanwhile_is_not_overruled_by_a_second_run(world:
     assert (await promotions(world))[0] == Versions(0, 0)
 
 
-async def test_what_a_person_promoted_stays_promoted_though_the_gate_says_no(world: World) -> None:
+async def test_manual_promotion_is_kept_when_the_gate_rejects(world: World) -> None:
     stage = await measured(world, Policy.GATE)
     await by_hand(world, Versions(1, 0))
     await promote(stage, CANDIDATES, REPORTS)
@@ -68,7 +68,7 @@ async def test_what_a_person_promoted_stays_promoted_though_the_gate_says_no(wor
     assert await status(world, Role.REFINER) is CheckpointStatus.REJECTED
 
 
-async def test_the_other_role_stays_what_a_person_made_it(world: World) -> None:
+async def test_other_role_keeps_its_manual_promotion(world: World) -> None:
     stage = await measured(world, Policy.ALWAYS)
     await by_hand(world, Versions(0, 1))
     await promote(stage, {Role.ACTOR: 1}, {Role.ACTOR: REPORTS[Role.ACTOR]})

@@ -40,7 +40,7 @@ async def test_the_same_seed_gives_the_same_evaluation_and_always_new_prompts(
     )
     seen: set[str] = set()
     evaluations = []
-    for number in range(1, 5):  # More than the generator tries before it gives up.
+    for number in range(1, 5):  # More than the generator's attempts.
         chosen = await choose_prompts(await world.stage(Stage.PROMPTS, generated))
         seen |= {prompt.instruction for prompt in chosen.training}
         evaluations.append(chosen.evaluation)

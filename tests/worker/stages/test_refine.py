@@ -26,7 +26,7 @@ async def test_every_mode_repairs(world: World, mode: Mode) -> None:
         assert metrics["nodes"] == metrics["searches"]
 
 
-async def test_without_repairs_the_on_policy_pairs_are_all_there_are(world: World) -> None:
+async def test_without_repairs_only_on_policy_pairs_exist(world: World) -> None:
     one = await world.queue(with_data(refine=False, on_policy_pairs=1))
     await world.run(one)
     assert (await world.items(one)).get(Stage.REFINE, 0) == 0

@@ -1,4 +1,4 @@
-"""A training goes on from what serves, whichever kind of checkpoint that is."""
+"""A training continues the incumbent, for every kind of checkpoint."""
 
 import shutil
 from pathlib import Path
@@ -82,7 +82,7 @@ def made_for(world: World, stored: StoredCheckpoint) -> str:
     return read_manifest(folder(world, stored), stored.digest).base
 
 
-async def test_full_weights_go_on_from_full_weights(world: World, trainer: TrainerOfBoth) -> None:
+async def test_full_weights_continue_full_weights(world: World, trainer: TrainerOfBoth) -> None:
     first, second = (
         await trained(world, FULL),
         await trained(world, FULL),
@@ -94,7 +94,7 @@ async def test_full_weights_go_on_from_full_weights(world: World, trainer: Train
     assert made_for(world, first) == made_for(world, second) == fingerprint(world.model)
 
 
-async def test_an_adapter_begins_on_full_weights_and_goes_on_there(
+async def test_adapter_starts_on_full_weights_and_is_continued(
     world: World, trainer: TrainerOfBoth
 ) -> None:
     full = await trained(world, FULL)
@@ -111,7 +111,7 @@ async def test_an_adapter_begins_on_full_weights_and_goes_on_there(
     assert wanted != fingerprint(world.model)
 
 
-async def test_adapters_go_on_from_each_other_on_the_base_model(
+async def test_adapters_continue_each_other_on_the_base_model(
     world: World, trainer: TrainerOfBoth
 ) -> None:
     first, second = (
@@ -125,7 +125,7 @@ async def test_adapters_go_on_from_each_other_on_the_base_model(
     assert made_for(world, second) == fingerprint(world.model)
 
 
-async def test_full_weights_cannot_go_on_from_an_adapter(
+async def test_full_weights_cannot_continue_an_adapter(
     world: World, trainer: TrainerOfBoth
 ) -> None:
     await trained(world, LORA)
@@ -136,7 +136,7 @@ async def test_full_weights_cannot_go_on_from_an_adapter(
         assert await CheckpointRepository(session).get(Role.ACTOR, 2) is None
 
 
-async def test_only_what_was_recorded_is_trained_further(
+async def test_only_verified_checkpoints_are_trained_further(
     world: World, trainer: TrainerOfBoth
 ) -> None:
     first = await trained(world, LORA)
@@ -183,7 +183,7 @@ async def test_files_of_another_training_are_moved_aside(
     ("samples", "trainings"),
     [pytest.param(2, 1, id="same data"), pytest.param(3, 2, id="other data")],
 )
-async def test_a_result_is_taken_up_only_for_the_data_it_was_trained_on(
+async def test_result_is_reused_only_for_its_training_data(
     world: World, trainer: TrainerOfBoth, samples: int, trainings: int
 ) -> None:
     stage = await world.stage(Stage.TRAIN, OPTIONS)
