@@ -149,8 +149,8 @@ async def test_failed_start_reports_the_log(tmp_path: Path) -> None:
 
 
 async def test_server_that_is_never_ready_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="not ready after 1 seconds: it wrote no output"):
-        async with running(tmp_path / "notes", "slow", ready=1):
+    with pytest.raises(ConfigurationError, match="not ready after 5 seconds: it wrote no output"):
+        async with running(tmp_path / "notes", "slow", ready=5):
             raise AssertionError
     assert await gone(tmp_path / "notes")
 
