@@ -55,14 +55,14 @@ async def test_a_search_is_watched_and_two_modes_are_compared(page: Page, server
     await page.get_by_label("Length").fill("24")
     await page.get_by_role("button", name="Search", exact=True).click()
     await expect(page.get_by_role("tree")).to_have_count(2)
-    links = page.get_by_role("link", name="Keep a link")
+    links = page.get_by_role("link", name="Permanent link")
     await expect(links).to_have_count(2, timeout=SEARCH_MS)
     await expect(page.locator(".badge")).to_have_text([re.compile("Accepted|Not accepted")] * 2)
 
     lane = page.get_by_role("region", name="Breadth-first tree search")
     # Only the best one is sure to be judged: an accepted response ends its siblings' judgments.
     await lane.locator(".card.best").click()
-    panel = lane.get_by_role("region", name="The chosen node")
+    panel = lane.get_by_role("region", name="The selected node")
     await expect(panel.get_by_role("heading", level=3)).to_have_text(re.compile("Response|Rewrite"))
     await expect(panel.locator(".text").first).not_to_be_empty()
     await expect(panel.locator(".votes li")).to_have_count(1)
@@ -99,11 +99,11 @@ async def test_a_tiny_iteration_is_followed_to_its_promotion_and_rolled_back(
     now = page.get_by_role("region", name=f"{role.capitalize()}: serves now")
     await expect(now.locator(".big")).to_have_text(f"{role} {after[role]}")
     servers = page.get_by_role("region", name="Servers")
-    await expect(servers).to_contain_text("serves what is promoted", timeout=SWAP_MS)
+    await expect(servers).to_contain_text("up to date", timeout=SWAP_MS)
     await now.get_by_role("button", name="Roll back").click()
     await page.get_by_role("dialog").get_by_role("button", name="Roll back").click()
     await expect(now.locator(".big")).to_have_text(f"{role} {before[role]}")
-    await expect(servers).to_contain_text("serves what is promoted", timeout=SWAP_MS)
+    await expect(servers).to_contain_text("up to date", timeout=SWAP_MS)
     assert promoted(client)[role] == before[role]
 
 
