@@ -43,7 +43,7 @@ def test_a_running_worker_starts_an_iteration_at_its_time(server: Server) -> Non
     assert first["status"] == "succeeded", first["error"]
     log = worker.log.read_text()
     # It was at work before: nothing waited for it when it began.
-    assert log.index("holds the lease") < log.index(f"iteration {first['id']} begins")
+    assert log.index("holds the lease") < log.index(f"iteration {first['id']} starts")
 
 
 def iterations(client: httpx.Client) -> list[dict[str, Any]]:
