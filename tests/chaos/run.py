@@ -126,7 +126,7 @@ async def _gather(
             lost_ids=lost_in(made.server.log),
             iterations=await iterated(database, watcher.states),
             crashes=[crash for part in made.parts for crash in part.crashes],
-            orphans=watcher.orphans(),
+            orphans=await watcher.orphans(),
             memory=watcher.memory(),
             adapters=adapters,
             kept=kept,

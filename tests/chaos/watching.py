@@ -18,6 +18,8 @@ from tests.chaos.waiting import until
 EVERY_SECONDS = 0.5
 WARM_SECONDS = 10.0
 """Seconds after a server's start from which its memory is measured."""
+EXIT_SECONDS = 10.0
+"""Seconds that processes have to exit after their parents."""
 ENDINGS = frozenset({"succeeded", "failed", "cancelled"})
 TOPICS = ("rivers", "bread", "the moon", "bicycles", "winter", "tea", "old maps", "bees")
 
@@ -74,8 +76,16 @@ class Watcher:
                 found.append(Memory(start, seconds, first, last))
         return found
 
-    def orphans(self) -> list[str]:
-        """Processes still running after the end, by observation or by data folder."""
+    async def orphans(self) -> list[str]:
+        """Processes still running `EXIT_SECONDS` after the end.
+
+        A helper process such as Python's resource tracker ends after its parent, not with it.
+        """
+        await until(lambda: not self._still_running(), EXIT_SECONDS)
+        return self._still_running()
+
+    def _still_running(self) -> list[str]:
+        """Processes of the run, by observation or by data folder."""
         here = str(self.system.data)
         by_folder = {one for one in psutil.process_iter() if here in command(one)}
         return [
