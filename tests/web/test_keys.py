@@ -51,7 +51,7 @@ async def test_a_key_for_searches_is_not_enough_for_admin_pages(page: Page, serv
     async with serve(improving_engine(), REQUIRED) as served:
         await page.goto(f"{served.url}/ui/checkpoints")
         await give(page, await new_key(served, Scope.GENERATE))
-        await expect(page.get_by_role("alert")).to_contain_text("scope admin")
+        await expect(page.get_by_role("alert")).to_contain_text("requires: admin")
         await page.goto(served.url)
         await page.get_by_label("Instruction").fill("Count to three.")
         await page.get_by_role("button", name="Search", exact=True).click()
